@@ -24,7 +24,7 @@ func cancelledBy(by string) Outcome {
 	return Outcome{Class: store.StepCancelled, Detail: (&cancelledError{by}).Error()}
 }
 
-// cancelled returns who has cancelled the run, "" if nobody has.
+// cancelled returns who has cancelled the run, "" if no one has.
 func (x *Executor) cancelled(ctx context.Context, p Plan) (string, error) {
 	var by string
 	err := x.durably(ctx, func() (err error) {

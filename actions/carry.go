@@ -22,7 +22,7 @@ import (
 type Parent struct {
 	Run    string `json:"run"`
 	RunDir string `json:"run_dir"`
-	From   string `json:"from"` // the step at which it begins
+	From   string `json:"from"` // the step at which the retry starts
 	// Carry are the steps whose results are reused if their files are unchanged.
 	Carry []string `json:"carry,omitempty"`
 }
@@ -49,7 +49,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	for _, s := range p.Steps[:from] {
 		can, breaks := carries(s)
 		if breaks {
-			return carry, fmt.Sprintf("step %s is done anew, and the steps after it work on what it does", s.Name)
+			return carry, fmt.Sprintf("step %s runs again, and later steps work on its result", s.Name)
 		}
 		if !can {
 			continue
@@ -57,7 +57,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 		l, ok := leftOf(parent.RunDir, s.Name)
 		switch {
 		case !ok:
-			return carry, fmt.Sprintf("nothing of step %s is kept by run %s", s.Name, text.RunID(parent.Run))
+			return carry, fmt.Sprintf("no files of step %s are left in run %s", s.Name, text.RunID(parent.Run))
 		case l.Code != stepCode(s, p.Serving):
 			return carry, fmt.Sprintf("step %s, or a file that it names, was changed since", s.Name)
 		case l.Work && shared: // its files in the shared directory are gone
@@ -81,15 +81,15 @@ func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) 
 	for _, name := range p.Parent.Carry[:slices.Index(p.Parent.Carry, step.Name)] {
 		taken := func(o Outcome) bool { return o.Kind == ActDo && o.Carried && p.Steps[o.Step].Name == name }
 		if !slices.ContainsFunc(done, taken) {
-			return Outcome{}, &notCarriedError{"step " + name + " before it was done again"}
+			return Outcome{}, &notCarriedError{"step " + name + " before it ran again"}
 		}
 	}
 	l, ok := leftOf(p.Parent.RunDir, step.Name)
 	if !ok {
-		return Outcome{}, &notCarriedError{"nothing of it is kept any more"}
+		return Outcome{}, &notCarriedError{"its files no longer exist"}
 	}
 	if e := l.Outcome.Facts.Export; e != nil && e.SaltID != x.Source.SaltID(p.Model) {
-		return Outcome{}, &notCarriedError{"the items are held out by another salt now"}
+		return Outcome{}, &notCarriedError{"the held-out items are chosen with another salt now"}
 	}
 	if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil { // as an export does
 		return Outcome{}, err
@@ -114,7 +114,7 @@ func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) 
 	}
 	out := Outcome{
 		Class: store.StepOK, Carried: true, Facts: l.Outcome.Facts,
-		Detail: "taken over from run " + text.RunID(p.Parent.Run) + ": " + l.Outcome.Detail,
+		Detail: "reused from run " + text.RunID(p.Parent.Run) + ": " + l.Outcome.Detail,
 	}
 	return out, nil
 }
@@ -129,9 +129,9 @@ func (x *Executor) carryOrDo(ctx context.Context, p Plan, a Action, done []Outco
 	case !errors.As(err, &not):
 		return failed(ctx, classOf(err), fmt.Errorf("%s: %w", p.Steps[a.Step].Name, err))
 	}
-	x.Log.Info("a step is done again", "run_id", p.Run, "step", title(p, a), "reason", not.why)
+	x.Log.Info("a step runs again", "run_id", p.Run, "step", title(p, a), "reason", not.why)
 	out, err = x.doWork(ctx, p, a, done)
-	out.Detail += " (done again: " + not.why + ")"
+	out.Detail += " (ran again: " + not.why + ")"
 	return out, err
 }
 
@@ -148,7 +148,7 @@ func (x *Executor) takeTrained(ctx context.Context, p Plan) error {
 		})
 	})
 	if err == nil && !known {
-		err = &notCarriedError{"what it trained on is not on record any more"}
+		err = &notCarriedError{"the record of its training items no longer exists"}
 	}
 	return err
 }
@@ -180,7 +180,7 @@ func takeFiles(from, to string, wanted, have []leftFile) (taken []string, err er
 		size += f.Bytes
 	}
 	if free, err := files.FreeSpace(to); err == nil && size > free {
-		return nil, fmt.Errorf("the files to take over are %s, and %s has %s left: %w", text.Bytes(size), to, text.Bytes(free),
+		return nil, fmt.Errorf("the files to reuse take %s, but %s has %s left: %w", text.Bytes(size), to, text.Bytes(free),
 			unix.ENOSPC)
 	}
 	for _, f := range wanted {

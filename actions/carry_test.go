@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// counted is a training that leaves a line in a file each time.
+// counted is a training that appends a line to a file each time.
 func (w *world) counted(tenths string) *CommandStep {
 	c := sh("train", "echo x >>$RETRAIND_MODEL_DIR/trainings; exec "+w.self+" fake-train "+tenths)
 	c.Kind = KindPure
@@ -38,7 +38,7 @@ func (w *world) retry(parent Plan, steps []StepConfig, from string) (Plan, store
 	return p, w.await(p)
 }
 
-// A run that repeats one takes over what is still there, does set-up again, and leaves the former one as it was.
+// A retry reuses files that still exist, repeats the set-up, and does not change the former run.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -69,7 +69,7 @@ func TestRetry(t *testing.T) {
 		t.Errorf("room was made %q", got)
 	}
 	if exists(filepath.Join(p.releaseDir(), "half")) {
-		t.Error("what the failed step left was taken over")
+		t.Error("files of the failed step were reused")
 	}
 	if after, _, _ := sumTree(parent.RunDir); after != before || !exists(filepath.Join(parent.releaseDir(), "half")) {
 		t.Error("the former run was changed")
@@ -81,7 +81,7 @@ func TestRetry(t *testing.T) {
 		}
 		steps, err2 := tx.Steps(p.Run)
 		for _, s := range steps[:2] {
-			if s.Kind != store.KindCarried || !strings.HasPrefix(s.Detail, "taken over from run ") {
+			if s.Kind != store.KindCarried || !strings.HasPrefix(s.Detail, "reused from run ") {
 				t.Errorf("%+v", s)
 			}
 		}
@@ -92,9 +92,9 @@ func TestRetry(t *testing.T) {
 		return cmpErr(err, err2, err3)
 	})
 
-	// A run that repeats the one that repeated: everything is taken over from that.
+	// A retry of a retry reuses everything from it.
 	p, r = w.retry(p, steps, "gate")
-	w.ends(r, policy.OutcomeRejected, "the very artifact", "export ok", "train ok", "room ok", "convert ok", "gate rejected",
+	w.ends(r, policy.OutcomeRejected, "the artifact that is already deployed", "export ok", "train ok", "room ok", "convert ok", "gate rejected",
 		"undo room ok")
 	if len(p.Parent.Carry) != 3 || w.trainings() != 1 {
 		t.Errorf("carried %v", p.Parent.Carry)
@@ -110,7 +110,7 @@ func cmpErr(errs ...error) error {
 	return nil
 }
 
-// What was changed since is done again, with all that follows it.
+// Changed files are not reused: their step and all later ones run again.
 func TestRetryOfChangedFiles(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -121,7 +121,7 @@ func TestRetryOfChangedFiles(t *testing.T) {
 	}
 	parent := w.submit(steps)
 	w.await(parent)
-	writeText(t, filepath.Join(parent.dataDir(), "prepared"), "q") // as long as before
+	writeText(t, filepath.Join(parent.dataDir(), "prepared"), "q") // same size
 	p, r := w.retry(parent, steps, "convert")
 	w.ends(r, policy.OutcomeFailed, "convert", "export ok", "prepare ok", "train ok", "convert failed")
 	if len(p.Parent.Carry) != 3 || w.trainings() != 2 || readText(t, filepath.Join(w.dir, "prepared")) != "x\nx\n" {
@@ -129,7 +129,7 @@ func TestRetryOfChangedFiles(t *testing.T) {
 	}
 	w.view(func(tx *store.Tx) error {
 		steps, err := tx.Steps(p.Run)
-		for i, want := range []string{"taken over", "(done again: prepared was changed since)", "step prepare before it was done again"} {
+		for i, want := range []string{"reused from run", "(ran again: prepared was changed since)", "step prepare before it ran again"} {
 			if !strings.Contains(steps[i].Detail, want) {
 				t.Errorf("step %d: %q", i, steps[i].Detail)
 			}
@@ -138,7 +138,7 @@ func TestRetryOfChangedFiles(t *testing.T) {
 	})
 }
 
-// What a retry can take over is said beforehand.
+// Carry returns beforehand what a retry can reuse.
 func TestCarry(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -162,7 +162,7 @@ func TestCarry(t *testing.T) {
 	if diff := cmp.Diff([]string{"export", "train"}, carry); diff != "" || why != "" {
 		t.Errorf("merge left what convert needs: %s %q", diff, why)
 	}
-	if _, why = p.Carry(parent, 4); !strings.Contains(why, "nothing of step convert is kept") {
+	if _, why = p.Carry(parent, 4); !strings.Contains(why, "no files of step convert are left") {
 		t.Error(why)
 	}
 	writeText(t, script, "exec "+w.self+" fake-train 8\n")
@@ -173,7 +173,7 @@ func TestCarry(t *testing.T) {
 	if err := os.RemoveAll(parent.RunDir); err != nil {
 		t.Fatal(err)
 	}
-	if carry, why = p.Carry(parent, 3); len(carry) != 0 || !strings.Contains(why, "nothing of step export is kept") {
+	if carry, why = p.Carry(parent, 3); len(carry) != 0 || !strings.Contains(why, "no files of step export are left") {
 		t.Errorf("the run's directory is gone: %v %q", carry, why)
 	}
 }

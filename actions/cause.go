@@ -5,8 +5,8 @@ import "fmt"
 // Cause is the problem that a retrain should fix, as far as a candidate can be measured by it. The zero value names
 // none.
 type Cause struct {
-	Categories []string `json:"categories,omitempty"` // whose recall was too low
-	MacroF1    bool     `json:"macro_f1,omitempty"`   // it had fallen
+	Categories []string `json:"categories,omitempty"` // with too low a recall
+	MacroF1    bool     `json:"macro_f1,omitempty"`   // macro-F1 had fallen
 }
 
 // judgeCause returns in which of the retrain's own causes the candidate is worse than the champion, "" for none.
@@ -15,13 +15,13 @@ func judgeCause(cause Cause, categories []Category, f GateFacts) string {
 	for _, c := range categories {
 		for _, name := range cause.Categories {
 			if c.Name == name && c.Candidate < c.Champion {
-				return fmt.Sprintf("the retrain was to mend the recall of category %q, which would fall from %.0f %% to %.0f %% of %d items",
+				return fmt.Sprintf("the retrain should fix the recall of category %q, which would fall from %.0f %% to %.0f %% of %d items",
 					c.Name, 100*c.Champion, 100*c.Candidate, c.Support)
 			}
 		}
 	}
 	if cause.MacroF1 && f.Champion != nil && f.Candidate.MacroF1 < f.Champion.MacroF1 {
-		return fmt.Sprintf("the retrain was to mend macro-F1, which would fall from %.1f to %.1f", 100*f.Champion.MacroF1,
+		return fmt.Sprintf("the retrain should fix macro-F1, which would fall from %.1f to %.1f", 100*f.Champion.MacroF1,
 			100*f.Candidate.MacroF1)
 	}
 	return ""

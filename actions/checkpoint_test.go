@@ -31,14 +31,14 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	kept := filepath.Join(w.dir, "kept")
 
 	w.ends(w.await(night(-time.Second, 0)), policy.OutcomeBlocked,
-		"relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
+		"relabel is not finished at the end of the quiet hours; it continues in the next ones", "export ok", "relabel blocked")
 	if exists(kept) {
 		t.Error("it began after the quiet hours")
 	}
 
 	first := night(2*time.Second, time.Hour)
 	w.ends(w.await(first), policy.OutcomeBlocked,
-		"relabel is not done at the end of the quiet hours; it goes on in the next ones", "export ok", "relabel blocked")
+		"relabel is not finished at the end of the quiet hours; it continues in the next ones", "export ok", "relabel blocked")
 	if got := readText(t, kept); got != "done\n" {
 		t.Errorf("after the first night: %q", got)
 	}

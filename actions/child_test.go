@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// testJobs is work that the test binary does as a child of a supervisor.
+// testJobs are jobs that the test binary runs as a child of a supervisor.
 var testJobs = map[string]job.Work{
 	JobPredict:      predict.Work,
 	"check":         weights.Work,
@@ -38,7 +38,7 @@ var testJobs = map[string]job.Work{
 		case "wait":
 			<-ctx.Done()
 		case "fail":
-			return job.Result{}, errors.New("the engine is away")
+			return job.Result{}, errors.New("the engine does not answer")
 		case "vanish":
 			os.Exit(0)
 		case "full":
@@ -52,7 +52,7 @@ type testJob struct {
 	Do string `json:"do"`
 }
 
-// childOf runs one attempt of a step as a child, in a run that was handed to nobody.
+// childOf runs one attempt of a step as a child, in a run that was not submitted.
 func (w *world) childOf(p Plan, a Action, do string) (Outcome, string) {
 	w.t.Helper()
 	step := Step{Name: "label", Timeout: time.Minute, Kind: KindPure}
@@ -79,7 +79,7 @@ func TestChild(t *testing.T) {
 		class          store.StepState
 	}{
 		{"x", `"x"`, "done", store.StepOK},
-		{"fail", "", "label: the engine is away; its output: ", store.StepFailed},
+		{"fail", "", "label: the engine does not answer; its output: ", store.StepFailed},
 		{"full", "", "no space left on device", store.StepDiskFull},
 		{"vanish", "", "it ended without a result", store.StepFailed},
 	} {
@@ -88,9 +88,9 @@ func TestChild(t *testing.T) {
 			t.Errorf("%s: %+v, data %s", c.do, out, data)
 		}
 	}
-	// Entered again it reads what the attempt came to, whatever the input would be now.
+	// A repeated call reads the attempt's result, and ignores the present input.
 	if out, data := w.childOf(p, Action{Kind: ActDo, Attempt: 1}, "fail"); out.Class != store.StepOK || data != `"x"` {
-		t.Errorf("entered again: %+v, data %s", out, data)
+		t.Errorf("repeated:  %+v, data %s", out, data)
 	}
 	if out, _ := w.childOf(p, Action{Kind: ActUndo, Attempt: 1}, "fail"); out.Class != store.StepFailed {
 		t.Errorf("taking back is an attempt of its own: %+v", out)
@@ -119,7 +119,7 @@ func TestChildThatIsEnded(t *testing.T) {
 		t.Errorf("without its supervisor: %+v", out)
 	}
 
-	// Its supervisor is lost, but its work is done.
+	// The supervisor is lost, but the work is done.
 	dir, ended = begin(p, 2)
 	writeText(t, filepath.Join(dir, "result.json"), `{"class": "ok", "detail": "done"}`)
 	killSupervisor(t, dir)

@@ -11,18 +11,18 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxCodeFile limits what is read of a file that a step names: a larger file is data, not code.
+// maxCodeFile limits the size of a file that a step names: a larger file is data, not code.
 const maxCodeFile = 16 << 20
 
 // CodeDigest is a digest of the steps of a run and of the regular files that their arguments name, relative to the
 // step's directory. Two runs with equal digests, on equal labels, do the same.
 func CodeDigest(steps []Step, c serving.Config) string {
 	h := sha256.New()
-	if c.Ollama != nil { // the chats of an export, and what the model is asked
+	if c.Ollama != nil { // files that determine the chats of an export, and the requests
 		fmt.Fprintf(h, "%s\n", c.Ollama.Digest())
 	}
 	for _, s := range steps {
-		s.Rest, s.Progress = 0, "" // how long the rest takes changes with each run, and what is shown changes nothing
+		s.Rest, s.Progress = 0, "" // neither changes the result: Rest differs in each run, Progress is for display
 		fmt.Fprintf(h, "%s\n", mustJSON(s))
 		for _, arg := range append(append([]string{}, s.Argv...), s.Undo...) {
 			hashArgument(h, s.Dir, arg)

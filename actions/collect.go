@@ -143,7 +143,7 @@ func validateCollect(p *check.Problems, here string, files map[string]string) {
 		name, at := files[from], here+"."+from
 		if !filepath.IsLocal(from) || filepath.Clean(from) == "." {
 			p.Errorf(at, "write a path below the directory of the command, and set dir where it writes elsewhere",
-				"%q is no path below the directory of the command", from)
+				"%q is not a path below the directory of the command", from)
 		}
 		switch clean := path.Clean(name); {
 		case !filepath.IsLocal(name) || clean == ".":

@@ -85,7 +85,7 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// A file that is larger than what is left of the disk is refused before anything is written.
+// A file that is larger than the free space is refused before anything is written.
 func TestCollectMoreThanTheDiskHolds(t *testing.T) {
 	t.Parallel()
 	dir, release := t.TempDir(), filepath.Join(t.TempDir(), "release")
@@ -169,7 +169,7 @@ RETRAIND_DATA_DIR=data RETRAIND_RELEASE_DIR=out `+w.self+" fake-train 7\n")
 		t.Errorf("the former file holds %q", got)
 	}
 
-	// The next export replaces what retraind wrote, and keeps no copy of that.
+	// The next export replaces files that retraind wrote, and keeps no copy of them.
 	w.source.list = w.source.list[:len(w.source.list)-10]
 	w.run(steps)
 	list, err := filepath.Glob(filepath.Join(dir, "data/*"))
@@ -184,7 +184,7 @@ RETRAIND_DATA_DIR=data RETRAIND_RELEASE_DIR=out `+w.self+" fake-train 7\n")
 		t.Errorf("-want +got:\n%s", diff)
 	}
 
-	// Without its directory nothing is trained.
+	// Without the target directory the run fails before the training.
 	export.Place = map[string]string{"train.jsonl": "no/such/train.jsonl"}
 	w.ends(w.run(steps), policy.OutcomeFailed, "there is no such directory: create it", "export failed")
 	if err := os.Symlink("train.jsonl", filepath.Join(dir, "data/link")); err != nil {

@@ -24,18 +24,18 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 
 // held is what a command holds of a GPU.
 type held struct {
-	lease *os.File             // the command's supervisor gets it; nil for none
-	stop  <-chan *BlockedError // brings the reason to end the command
+	lease *os.File             // passed to the command's supervisor; nil for none
+	stop  <-chan *BlockedError // receives the reason if the command must be stopped
 }
 
-// commandUntil is command with what it has of a GPU.
+// commandUntil is command for a step that holds a GPU.
 func (x *Executor) commandUntil(
 	ctx context.Context, p Plan, a Action, step Step, argv []string, h held,
 ) (Outcome, error) {
 	spec, err := x.spec(p, a, step, argv)
 	if h.lease != nil {
 		spec.Inherit = []*os.File{h.lease}
-		defer h.lease.Close() // the runner has closed it, unless it was never asked
+		defer h.lease.Close() // needed if the runner was never called; otherwise it has closed the file
 	}
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
@@ -120,7 +120,7 @@ func (x *Executor) runCommand(
 	return exit, because, err
 }
 
-// stoppedBy is the outcome of a command that was stopped for a reason.
+// stoppedBy returns the outcome of a command that was stopped for a reason.
 func stoppedBy(because error) Outcome {
 	var blocked *BlockedError
 	if errors.As(because, &blocked) {
@@ -136,7 +136,7 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 	return x.specIn(p, a, step, argv, attemptName(step, a))
 }
 
-// specIn is spec in a directory of that name.
+// specIn is spec for an attempt directory with the given name.
 func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name string) (runner.Spec, error) {
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")

@@ -32,7 +32,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// said is the text of problems as a person reads them.
+// said formats problems as people see them.
 func said(p check.Problems) string {
 	var b strings.Builder
 	for _, p := range p {

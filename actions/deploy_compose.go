@@ -35,7 +35,7 @@ type ComposeDeploy struct {
 
 var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// service is the service as the jobs know it.
+// service returns the service in the form of the compose jobs.
 func (c *ComposeDeploy) service() compose.Service {
 	return compose.Service{
 		Dir: c.Dir, Files: slices.Clone(c.File), Project: c.Project, Name: c.Service, Build: c.Build, Place: c.Files,
@@ -61,11 +61,11 @@ func (c *ComposeDeploy) validate() check.Problems {
 	for _, name := range slices.Sorted(maps.Keys(c.Files)) {
 		to, at := c.Files[name], "files."+name
 		if !filepath.IsLocal(name) || path.Clean(name) == "." {
-			p.Errorf(at, "write the name of a file of the release, such as model.pkl", "%q is no file of a release", name)
+			p.Errorf(at, "write the name of a file of the release, such as model.pkl", "%q cannot name a file of a release", name)
 		}
 		switch clean := path.Clean(to); {
 		case !filepath.IsLocal(to) || clean == "." || strings.HasSuffix(to, "/"):
-			p.Errorf(at, "write a path below dir, such as models/model.pkl", "%q is no path of a file below dir", to)
+			p.Errorf(at, "write a path below dir, such as models/model.pkl", "%q is not the path of a file below dir", to)
 		case taken[clean] != "":
 			p.Errorf(at, "choose another path", "%s and %s would both be placed as %s", taken[clean], name, clean)
 		default:

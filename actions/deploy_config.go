@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DeployConfig says how the step deploy puts a release into service. A rollback uses the same strategy with the former
+// DeployConfig is how the step deploy puts a release into service. A rollback uses the same strategy with the former
 // release. It may be written as the word link.
 type DeployConfig struct {
 	// Restart restarts the service once the link `current` points to the release, for a service that reads its model at
@@ -15,7 +15,7 @@ type DeployConfig struct {
 	Restart *RestartConfig `yaml:"restart"`
 	// Compose places files into a build context, builds, and replaces the container of a service of docker compose.
 	Compose *ComposeDeploy `yaml:"compose"`
-	// Ollama keeps releases as names of an Ollama server, and gives the one that clients ask for to the release.
+	// Ollama keeps releases as names on an Ollama server, and switches the name that clients use to the release.
 	Ollama *OllamaDeploy `yaml:"ollama"`
 
 	word Strategy
@@ -27,7 +27,7 @@ type Strategy string
 // StrategyLink is the default: the link `current` points to the release, and the service follows it.
 const StrategyLink Strategy = "link"
 
-// YAMLForm takes the word link for {}.
+// YAMLForm accepts the word link as {}.
 func (d *DeployConfig) YAMLForm(form string) any {
 	switch form {
 	case "scalar":
@@ -76,7 +76,7 @@ func (d *DeployConfig) Paths(abs func(string) string) {
 	}
 }
 
-// Validate finds faults.
+// Validate returns the faults.
 func (d *DeployConfig) Validate() check.Problems {
 	var p check.Problems
 	if d.word != "" && d.word != StrategyLink {
@@ -92,12 +92,12 @@ func (d *DeployConfig) Validate() check.Problems {
 		p.Under("ollama", d.Ollama.validate())
 	}
 	if given := d.given(); len(given) > 1 {
-		p.Errorf(given[1], "keep one", "a release is brought into service in one way, not by %s", strings.Join(given, " and "))
+		p.Errorf(given[1], "keep one", "a release is deployed in one way, not by %s", strings.Join(given, " and "))
 	}
 	return p
 }
 
-// given lists the strategies that are written.
+// given lists the configured strategies.
 func (d *DeployConfig) given() (keys []string) {
 	for _, s := range []struct {
 		key   string
@@ -124,7 +124,7 @@ func (r *RestartConfig) validate() check.Problems {
 	}
 	switch len(given) {
 	case 0:
-		p.Errorf("", "write unit: NAME, compose: {dir: …, service: …} or exec: [program, argument]", "nothing says what is restarted")
+		p.Errorf("", "write unit: NAME, compose: {dir: …, service: …} or exec: [program, argument]", "it is not configured what to restart")
 	case 1:
 	default:
 		p.Errorf(given[1], "keep one", "a service is restarted in one way, not by %s", strings.Join(given, " and "))

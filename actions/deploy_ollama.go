@@ -9,16 +9,16 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// OllamaDeploy keeps releases as names of the Ollama server that serving.ollama asks: the step stage makes a name of the
-// candidate, and the step deploy gives it the name that clients ask for.
+// OllamaDeploy keeps releases as names on the Ollama server of serving.ollama: the step stage creates a name for the
+// candidate, and the step deploy switches the name that clients use to it.
 type OllamaDeploy struct {
-	// GGUF is the file of the release that serves, such as model-q8_0.gguf.
+	// GGUF is the release's model file, such as model-q8_0.gguf.
 	GGUF string `yaml:"gguf" json:"gguf"`
-	// Parameters are those of the name, for clients that send none, such as temperature: 0.1 and num_ctx: 8192.
+	// Parameters are defaults for requests without parameters of their own, such as temperature: 0.1 and num_ctx: 8192.
 	Parameters map[string]serving.Option `yaml:"parameters" json:"parameters,omitempty"`
-	// Keep is how many names of old releases stay on the server, beside the one that serves and the one before; default 2.
+	// Keep is how many names of old releases stay on the server, besides the deployed and the former one; default 2.
 	Keep *int `yaml:"keep" json:"keep,omitempty"`
-	// Store is the directory in which the server keeps its models, to look at its free space; default: the usual places.
+	// Store is the server's model directory, for checks of its free space; default: the usual places.
 	Store string `yaml:"store" json:"store,omitempty"`
 }
 
@@ -35,7 +35,7 @@ func (o *OllamaDeploy) validate() check.Problems {
 	var p check.Problems
 	switch clean := filepath.Clean(o.GGUF); {
 	case o.GGUF == "":
-		p.Errorf("gguf", "for example model-q8_0.gguf", "nothing says which file of the release serves")
+		p.Errorf("gguf", "for example model-q8_0.gguf", "it is not configured which file of the release is the model")
 	case !filepath.IsLocal(o.GGUF) || clean == "." || clean == manifestFile:
 		p.Errorf("gguf", "write the name that the conversion gives it in $RETRAIND_RELEASE_DIR, such as model-q8_0.gguf",
 			"%q cannot name a file of a release", o.GGUF)
@@ -46,8 +46,8 @@ func (o *OllamaDeploy) validate() check.Problems {
 	return p
 }
 
-// ValidateOllama finds faults between a model's strategy, how its service is asked, and the steps of a pipeline: those
-// that it is written with, and all with those of the pipelines that it includes.
+// ValidateOllama returns the faults between a model's strategy, the way its service is asked, and the steps of a
+// pipeline: written are the steps of the pipeline itself, all includes those of included pipelines.
 func ValidateOllama(d *DeployConfig, s serving.Config, written, all []StepConfig) check.Problems {
 	var p check.Problems
 	byName := d != nil && d.Ollama != nil
@@ -55,10 +55,10 @@ func ValidateOllama(d *DeployConfig, s serving.Config, written, all []StepConfig
 		here := check.Index("", i)
 		switch do := step.Builtin(); {
 		case do == DoStage && !byName:
-			p.Errorf(here, "add deploy: {ollama: {gguf: FILE}} to the model", "nothing says what is staged")
+			p.Errorf(here, "add deploy: {ollama: {gguf: FILE}} to the model", "it is not configured what to stage")
 		case do == DoRelease && byName:
-			p.Errorf(here, "write deploy in its place",
-				"release only sets a link, and deploy.ollama says how a release is brought into service")
+			p.Errorf(here, "write deploy instead",
+				"release only sets a link, but deploy.ollama needs the step deploy")
 		}
 	}
 	does := func(do Builtin) bool {
@@ -67,12 +67,12 @@ func ValidateOllama(d *DeployConfig, s serving.Config, written, all []StepConfig
 	switch {
 	case !byName || !does(DoDeploy):
 	case s.Ollama == nil:
-		p.Errorf("", "add serving: {ollama: {model: NAME}}", "deploy.ollama needs the name that clients ask for")
+		p.Errorf("", "add serving: {ollama: {model: NAME}}", "deploy.ollama needs the name that clients use")
 	case strings.Contains(s.Ollama.Model, ":r-"), strings.Contains(s.Ollama.Model, ":former-"):
 		p.Errorf("", "choose another tag for serving.ollama.model",
-			"clients ask for %s: names with :r- and :former- are those of releases", s.Ollama.Model)
+			"clients use %s: names with :r- and :former- are reserved for releases", s.Ollama.Model)
 	case !does(DoStage):
-		p.Errorf("", "add stage before gate", "the candidate has no name on the Ollama server: stage makes it")
+		p.Errorf("", "add stage before gate", "the candidate has no name on the Ollama server: the step stage creates it")
 	}
 	return p
 }

@@ -48,8 +48,8 @@ func TestDeployProblems(t *testing.T) {
 	golden(t, "deploy.golden", b.String())
 }
 
-// deploying is a world whose service reads its model at start only, and is restarted by the step deploy. Each restart is
-// noted with what `current` named.
+// deploying is a world whose service reads its model only at start, and is restarted by the step deploy. Each restart
+// appends the target of `current` to a file.
 func deploying(t *testing.T) *world {
 	t.Helper()
 	outcomesOnly(t)
@@ -59,7 +59,7 @@ func deploying(t *testing.T) *world {
 	return w
 }
 
-// restartsBy makes a script the restart of the service.
+// restartsBy sets the script that restarts the service.
 func (w *world) restartsBy(script string) {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), "restart.sh")
@@ -183,7 +183,7 @@ func TestDeployRollbackAndRedeploy(t *testing.T) {
 	}
 }
 
-// again hands over a plan that was made from another run's.
+// again submits a plan that was made from another run's.
 func (w *world) again(p *Plan, champion string) {
 	w.t.Helper()
 	w.runs++
@@ -193,7 +193,7 @@ func (w *world) again(p *Plan, champion string) {
 	w.handOver(*p)
 }
 
-// The compose command is looked for where the compose file is, as a service of its own.
+// The compose command runs in the directory of the compose file; the service is a separate argument.
 func TestRestartCommands(t *testing.T) {
 	t.Parallel()
 	unit := &RestartConfig{Unit: "classifier.service"}

@@ -24,16 +24,16 @@ import (
 // Source returns the present labelled rows of a model, with their splits. Implemented by the daemon.
 type Source interface {
 	Rows(ctx context.Context, model string) iter.Seq2[Row, error]
-	// SaltID names the salt that the sides are decided with.
+	// SaltID returns the name of the salt by which held-out items are chosen.
 	SaltID(model string) string
-	// ReadTrained notes the items of a training file that the user's own export wrote.
+	// ReadTrained adds the items of a training file, written by the user's own export, to seen.
 	ReadTrained(model string, file io.Reader, seen *drift.Seen) error
 }
 
 // BlockedError is returned when a safety rule refuses to continue.
 type BlockedError struct {
-	Reason string        // in one sentence
-	Why    policy.Reason // gpu_held where it is held; empty where the configuration is at fault
+	Reason string        // one sentence
+	Why    policy.Reason // gpu_held if the GPU is in use; empty if the configuration is at fault
 }
 
 func (e *BlockedError) Error() string { return e.Reason }
@@ -42,7 +42,7 @@ func (e *BlockedError) Error() string { return e.Reason }
 type Executor struct {
 	Store  *store.Store
 	Runner runner.Runner
-	Self   string // path of this binary, which long built-in steps run as
+	Self   string // path of this binary, to run long built-in steps
 	Source Source
 	GPU    GPU    // nil: steps that need one are blocked
 	Models Models // nil: the steps ollama fail
@@ -188,7 +188,7 @@ func (x *Executor) begin(ctx context.Context, p Plan, a Action) error {
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "step begins", func(t *store.Tx) error {
 			if _, known, err := stepOf(t, p, a); err != nil || known {
-				return err // entered again: what was recorded stays
+				return err // a repeated call: the existing record stays
 			}
 			if _, err := t.StartRun(p.Run, now()); err != nil {
 				return err
@@ -216,7 +216,7 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 		return x.Store.Update(ctx, "step ends", func(t *store.Tx) error {
 			s, _, err := stepOf(t, p, a)
 			if err != nil || s.State == out.Class {
-				return err // published by a process that died before the engine recorded the end
+				return err // recorded by a process that died before the engine recorded the end
 			}
 			began := s.Started
 			kind := string(a.Kind)
@@ -265,7 +265,7 @@ func (x *Executor) durably(ctx context.Context, write func() error) error {
 		err := write()
 		if err != nil && ctx.Err() == nil && err.Error() != last {
 			last = err.Error()
-			x.Log.Error("it cannot be written; trying again", "err", err)
+			x.Log.Error("write failed; trying again", "err", err)
 		}
 		return struct{}{}, err
 	}, backoff.WithMaxElapsedTime(0))
@@ -275,7 +275,7 @@ func (x *Executor) durably(ctx context.Context, write func() error) error {
 	return err
 }
 
-// title names an action in the journal.
+// title returns the name of an action in the journal.
 func title(p Plan, a Action) string {
 	switch a.Kind {
 	case ActDo:
@@ -288,7 +288,7 @@ func title(p Plan, a Action) string {
 
 func (p Plan) dataDir() string { return filepath.Join(p.RunDir, "data") }
 
-// workDir is shared by the steps of a run and deleted at its end.
+// workDir returns the directory that the steps of a run share; it is deleted at the end of the run.
 func (p Plan) workDir() string { return filepath.Join(p.RunDir, "work") }
 
 // releaseDir returns the directory of the candidate, or of the release that a run rolls back.

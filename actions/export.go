@@ -22,52 +22,54 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Row is one labelled row of the source as it stands, with canonical labels and its place.
+// Row is one labelled row of the source in its present state, with canonical labels and its side.
 type Row struct {
 	watch.Item
 	Side  drift.Side
 	Group string // drift.GroupHash of its group key
-	// Duplicate marks a row of the training side whose group is held out: it is counted, and trained on by nobody.
+	// Duplicate marks a row of the training side whose group is held out: it is counted, but not exported for training.
 	Duplicate bool
 }
 
 // Example is one line of train.jsonl, validation.jsonl and test.jsonl. A training copies id and text_hash into its
-// predictions. Labels are texts, true or false, or lists of texts, as the target's kind says.
+// predictions. Labels are texts, true or false, or lists of texts, depending on the target's kind.
 type Example struct {
 	ID       string            `json:"id"`
 	TextHash string            `json:"text_hash"`
 	Text     map[string]string `json:"text"`
 	Labels   map[string]any    `json:"labels"`
-	// Messages are the text and its labels as a language model is trained on them: the chat format alone has them.
+	// Messages are the text and its labels as the conversation for training a language model; in the chat format only.
 	Messages []ollama.Message `json:"messages,omitempty"`
 }
 
-// shrinkGuard is the share by which an export may be smaller than the champion's; a larger loss is refused as a fault.
+// shrinkGuard is the share of items that an export may lose compared with the champion's; a larger loss is treated as a
+// fault.
 const shrinkGuard = 0.20
 
-// lostCategory is the number of training items in the champion's export from which a category cannot vanish by
-// corrections.
+// lostCategory is the number of training items in the champion's export from which on a missing category is treated as
+// a fault, not as the result of corrections.
 const lostCategory = 20
 
-// ExportPlan says how an export is written.
+// ExportPlan configures an export.
 type ExportPlan struct {
-	Targets []serving.Target // the gating one first; rows without its label are counted and left out
-	SaltID  string           // names the salt that the sides were decided with
-	// Remember asks for the ids, too, of what is trained on.
+	Targets []serving.Target // the gating one first; rows without its label are counted and omitted
+	SaltID  string           // name of the salt by which held-out items are chosen
+	// Remember also records the ids of the training items.
 	Remember bool
-	// Chat adds messages to each line; nil for none. Rows whose labels do not fill the answer are held out, or left out.
+	// Chat adds messages to each line; nil for none. Rows whose labels do not fill the answer are omitted from the
+	// training files.
 	Chat *serving.Chat
-	// Prompts is the digest of the files that requests and chats are made of, for the manifest.
+	// Prompts is the digest of the files for requests and chats, for the manifest.
 	Prompts string
-	// Overlay is what a larger model said about training rows, by item and text hash. People's labels win.
+	// Overlay has the answers of a larger model for training rows, by item and text hash. People's labels win.
 	Overlay map[[2]string]teacher.Over
-	// Guard refuses what cannot be right before a former export is replaced; nil lets everything pass.
+	// Guard refuses an implausible export before a former one is replaced; nil accepts all.
 	Guard func(ExportFacts) error
 }
 
-// Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them complete or
-// none, and proves that no held-out group is trained on. Seen is what a release would have trained on, its items only
-// where the plan asks to remember them. Memory holds about 24 bytes for each row.
+// Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them or none, and
+// checks that no held-out group is in a training file. The returned Seen has the groups of the training items, and
+// their ids if Remember is set. It needs about 24 bytes of memory per row.
 func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts,
 	seen *drift.Seen, err error,
 ) {
@@ -90,7 +92,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		facts.Splits[side] = &SplitFacts{Labels: map[string]int{}}
 	}
 	var print drift.Fingerprint
-	var heldout [][16]byte // the group of each line of test.jsonl: proves that no held-out text is trained on
+	var heldout [][16]byte // the groups in test.jsonl, to check that no held-out text is trained on
 	for row, err := range rows {
 		if err != nil {
 			return facts, seen, fmt.Errorf("export: %w", err)
@@ -121,7 +123,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 		split := facts.Splits[row.Side]
 		split.Items++
 		split.Labels[row.Labels[plan.Targets[0].Name]]++
-		if ok { // what people labelled is what exports are compared by
+		if ok { // exports are compared by people's labels only
 			facts.Items++
 		} else {
 			facts.Overlay++
@@ -173,7 +175,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 	return facts, seen, renameio.WriteFile(filepath.Join(dir, "manifest.json"), append(b, '\n'), 0o600)
 }
 
-// messages are the conversation about a row, nil without a chat.
+// messages returns the conversation for a row, nil without a chat.
 func (p ExportPlan) messages(row Row, over json.RawMessage) ([]ollama.Message, error) {
 	if p.Chat == nil {
 		return nil, nil
@@ -184,8 +186,8 @@ func (p ExportPlan) messages(row Row, over json.RawMessage) ([]ollama.Message, e
 	return p.Chat.Messages(row.Text, row.Labels)
 }
 
-// over adds to a training row the labels that a larger model gave it and no person did, and returns the whole answer; nil
-// where there is none.
+// over adds to a training row the labels of a larger model that no person gave, and returns the whole answer; nil if
+// there is none.
 func (p ExportPlan) over(row *Row, hash string) json.RawMessage {
 	over, ok := p.Overlay[[2]string{row.ID, hash}]
 	if !ok || row.Side == drift.SideTest {
@@ -202,30 +204,30 @@ func (p ExportPlan) over(row *Row, hash string) json.RawMessage {
 
 var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
 
-// CheckExport refuses an export that cannot be right: empty, one-sided, much smaller than the one before, or without one
-// of its categories.
+// CheckExport refuses an implausible export: empty, without one of the two sides, much smaller than the one before, or
+// without one of its categories.
 func CheckExport(facts ExportFacts, before map[string]int) error {
 	switch {
 	case facts.Items == 0:
-		return errors.New("the export is empty: no item carries a label; check what labels: names")
+		return errors.New("the export is empty: no item has a label; check the columns under labels:")
 	case facts.Test == 0:
 		return fmt.Errorf("no item of %d is held out: raise heldout.share, or label more items", facts.Items)
 	case facts.Train+facts.Overlay == 0:
 		return fmt.Errorf("all %d items are held out: lower heldout.share", facts.Items)
 	case len(facts.Labels) < 2:
-		return errors.New("the training items carry one category only: a classifier needs at least two")
+		return errors.New("the training items have one category only: a classifier needs at least two")
 	}
 	was := 0
 	for _, n := range before {
 		was += n
 	}
 	if float64(facts.Train) < (1-shrinkGuard)*float64(was) {
-		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f %% is taken for a broken source; if it is right, force the retrain",
+		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f %% suggests a broken source; if it is intended, force the retrain",
 			facts.Train, was, 100*shrinkGuard)
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if n := before[name]; n >= lostCategory && facts.Labels[name] == 0 {
-			return fmt.Errorf("category %q had %d training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain",
+			return fmt.Errorf("category %q had %d training items in the champion's export and has none now: this suggests a broken source; if it is intended, force the retrain",
 				name, n)
 		}
 	}

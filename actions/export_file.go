@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// exportFile is a file that is being written, with its digest. It appears under its name when finish has returned.
+// exportFile is a file with its digest that is being written. finish gives it its final name.
 type exportFile struct {
 	pending *renameio.PendingFile
 	buf     *bufio.Writer
@@ -37,7 +37,7 @@ func newExportFile(dir, name string) (*exportFile, error) {
 	return f, nil
 }
 
-// add writes a row as one line; textHash is that of its text.
+// add writes a row as one line; textHash is the hash of its text.
 func (f *exportFile) add(targets []serving.Target, row Row, textHash string, messages []ollama.Message) error {
 	labels := make(map[string]any, len(row.Labels))
 	for _, target := range targets {
@@ -67,7 +67,7 @@ func (f *exportFile) id(line int) (string, error) {
 	return e.ID, nil
 }
 
-// finish replaces the file of this name and returns its SHA-256.
+// finish moves the file to its final name and returns its SHA-256.
 func (f *exportFile) finish() (string, error) {
 	if err := f.buf.Flush(); err != nil {
 		return "", err
@@ -75,7 +75,7 @@ func (f *exportFile) finish() (string, error) {
 	return hex.EncodeToString(f.sum.Sum(nil)), f.pending.CloseAtomicallyReplace()
 }
 
-// cleanup removes a file that was not finished.
+// cleanup removes an unfinished file.
 func (f *exportFile) cleanup() {
 	f.pending.Cleanup() //nolint:errcheck // a no-op after finish
 }

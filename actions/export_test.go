@@ -136,12 +136,12 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(got, manifest); diff != "" {
-		t.Error("the manifest says otherwise: ", diff)
+		t.Error("the manifest differs: ", diff)
 	}
 }
 
-// The fingerprint is that of the state, whatever order the rows come in, and sees each label: "no new information"
-// rests on it.
+// The fingerprint depends on the state only, not on the order of rows, and covers each label: the blocker "no new
+// information" relies on it.
 func TestExportFingerprint(t *testing.T) {
 	t.Parallel()
 	all := []Row{row("1", "eins", "a", false), row("2", "zwei", "b", true), row("3", "drei", "", false)}
@@ -188,7 +188,7 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 	if names := entries(t, dir); len(names) != 0 {
 		t.Errorf("it left %v", names)
 	}
-	// What is not trained on does no harm.
+	// An item that is not trained on is no conflict.
 	if _, _, err := Export(t.Context(), dir, planned,
 		rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
 		t.Error(err)
@@ -287,7 +287,7 @@ func TestCheckExport(t *testing.T) {
 	}{
 		{"fine", ExportFacts{Items: 120, Train: 100, Test: 20, Labels: labels(50, 50)}, labels(50, 50), ""},
 		{"the first", ExportFacts{Items: 3, Train: 2, Test: 1, Labels: labels(1, 1)}, nil, ""},
-		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no item carries a label; check what labels: names"},
+		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no item has a label; check the columns under labels:"},
 		{
 			"nothing held out",
 			ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)},
@@ -299,20 +299,20 @@ func TestCheckExport(t *testing.T) {
 			"one category",
 			ExportFacts{Items: 9, Train: 8, Test: 1, Labels: labels(8)},
 			nil,
-			"the training items carry one category only: a classifier needs at least two",
+			"the training items have one category only: a classifier needs at least two",
 		},
 		{"a fifth less", ExportFacts{Items: 90, Train: 80, Test: 10, Labels: labels(40, 40)}, labels(50, 50), ""},
 		{
 			"more than a fifth less",
 			ExportFacts{Items: 89, Train: 79, Test: 10, Labels: labels(40, 39)},
 			labels(50, 50),
-			"the export has 79 training items, the champion's had 100: a loss of more than 20 % is taken for a broken source; if it is right, force the retrain",
+			"the export has 79 training items, the champion's had 100: a loss of more than 20 % suggests a broken source; if it is intended, force the retrain",
 		},
 		{
 			"a category lost",
 			ExportFacts{Items: 210, Train: 200, Test: 10, Labels: labels(100, 100)},
 			labels(100, 80, 20),
-			`category "c" had 20 training items in the champion's export and has none now: this is taken for a broken source; if it is right, force the retrain`,
+			`category "c" had 20 training items in the champion's export and has none now: this suggests a broken source; if it is intended, force the retrain`,
 		},
 		{
 			"a misspelt category corrected",

@@ -28,7 +28,8 @@ const (
 
 var figureName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.@/-]{0,63}$`)
 
-// readFigures reads the figures that a command wrote since it began: a JSON object of numbers, whole and nothing else.
+// readFigures reads the figures that a command has written since its start. The file must be one complete JSON object
+// of numbers.
 func readFigures(path string, since time.Time) (map[string]float64, error) {
 	f, err := openFigures(path, since)
 	if err != nil {
@@ -56,7 +57,7 @@ func openFigures(path string, since time.Time) (*os.File, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("it is %s; let the command write a file", files.KindOf(info.Mode()))
 	case info.Size() > maxFiguresFile:
-		return nil, fmt.Errorf("it has %s, at most %s are read: write the figures alone into it", unit.Size(info.Size()),
+		return nil, fmt.Errorf("it has %s, at most %s are read: write only the figures into it", unit.Size(info.Size()),
 			unit.Size(maxFiguresFile))
 	case written(info).Before(since.Add(-clockSlack)):
 		return nil, fmt.Errorf("it was written at %s, before the command began: the command did not write it",
@@ -76,7 +77,7 @@ func parseFigures(b []byte) (map[string]float64, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.New("it is no JSON object" + cure)
+		return nil, errors.New("it is not a JSON object" + cure)
 	}
 	figures := map[string]float64{}
 	for dec.More() {
@@ -95,13 +96,13 @@ func parseFigures(b []byte) (map[string]float64, error) {
 		case !figureName.MatchString(name):
 			return nil, fmt.Errorf("%q cannot name a figure: use letters, digits, _ . @ / and -, at most 64", name)
 		case twice:
-			return nil, fmt.Errorf("%q stands twice", name)
+			return nil, fmt.Errorf("%q is given twice", name)
 		case errors.Is(err, strconv.ErrRange):
 			return nil, fmt.Errorf("%q: %s is too large a number", name, value)
 		case err != nil:
-			return nil, fmt.Errorf("%q is %.40s, and a figure is a number%s", name, value, cure)
+			return nil, fmt.Errorf("%q is %.40s, but a figure is a number%s", name, value, cure)
 		case len(figures) == maxFigures:
-			return nil, fmt.Errorf("more than %d figures: write those that a person or a gate looks at", maxFigures)
+			return nil, fmt.Errorf("more than %d figures: write only those for people or for the gate", maxFigures)
 		}
 		figures[name] = figure
 	}
@@ -109,7 +110,7 @@ func parseFigures(b []byte) (map[string]float64, error) {
 		return nil, fmt.Errorf("%w%s", brokenJSON(err, dec), cure)
 	}
 	if rest := bytes.TrimSpace(b[dec.InputOffset():]); len(rest) > 0 {
-		return nil, fmt.Errorf("something follows the JSON object: %.40q", rest)
+		return nil, fmt.Errorf("unexpected data after the JSON object: %.40q", rest)
 	}
 	if len(figures) == 0 {
 		return nil, errors.New("it has no figure" + cure)
@@ -117,7 +118,7 @@ func parseFigures(b []byte) (map[string]float64, error) {
 	return figures, nil
 }
 
-// brokenJSON says where a file ends or breaks off.
+// brokenJSON explains where a file ends or is invalid.
 func brokenJSON(err error, dec *json.Decoder) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("it ends after %d bytes, before the object does", dec.InputOffset())
@@ -125,7 +126,7 @@ func brokenJSON(err error, dec *json.Decoder) error {
 	return fmt.Errorf("at byte %d: %w", dec.InputOffset(), err)
 }
 
-// resultPath is where a command is to leave its figures.
+// resultPath returns the path of a command's result file.
 func resultPath(result string, spec []string, cwd string) string {
 	values := map[string]string{}
 	for _, v := range spec {
@@ -150,11 +151,11 @@ func validateResult(p *check.Problems, here, result string) {
 	}
 	if !filepath.IsLocal(result) || filepath.Clean(result) == "." {
 		p.Errorf(here, "write a path below the directory of the command, an absolute one, or $RETRAIND_WORK_DIR/figures.json",
-			"%q is no path below the directory of the command", result)
+			"%q is not a path below the directory of the command", result)
 	}
 }
 
-// measured are what the steps of a run have measured; those of a later step count.
+// measured returns the measurements of a run's steps; later steps override earlier ones.
 func measured(done []Outcome) map[string]float64 {
 	var out map[string]float64
 	for _, o := range done {
@@ -168,7 +169,7 @@ func measured(done []Outcome) map[string]float64 {
 	return out
 }
 
-// figuresText shows the first figures in a sentence.
+// figuresText formats the first figures for a sentence.
 func figuresText(figures map[string]float64) string {
 	const most = 4
 	var parts []string

@@ -25,17 +25,17 @@ func TestFigures(t *testing.T) {
 		want        map[string]float64
 	}{
 		"figures":      {`{"a": 0.93, "b/loss": 2e-1}` + "\n", "", map[string]float64{"a": 0.93, "b/loss": 0.2}},
-		"empty file":   {"", "it is no JSON object", nil},
+		"empty file":   {"", "it is not a JSON object", nil},
 		"half a file":  {`{"accuracy": 0.93, "lo`, "before the object does", nil},
 		"half a value": {`{"accuracy": 0.`, `"accuracy"`, nil},
 		"no end":       {`{"accuracy": 0.93`, "before the object does", nil},
 		"NaN":          {`{"accuracy": NaN}`, "invalid character 'N'", nil},
 		"infinity":     {`{"accuracy": 1e999}`, "too large", nil},
-		"a text":       {`{"accuracy": "0.93"}`, `is "0.93", and a figure is a number`, nil},
+		"a text":       {`{"accuracy": "0.93"}`, `is "0.93", but a figure is a number`, nil},
 		"null":         {`{"accuracy": null}`, "is null", nil},
-		"nested":       {`{"test": {"accuracy": 0.9}}`, "and a figure is a number", nil},
-		"list":         {`[0.9]`, "it is no JSON object", nil},
-		"twice":        {`{"a": 1, "a": 2}`, "stands twice", nil},
+		"nested":       {`{"test": {"accuracy": 0.9}}`, "but a figure is a number", nil},
+		"list":         {`[0.9]`, "it is not a JSON object", nil},
+		"twice":        {`{"a": 1, "a": 2}`, "is given twice", nil},
 		"two objects":  {`{"a": 1}{"a": 2}`, "something follows", nil},
 		"no figure":    {`{}`, "it has no figure", nil},
 		"odd name":     {`{"a b": 1}`, "cannot name a figure", nil},
@@ -57,7 +57,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// What is no file of figures that the command wrote is refused at once.
+// A file that is not a figures file written by the command is refused at once.
 func TestNoFiguresFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -18,19 +18,19 @@ import (
 type Champion struct {
 	Baseline drift.Baseline `json:"baseline"`
 	Seq      int64          `json:"seq"` // last label change in the baseline
-	// Probation is what it is on, or was; nil where it was promoted without one.
+	// Probation is the release's probation, running or ended; nil if it was promoted without one.
 	Probation *drift.Probation `json:"probation,omitempty"`
-	// Runtime is the program, with its version, by which the figures were measured; "" where it is part of the release.
+	// Runtime is the program with its version that ran the model for the figures; "" if it is part of the release.
 	Runtime string `json:"runtime,omitempty"`
-	// Asked is the digest of what a language model was asked for them: prompt, schema and options; "" for other models.
+	// Asked is the digest of a language model's prompt, schema and options for the figures; "" for other models.
 	Asked string `json:"asked,omitempty"`
-	// Adopted is nil but for a release that served before retraind first deployed.
+	// Adopted is set only for a release that was in service before retraind first deployed.
 	Adopted *Adopted `json:"adopted,omitempty"`
-	// Former is the same of the release that it replaced, for as long as that one may have to come back.
+	// Former is the state of the replaced release, kept as long as a rollback to it is possible.
 	Former *Champion `json:"former,omitempty"`
 }
 
-// ReadChampion reads what is stored; the zero value where nothing is.
+// ReadChampion parses the stored state; "" gives the zero value.
 func ReadChampion(stored string) (Champion, error) {
 	var c Champion
 	if stored == "" {
@@ -43,12 +43,12 @@ func ReadChampion(stored string) (Champion, error) {
 type Summary struct {
 	Result  Result       `json:"result"`
 	Release string       `json:"release,omitempty"` // the candidate, or the release that was rolled back
-	Serving string       `json:"serving,omitempty"` // the served release after the run
+	Serving string       `json:"serving,omitempty"` // the deployed release after the run
 	Export  *ExportFacts `json:"export,omitempty"`
 	Gate    *GateFacts   `json:"gate,omitempty"`
 	Verify  *VerifyFacts `json:"verify,omitempty"`
 	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion was rolled back
-	// Figures are the measurements of its steps.
+	// Figures are the measurements of the run's steps.
 	Figures map[string]float64 `json:"figures,omitempty"`
 	// Sizes are the bytes that its steps wrote into its directories and the release, by step name.
 	Sizes map[string]int64 `json:"sizes,omitempty"`
@@ -108,7 +108,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				}
 			}
 			switch {
-			case redeployed: // the champion stays, and the checks of the service start again
+			case redeployed: // the champion stays, and the checks of the service restart
 				err = t.SetModel(p.Model, store.Serving, "")
 			case p.Rollback != nil:
 				err = x.revert(t, p, sum, done)
@@ -137,7 +137,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 	faults.Point("finished")
 	log.Info("run ended", "outcome", sum.Result.Outcome, "reason", sum.Result.Reason)
 	if err := os.RemoveAll(p.workDir()); err != nil {
-		log.Warn("the run's working directory stays on disk", "err", err)
+		log.Warn("the run's working directory cannot be removed", "err", err)
 	}
 	x.prune(ctx, p)
 	if x.Ended != nil {
@@ -168,7 +168,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if err != nil {
 		return err
 	}
-	former.Former, former.Probation = nil, nil // it is the last one to roll back to, and its probation is over
+	former.Former, former.Probation = nil, nil // only one step back is possible, and its probation is over
 	champion := Champion{
 		Seq: g.Seq, Probation: p.probation(),
 		Baseline: drift.Baseline{

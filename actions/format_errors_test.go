@@ -22,7 +22,7 @@ func TestPredictionsWithFormatErrors(t *testing.T) {
 		`{"id":"2","text_hash":"h","error":"away"}`:                                    `error "away"`,
 		`{"id":"2","text_hash":"h","error":"format","answers":{"label":"a"}}`:          "in place of answers",
 		`{"id":"2","error":"format"}`:                                                  "in place of answers",
-		`{"id":"2","text_hash":"h","answers":{"label":"` + serving.FormatError + `"}}`: "stands for an answer that is none",
+		`{"id":"2","text_hash":"h","answers":{"label":"` + serving.FormatError + `"}}`: "is reserved for unusable answers",
 	} {
 		writeText(t, path, text+"\n")
 		if _, err := readPredictions(dir, oneTarget); err == nil || !strings.Contains(err.Error(), want) {

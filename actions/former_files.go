@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// formerFile marks a run whose files of before are kept.
+// formerFile marks a run whose former files were kept.
 const formerFile = "former-kept"
 
 // composed returns the step that deploys with compose; nil without one.
@@ -74,7 +74,7 @@ func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(p.RunDir, formerFile)); err != nil {
-		return nil //nolint:nilerr // nothing was kept, since no step was begun
+		return nil //nolint:nilerr // nothing was kept, since no step was started
 	}
 	in, err := x.composeInput(ctx, p, *step)
 	if err != nil {
@@ -94,7 +94,7 @@ func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
 		err = ForgetImage(ctx, p.ModelDir, digest)
 	}
 	if err != nil {
-		log.Warn("the candidate's image stays", "err", err)
+		log.Warn("the candidate's image cannot be removed", "err", err)
 	}
 	return nil
 }

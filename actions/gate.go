@@ -17,7 +17,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// gateAlpha is the one-sided level of the gates: one bad promotion in twenty of those at the very margin.
+// gateAlpha is the one-sided level of the gates: of candidates that are worse by exactly the margin, one in twenty is
+// promoted.
 const gateAlpha = 0.05
 
 // Prediction is one line of predictions.jsonl, the artifact's offline answer to a held-out text. Answers are in the
@@ -70,7 +71,7 @@ func readPredictions(releaseDir string, targets []serving.Target) (answers, erro
 			out[[2]string{p.ID, p.TextHash}] = answer{Answers: serving.FormatErrors(targets)}
 			continue
 		case p.Error != "":
-			return nil, fmt.Errorf("%s:%d: error %q: only \"format\" may stand in place of answers", path, n, p.Error)
+			return nil, fmt.Errorf("%s:%d: error %q: only \"format\" is allowed in place of answers", path, n, p.Error)
 		}
 		if p.ID == "" || p.TextHash == "" || len(p.Answers) == 0 {
 			return nil, fmt.Errorf("%s:%d: id, text_hash and answers are required", path, n)
@@ -82,7 +83,7 @@ func readPredictions(releaseDir string, targets []serving.Target) (answers, erro
 		for i, t := range targets {
 			raw, ok := p.Answers[t.Name]
 			if !ok && i == 0 {
-				return nil, fmt.Errorf("%s:%d: answers has no %q, the target that decides", path, n, t.Name)
+				return nil, fmt.Errorf("%s:%d: answers has no %q, the gating target", path, n, t.Name)
 			}
 			if !ok {
 				continue
@@ -162,8 +163,8 @@ func compare(targets []serving.Target, items []drift.LabelChange, candidate, cha
 	return f
 }
 
-// scored fills a monitor with the items and one side's answers, so that both sides are scored by the code that scores
-// the deployed model.
+// scored returns a monitor with the items and one side's answers, so that both sides are scored by the same code as the
+// deployed model.
 func scored(targets []serving.Target, items []drift.LabelChange, by answers) *drift.Monitor {
 	m := drift.NewMonitor(drift.Options{Targets: targets})
 	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (serving.Answers, bool) {
@@ -178,7 +179,7 @@ func score(m *drift.Monitor) Score {
 	return Score{Correct: r.Correct, Accuracy: r.Accuracy, Low: r.Low, High: r.High, MacroF1: r.MacroF1}
 }
 
-// f1s are the F1 values of a target's categories.
+// f1s returns the F1 of each category of a target.
 func f1s(m *drift.Monitor, target string) map[string]float64 {
 	_, categories, _ := m.Scores(target)
 	out := map[string]float64{}
@@ -229,8 +230,8 @@ func perCategory(gate string, items []drift.LabelChange, candidate, champion ans
 	return out
 }
 
-// Judge applies the rule of promotion to a comparison, against the champion of that digest. It is pure; the facts that it
-// returns have the figures of the rule, and the sentence says why.
+// Judge applies the rule of promotion to a comparison; champion is the champion's digest. It is pure. The returned
+// facts include the figures of the rule, and the sentence explains the result.
 func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.StepState, string) {
 	f.Gate, f.Margin = c.Gate, float64(c.Margin)
 	categories := f.Worse
@@ -238,14 +239,14 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	switch {
 	case f.N == 0 && f.Leaked > 0:
 		return f, store.StepFailed,
-			fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out items that were not, or take back the last change of heldout",
+			fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out other items, or revert the last change of heldout",
 				f.Leaked)
 	case f.N == 0:
 		return f, store.StepFailed,
 			"no held-out item has an answer of the candidate" + andChampion(f) +
 				": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":
-		return f, store.StepRejected, "the training gave the very artifact that serves already: nothing would change"
+		return f, store.StepRejected, "the training produced the artifact that is already deployed: nothing would change"
 	case float64(f.FormatErrors) > float64(c.FormatErrors)*float64(f.N):
 		return f, store.StepRejected,
 			fmt.Sprintf("%d of %d answers could not be used (no JSON, another schema, cut off, or no category), more than the %v allowed (promote.format_errors)",
@@ -253,7 +254,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	case f.Champion == nil:
 		if f.Candidate.Accuracy <= f.Majority {
 			return f, store.StepRejected,
-				fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always the most frequent label (%.1f %%)",
+				fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always answering the most frequent label (%.1f %%)",
 					100*f.Candidate.Accuracy, f.N, 100*f.Majority)
 		}
 		return f, store.StepOK,
@@ -261,9 +262,9 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	}
 	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
-	// A category is worse when its recall fell and F1 shows that fewer false positives do not make up for it: a champion
-	// that classifies a new category as its parent finds all of the parent, and so would anything that always answers it.
-	// Bonferroni over the categories: one of many small ones must not look bad by chance.
+	// A category is worse only if its recall fell and F1 shows that fewer false positives do not compensate for it: a
+	// champion that classifies a new category as its parent has full recall on the parent, as has any model that always
+	// answers it. Bonferroni over the categories: one of many small ones must not look worse by chance.
 	for _, cat := range categories {
 		lost, lostF1 := 100*(cat.Champion-cat.Candidate), 100*(cat.ChampionF1-cat.CandidateF1)
 		if min(lost, lostF1) > float64(c.CategoryFloor) && cat.P < gateAlpha/float64(len(categories)) {
@@ -292,7 +293,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 			return f, store.StepRejected, fmt.Sprintf("not better: %s", both)
 		}
 		return f, store.StepInconclusive,
-			fmt.Sprintf("not surely better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
+			fmt.Sprintf("not significantly better (p = %.2g, needs < %v): %s; the champion stays", f.P, gateAlpha, both)
 	case GatePoint:
 		if f.Wins >= f.Losses {
 			return f, store.StepOK, "at least as good: " + both
@@ -307,7 +308,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 		return f, store.StepOK,
 			fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
 	}
-	// The mirrored bound: the maximum by which the candidate can be better.
+	// The mirrored bound: the largest plausible improvement.
 	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
 		return f, store.StepRejected,

@@ -19,20 +19,20 @@ type FigureFloor struct {
 	AtLeast *float64 `yaml:"at_least"`
 	// AtMost is the largest accepted value. Smaller is better.
 	AtMost *float64 `yaml:"at_most"`
-	// Margin is how much worse than the champion's figure it may be; without it the two are not compared.
+	// Margin is how much worse than the champion's figure it may be; without a margin the two are not compared.
 	Margin *float64 `yaml:"margin"`
 }
 
-// validate finds faults. What is compared needs a direction: without a bound larger is better.
+// validate finds faults. A comparison needs a direction: without a bound, larger is better.
 func (f FigureFloor) validate(p *check.Problems, here string) {
 	switch {
 	case f.AtLeast == nil && f.AtMost == nil && f.Margin == nil:
-		p.Errorf(here, "write at_least, at_most or margin", "nothing bounds the figure")
+		p.Errorf(here, "write at_least, at_most or margin", "the figure has no bound")
 	case f.AtLeast != nil && f.AtMost != nil && *f.AtLeast > *f.AtMost:
-		p.Errorf(here+".at_least", "exchange the two", "at_least %g is above at_most %g", *f.AtLeast, *f.AtMost)
+		p.Errorf(here+".at_least", "swap the two", "at_least %g is above at_most %g", *f.AtLeast, *f.AtMost)
 	case f.AtLeast != nil && f.AtMost != nil && f.Margin != nil:
 		p.Errorf(here+".margin", "keep at_least or at_most",
-			"with both bounds nothing says whether a larger or a smaller figure is worse")
+			"with both bounds it is undefined whether a larger or a smaller figure is worse")
 	}
 	if f.Margin != nil && *f.Margin < 0 {
 		p.Errorf(here+".margin", "write 0 or a number above it", "margin %g is negative", *f.Margin)

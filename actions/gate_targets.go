@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// perTarget compares candidate and champion in the targets that do not gate, each over the items that carry a label of
-// it and that both have answered.
+// perTarget compares candidate and champion in the targets that do not gate, each over the items with a label of it and
+// an answer of both.
 func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, champion answers) []TargetFacts {
 	var out []TargetFacts
 	for _, target := range targets {
@@ -69,7 +69,7 @@ func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, stri
 			f.Margin = float64(c.CategoryFloor)
 		}
 		if f.N == 0 || f.Wins+f.Losses == 0 {
-			continue // nothing to compare, or right and wrong on the same items
+			continue // nothing to compare, or equal on all items
 		}
 		ni := stats.NonInferior(f.Wins, f.Losses, f.N, f.Margin/100, gateAlpha)
 		f.Bound = 100 * ni.Lower

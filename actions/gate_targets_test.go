@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// two are releases over n items with two targets: in the second one the candidate is right on the first wins items only,
-// and the champion on the last losses only.
+// two returns two releases over n items with two targets: in the second target only the candidate is right on the first
+// wins items, and only the champion on the last losses items.
 func two(n, wins, losses int) (targets []serving.Target, items []drift.LabelChange, candidate, champion answers) {
 	targets = []serving.Target{{Name: "priority"}, {Name: "aks"}}
 	candidate, champion = answers{}, answers{}
@@ -32,7 +32,8 @@ func two(n, wins, losses int) (targets []serving.Target, items []drift.LabelChan
 	return targets, items, candidate, champion
 }
 
-// Each target has a floor; a candidate that gains in one and is the same in the gating one is promoted, whatever the size.
+// Each target has a floor. A candidate that is better in one target and equal in the gating one is promoted, whatever
+// the number of items.
 func TestTargetsHaveFloors(t *testing.T) {
 	t.Parallel()
 	margin := map[string]TargetFloor{"aks": {Margin: 2}}
@@ -72,7 +73,8 @@ func TestTargetsHaveFloors(t *testing.T) {
 	}
 }
 
-// Releases that differ only in a target that does not gate are told apart, and the old one is not taken for the new one.
+// Releases that differ only in a target that does not gate are distinguished, and the old one is not accepted as the
+// new one.
 func TestProofLooksAtEveryTarget(t *testing.T) {
 	t.Parallel()
 	_, items, candidate, champion := two(100, 27, 0)
@@ -99,7 +101,7 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 		t.Errorf("%q, %+v", why, f)
 	}
 	if why := pr.judge(VerifyFacts{Probed: 50, Agreed: 50}, nil); !strings.Contains(why, "nothing proves what is served") {
-		t.Errorf("no text tells the two apart: %q", why)
+		t.Errorf("no text distinguishes the two:  %q", why)
 	}
 	if got := pr.difference(serving.Answers{"priority": "a", "aks": "x"},
 		serving.Answers{"priority": "a", "aks": "y"}); got != `aks "y" instead of "x"` {
@@ -107,7 +109,7 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 	}
 }
 
-// An adopted champion with unknown training data is compared on what came or was corrected since.
+// An adopted champion with unknown training data is compared on items that came or were corrected since the adoption.
 func TestFairItems(t *testing.T) {
 	t.Parallel()
 	var items []drift.LabelChange
@@ -131,7 +133,7 @@ func TestFairItems(t *testing.T) {
 	}
 }
 
-// The pauses before an undo grow, and add up to what is configured.
+// The pauses before an undo grow, and their sum is the configured time.
 func TestUndoPauses(t *testing.T) {
 	t.Parallel()
 	var all, last time.Duration

@@ -21,9 +21,9 @@ type GPU interface {
 	// Watch watches the device until the returned function is called, with whether the step succeeded; it returns how the
 	// step used the device.
 	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) GPUUse)
-	// Free sets aside what the plan of a run names, once the run's turn has come, and waits until the GPU's memory is back.
-	// Models that the run's own steps have loaded are only unloaded. It may be called again: what is off is left alone. It says
-	// what it did; a *BlockedError says what stays.
+	// Free stops what the run's plan names, after a wait for the run's turn, and waits until the GPU's memory is free.
+	// Models that the run's own steps have loaded are only unloaded. It is idempotent: what is already stopped stays
+	// so. It returns what it did; a *BlockedError is what could not be stopped.
 	Free(ctx context.Context, s GPUStep, r Room) (string, error)
 	// Restore unloads models that the run's own steps have loaded, brings back what the run has set aside, and proves it:
 	// with all also what is set aside until the end of the run. It says what came back; the error, what did not.
@@ -39,11 +39,11 @@ type GPUGrant struct {
 
 // GPUUse is how a step used its device.
 type GPUUse struct {
-	Text string   // a few words, may be empty
-	Idle *float64 // share of the time in which the device was idle, in [0, 1]; nil if unknown
+	Text string   // a short text, may be empty
+	Idle *float64 // share of the time in which the device was idle, 0 to 1; nil if unknown
 }
 
-// deviceVar is the variable with the UUID of the step's device.
+// deviceVar is the environment variable with the UUID of the step's device.
 const deviceVar = "CUDA_VISIBLE_DEVICES"
 
 // GPUStep names the step that needs a GPU.
@@ -53,7 +53,7 @@ type GPUStep struct {
 	ByOllama bool
 }
 
-// Room is what makes room on the GPU for steps of a run.
+// Room is what to stop and unload for the steps of a run.
 type Room struct {
 	Stop   []gpu.StopConfig
 	RunDir string
@@ -62,14 +62,15 @@ type Room struct {
 	UntilEnd bool
 }
 
-// GPUWatch is what a watch over a step's device must know.
+// GPUWatch configures the watch over a step's device.
 type GPUWatch struct {
 	GPUStep
-	// Device is the UUID; "" for a step that asks models of Ollama: only what is set aside is looked at, and models are not.
+	// Device is the UUID; "" for a step that asks models of Ollama: then only things that the plan stops are watched,
+	// not models.
 	Device  string
 	Attempt string              // value of runner.AttemptVar in the environment of the step's processes
-	Found   func(text string)   // is called with a text to show with the run
-	Stop    func(*BlockedError) // is called when the step must stop
+	Found   func(text string)   // called with a text to show with the run
+	Stop    func(*BlockedError) // called when the step must stop
 }
 
 // commandWithGPU runs a step's command, with the GPU held and watched if it needs one.
@@ -77,8 +78,8 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	if !step.GPU && !step.OllamaOnGPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
-	// The supervisor of a running command holds the GPU, and the command its memory: waiting for a free GPU would be
-	// waiting for its end.
+	// The supervisor of a running command holds the GPU, and the command its memory: waiting for a free GPU would mean
+	// waiting for the command's end.
 	if dir := AttemptDir(p.RunDir, step.Name, a.Attempt); runner.Claimed(dir) {
 		return x.commandWatched(ctx, p, a, step, deviceOf(step, dir), nil)
 	}
@@ -137,7 +138,7 @@ func (x *Executor) commandWatched(
 		Stop: func(why *BlockedError) {
 			select {
 			case stop <- why:
-			default: // it is stopped already
+			default: // already stopped
 			}
 		},
 	})
@@ -164,7 +165,7 @@ func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
 		return t.PutStep(s)
 	})
 	if err != nil && ctx.Err() == nil {
-		x.Log.Warn("a remark about a step cannot be kept", "run_id", p.Run, "step", title(p, a), "detail", text, "err", err)
+		x.Log.Warn("cannot store a remark about a step", "run_id", p.Run, "step", title(p, a), "detail", text, "err", err)
 	}
 }
 
@@ -210,7 +211,8 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 	return GPUGrant{}, out, err
 }
 
-// haveGPU frees the GPU, in case something has come back, such as by a start of the daemon, and acquires it.
+// haveGPU frees the GPU once more, since something may have been started meanwhile, such as by a start of the daemon,
+// and acquires it.
 func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, error) {
 	if len(p.Stop) > 0 {
 		if _, err := x.GPU.Free(ctx, gpuStep(p, step), p.room(a.Step)); err != nil {
@@ -223,7 +225,7 @@ func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GP
 	return x.GPU.Acquire(ctx, gpuStep(p, step))
 }
 
-// free stops what is in the way of the steps that need the GPU.
+// free stops the things in Plan.Stop before the steps that need the GPU.
 func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) {
 	step := p.Steps[a.Step]
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" {
@@ -248,10 +250,10 @@ func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) 
 	return ended(step, out, err)
 }
 
-// restore brings back what was set aside. No cancel stops it.
+// restore starts what was stopped. A cancellation does not interrupt it.
 func (x *Executor) restore(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	if x.GPU == nil {
-		return Outcome{Class: store.StepOK, Detail: "nothing was set aside"}, nil
+		return Outcome{Class: store.StepOK, Detail: "nothing was stopped"}, nil
 	}
 	s := GPUStep{Model: p.Model, Run: p.Run, Step: string(ActRestore)}
 	detail, err := x.GPU.Restore(ctx, s, p.asked(begunSteps(done)), machineOf(p, done).whole())

@@ -10,15 +10,15 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// AskedModel is a model of an Ollama server that a step of a run asks, and so loads.
+// AskedModel is a model on an Ollama server that a step of a run asks, and so loads.
 type AskedModel struct {
 	URL  string
 	Name string
-	// Releases: Name is what clients ask for, and the step asks a release of it.
+	// Releases means that Name is the name that clients use, and the step asks the name of one of its releases.
 	Releases bool
 }
 
-// Is reports whether a name that the server lists as loaded is this model.
+// Is reports whether a loaded model of this name, as listed by the server, is this model.
 func (m AskedModel) Is(name string) bool {
 	if m.Releases {
 		_, ok := ollama.ReleaseOf(m.Name, name)
@@ -39,7 +39,7 @@ func MarkOllama(steps []Step, c serving.Config, stop []gpu.StopConfig) {
 	}
 }
 
-// asks says which model of an Ollama server a step asks.
+// asks returns the model of an Ollama server that a step asks.
 func (s Step) asks(c serving.Config) (AskedModel, bool) {
 	switch {
 	case s.Label != nil:
@@ -60,7 +60,7 @@ func loopback(server string) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// asked lists the models that the steps before one have asked.
+// asked lists the models that earlier steps than this one have asked.
 func (p Plan) asked(before int) (list []AskedModel) {
 	for _, s := range p.Steps[:before] {
 		carried := p.Parent != nil && slices.Contains(p.Parent.Carry, s.Name)
@@ -71,7 +71,7 @@ func (p Plan) asked(before int) (list []AskedModel) {
 	return list
 }
 
-// begunSteps is the number of steps that were begun.
+// begunSteps returns the number of steps that were started.
 func begunSteps(done []Outcome) (n int) {
 	for _, o := range done {
 		if o.Kind == ActDo {
@@ -81,7 +81,7 @@ func begunSteps(done []Outcome) (n int) {
 	return n
 }
 
-// room is what makes room for a step.
+// room returns what to stop and unload for a step.
 func (p Plan) room(step int) Room {
 	return Room{Stop: p.Stop, RunDir: p.RunDir, Asked: p.asked(step)}
 }

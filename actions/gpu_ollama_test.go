@@ -82,7 +82,7 @@ func TestMarkOllama(t *testing.T) {
 	}
 }
 
-// recordingGPU is always free, and keeps what it was asked for. A run asks from one goroutine at a time.
+// recordingGPU is always free, and records the calls. A run calls it from one goroutine at a time.
 type recordingGPU struct {
 	frees   map[string]int // by step
 	watched []string       // step and device
@@ -114,8 +114,8 @@ func (g *recordingGPU) Restore(_ context.Context, _ GPUStep, asked []AskedModel,
 	return "nothing", nil
 }
 
-// A run of a language model has the GPU from its training to the answers of its candidate. Each of its steps finds room, and
-// those that ask models are watched without a device.
+// A run of a language model holds the GPU from its training to the answers of its candidate. Free is called before each
+// of its steps, and steps that ask models are watched without a device.
 func TestRunKeepsTheGPUForOllama(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

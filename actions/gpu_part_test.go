@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// gpuPlan is a plan whose steps train, merge and tune need the GPU exclusively, from the first to the last of them.
+// gpuPlan is a plan whose steps train, merge and tune use the GPU, with other steps before and after.
 func gpuPlan() Plan {
 	p := testPlan()
 	p.Stop = []gpu.StopConfig{{Unit: "tagger.service"}}
@@ -26,7 +26,7 @@ func gpuPlan() Plan {
 	return p
 }
 
-// teacherPlan is a plan whose GPU part begins with a large model that labels and ends with answers of the candidate.
+// teacherPlan is a plan whose GPU part begins with a large labelling model and ends with the candidate's answers.
 func teacherPlan() Plan {
 	p := testPlan()
 	p.Stop = []gpu.StopConfig{{Ollama: []string{"all"}, Server: "http://127.0.0.1:11434"}}
@@ -39,7 +39,7 @@ func teacherPlan() Plan {
 	return p
 }
 
-// What was set aside stays so from the label step to the answers of the candidate, and is back before the gate.
+// What was stopped stays so from the label step to the candidate's answers, and runs again before the gate.
 func TestNextCoversOllama(t *testing.T) {
 	t.Parallel()
 	acts, result := play(t, teacherPlan(), func(Action) store.StepState { return store.StepOK })
@@ -50,7 +50,7 @@ func TestNextCoversOllama(t *testing.T) {
 	if diff := cmp.Diff(want, acts); diff != "" || result.Outcome != policy.OutcomePromoted {
 		t.Error(diff, result)
 	}
-	old := teacherPlan() // as a former version wrote it
+	old := teacherPlan() // as written by an earlier version
 	for i := range old.Steps {
 		old.Steps[i].OllamaOnGPU = false
 	}
@@ -137,8 +137,8 @@ func TestNextFreesTheGPU(t *testing.T) {
 	}
 }
 
-// TestGPUPartSimulated plays 10^5 histories: nothing has the GPU while something runs that is to be set aside, and nothing is
-// left set aside, but for what the run says of it.
+// TestGPUPartSimulated plays 10^5 histories: no step uses the GPU while something runs that should be stopped, and at
+// the end everything runs again unless the run reports it.
 func TestGPUPartSimulated(t *testing.T) {
 	t.Parallel()
 	classes := []store.StepState{
@@ -161,7 +161,7 @@ func TestGPUPartSimulated(t *testing.T) {
 			}
 			switch a.Kind {
 			case ActFree:
-				aside = true // also where it failed: half of it may have been stopped
+				aside = true // even if it failed: half of it may have been stopped
 				asideSince++
 			case ActRestore:
 				if restores++; class == store.StepOK {
@@ -169,27 +169,27 @@ func TestGPUPartSimulated(t *testing.T) {
 				}
 			case ActDo:
 				if step := p.Steps[a.Step]; (step.GPU || step.OllamaOnGPU) && !aside {
-					t.Fatalf("seed %d: %s has the GPU beside what was to be set aside", seed, step.Name)
+					t.Fatalf("seed %d: %s has the GPU beside what should be stopped", seed, step.Name)
 				} else if aside && (step.Do == DoGate || step.Do == DoRelease || step.Do == DoVerify) && restores < restoreAttempts {
-					t.Fatalf("seed %d: %s while something is set aside", seed, step.Name)
+					t.Fatalf("seed %d: %s while something is stopped", seed, step.Name)
 				}
 			case ActUndo, ActProve:
 				if aside && restores < restoreAttempts {
-					t.Fatalf("seed %d: %s while something is set aside", seed, a.Kind)
+					t.Fatalf("seed %d: %s while something is stopped", seed, a.Kind)
 				}
 			}
 			return class
 		})
 		if aside != (result.Owed != "") {
-			t.Fatalf("seed %d: set aside at the end: %v, the run says %q", seed, aside, result.Owed)
+			t.Fatalf("seed %d: still stopped at the end: %v, the run reports %q", seed, aside, result.Owed)
 		}
 		if asideSince == 0 && restores > 0 {
-			t.Fatalf("seed %d: restored what was never set aside", seed)
+			t.Fatalf("seed %d: restored what was never stopped", seed)
 		}
 	}
 }
 
-// A journal of a former version knows nothing of freeing, and goes on as it began.
+// Plans of earlier versions do not free the GPU, and continue as they began.
 func TestOldPlansFreeNothing(t *testing.T) {
 	t.Parallel()
 	p := gpuPlan()
@@ -219,7 +219,7 @@ func TestRunFreesTheGPU(t *testing.T) {
 	w.executor.GPU = fake
 	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release",
 		"export ok", "free ok", "train ok", "restore ok", "gate ok", "release ok", "verify ok")
-	if frees != 2 { // once by itself, and once more at the moment of the start
+	if frees != 2 { // before the first step, and again directly before the start
 		t.Errorf("freed %d times", frees)
 	}
 
@@ -243,9 +243,11 @@ func TestRunFreesTheGPU(t *testing.T) {
 	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "free cancelled", "restore ok")
 
 	fake.free = nil
-	fake.restore = func() error { return errors.New("not back yet, and tried again: unit tagger.service: it is failed") }
+	fake.restore = func() error {
+		return errors.New("not restored yet, will be retried: unit tagger.service: it is failed")
+	}
 	w.executor.GPU = fake
-	w.ends(w.run(pipeline(w.gpu(train, 9))), policy.OutcomePromoted, "not back yet, and tried again: unit tagger.service",
+	w.ends(w.run(pipeline(w.gpu(train, 9))), policy.OutcomePromoted, "not restored yet, will be retried: unit tagger.service",
 		"export ok", "free ok", "train ok", "restore not_proved", "restore not_proved", "restore not_proved", "gate ok",
 		"release ok", "verify ok")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// fakeGPU is a GPU of function fields.
+// fakeGPU is a GPU with a function field for each method.
 type fakeGPU struct {
 	acquire func(ctx context.Context) (GPUGrant, error)
 	watch   func(w GPUWatch) func(bool) GPUUse
@@ -24,7 +24,7 @@ type fakeGPU struct {
 	restore func() error
 }
 
-// Watch finds an intruder at once where the step is to be stopped for one.
+// Watch reports a foreign process at once if the step is to be stopped.
 func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) GPUUse {
 	if g.watch == nil {
 		return func(bool) GPUUse { return GPUUse{} }
@@ -111,7 +111,7 @@ func TestGPU(t *testing.T) {
 	}
 }
 
-// Findings show in the run during the step and at its end; the step ends if it must.
+// Findings are shown with the run during the step and at its end, and stop the step if configured.
 func TestGPUIsWatched(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -156,8 +156,8 @@ func TestGPUIsWatched(t *testing.T) {
 	}
 }
 
-// A daemon that was killed between the start of a supervisor and its claim waits for a GPU that its own training has: it
-// goes on with the training instead of ending as blocked.
+// A daemon was killed between the start of a supervisor and its claim. The next one waits for a GPU that its own
+// training holds: it re-attaches to the training instead of ending as blocked.
 func TestGPUOfACommandUnderWay(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -169,7 +169,7 @@ func TestGPUOfACommandUnderWay(t *testing.T) {
 	w.executor.GPU = fakeGPU{acquire: func(ctx context.Context) (GPUGrant, error) {
 		spec, err := w.executor.spec(p, Action{Step: 1, Attempt: 1}, p.Steps[1], p.Steps[1].Argv)
 		if err == nil {
-			_, err = w.executor.Runner.Run(ctx, spec) // what the former process left
+			_, err = w.executor.Runner.Run(ctx, spec) // left by the former process
 		}
 		if ctx.Err() == nil && err == nil {
 			<-ctx.Done()
@@ -205,7 +205,7 @@ func TestEnvironmentOfAStep(t *testing.T) {
 	}
 }
 
-// A daemon that comes back to a step finds its device where the former one wrote it.
+// A restarted daemon finds a step's device in the spec of the attempt.
 func TestDeviceOfAnAttempt(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -15,7 +15,7 @@ const maxSteps = 200
 type placed struct {
 	StepConfig
 	at   string // [2]
-	from string // the pipeline that it is written in
+	from string // the pipeline in which it is written
 }
 
 // Steps returns the steps of a pipeline, with the steps of included pipelines in place. It is nil if ValidatePipeline
@@ -87,7 +87,7 @@ func unfold(pipelines map[string][]StepConfig, s StepConfig, at string, within [
 			return nil, problem
 		}
 		if list = append(list, found...); len(list) > maxSteps {
-			break // the caller says so
+			break // the caller reports it
 		}
 	}
 	return list, nil

@@ -35,7 +35,7 @@ func onInstance(ctx context.Context, out Outcome, deployed *compose.Deployed) (O
 		return Outcome{}, context.Cause(ctx)
 	}
 	if err != nil {
-		why = "which container serves cannot be told: " + err.Error()
+		why = "it is unknown which container is in service:  " + err.Error()
 	}
 	if why != "" {
 		out.Class, out.Detail = store.StepNotProved, why
@@ -54,7 +54,7 @@ func instance(ctx context.Context, d compose.Deployed) (string, error) {
 	name := fmt.Sprintf("container %s of service %s", docker.Short(d.Container), d.Service)
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
-		return name + ", which was deployed, is gone: somebody exchanged it meanwhile", nil
+		return name + ", which was deployed, was removed or replaced meanwhile", nil
 	case err != nil:
 		return "", err
 	case !c.Running():

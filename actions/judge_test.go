@@ -17,7 +17,7 @@ import (
 
 func promote(gate Gate) PromoteConfig { return PromoteConfig{Gate: gate}.WithDefaults() }
 
-// facts are those of a comparison with so many discordant items of n; 80 % of the others are right on both sides.
+// facts returns a comparison with so many discordant items of n; 80 % of the others are right on both sides.
 func facts(n, wins, losses int) GateFacts {
 	both := (n - wins - losses) * 8 / 10
 	return GateFacts{
@@ -27,7 +27,7 @@ func facts(n, wins, losses int) GateFacts {
 	}
 }
 
-// The figures were computed apart from the code: p of McNemar as a sum of binomial coefficients over 2^(b+c), the Wald
+// The expected figures were computed separately: McNemar's p as a sum of binomial coefficients over 2^(b+c), the Wald
 // bound as d - 1.6449 sqrt(((b+c)/n - d²)/n), Tango's score bound with the likelihood maximised by search.
 func TestJudge(t *testing.T) {
 	t.Parallel()
@@ -54,7 +54,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			"first release that always says the same", promote(GateNotWorse), first(30, 100, .3), store.StepRejected, math.NaN(),
-			math.NaN(), "no better than always the most frequent label (30.0 %)",
+			math.NaN(), "no better than always answering the most frequent label (30.0 %)",
 		},
 		{
 			"nothing answered", promote(GatePoint),
@@ -70,7 +70,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			"the very same artifact", promote(GatePoint), same, store.StepRejected, math.NaN(), math.NaN(),
-			"the very artifact that serves already",
+			"the artifact that is already deployed",
 		},
 
 		// d = .02, se = sqrt((.1-.0004)/500) = .014114: .02 - 1.6449·.014114 = -.0032
@@ -101,8 +101,8 @@ func TestJudge(t *testing.T) {
 		// (1+10+45)/1024... P(Bin(10,1/2) >= 9) = 11/1024, >= 8 = 56/1024
 		{"better", promote(GateBetter), facts(200, 9, 1), store.StepOK, 11. / 1024, math.NaN(), "better: "},
 		{
-			"not surely better", promote(GateBetter), facts(200, 8, 2), store.StepInconclusive, 56. / 1024, math.NaN(),
-			"not surely better (p = 0.055, needs < 0.05)",
+			"not significantly better", promote(GateBetter), facts(200, 8, 2), store.StepInconclusive, 56. / 1024, math.NaN(),
+			"not significantly better (p = 0.055, needs < 0.05)",
 		},
 		{"not better", promote(GateBetter), facts(200, 2, 8), store.StepRejected, 1013. / 1024, math.NaN(), "not better: "},
 		{"as good is not better", promote(GateBetter), facts(200, 0, 0), store.StepRejected, 1, math.NaN(), "not better: "},
@@ -144,7 +144,7 @@ func TestCategoryFloor(t *testing.T) {
 		Name: "culture", Support: 40, Champion: .9, Candidate: .775, ChampionF1: .9, CandidateF1: .775,
 		P: stats.SignTest(5, 0),
 	}
-	// It is found less often, but what is found is right more often: a category that was split off explains it.
+	// Lower recall, but higher precision: explained by a category that was split off.
 	purer := lost
 	purer.CandidateF1 = .87
 	quiet := func(n int) (out []Category) {
@@ -186,7 +186,7 @@ func TestCategoryFloor(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			f := facts(1000, 60, 30) // better on the whole: the floor alone decides
+			f := facts(1000, 60, 30) // better overall: only the floor decides
 			f.Worse = c.categories
 			f, class, why := Judge(PromoteConfig{CategoryFloor: unit.Points(c.floor)}.WithDefaults(), f, "sha256:old")
 			var worse []string

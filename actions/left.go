@@ -28,16 +28,16 @@ type left struct {
 	Code    string     `json:"code"`    // digest of the step and of the files that it names
 	Data    []leftFile `json:"data"`    // all files in the run's directory data
 	Release []leftFile `json:"release"` // all files of the release at that time
-	// Work: it left something in the directory that the steps share, which is deleted at the end of the run. Sum is a
-	// digest of that directory.
+	// Work means that the step has files in the directory that the steps share, which is deleted at the end of the run.
+	// Sum is a digest of that directory.
 	Work bool   `json:"work,omitempty"`
 	Sum  string `json:"sum,omitempty"`
-	// Total is the size of the run's directories and of the release by then, Grew how much of it the step has added.
+	// Total is the size of the run's directories and of the release after the step; Grew is the step's share of it.
 	Total int64 `json:"total"`
 	Grew  int64 `json:"grew"`
 }
 
-// leftFile is a file with what shows that it is unchanged.
+// leftFile is a file with the properties that show whether it is unchanged.
 type leftFile struct {
 	File
 	Changed time.Time `json:"changed"`
@@ -58,7 +58,7 @@ func (x *Executor) keepLeft(p Plan, a Action, done []Outcome, out Outcome) {
 		err = writeLeft(AttemptDir(p.RunDir, p.Steps[a.Step].Name, a.Attempt), l)
 	}
 	if err != nil {
-		x.Log.Warn("what the step left is not on record: a retry does it again",
+		x.Log.Warn("cannot record the step's files: a retry runs it again",
 			"run_id", p.Run, "step", title(p, a), "err", err)
 	}
 }
@@ -70,7 +70,7 @@ func writeLeft(dir string, l left) error {
 	return renameio.WriteFile(filepath.Join(dir, leftName), []byte(mustJSON(l)+"\n"), 0o600)
 }
 
-// lastLeft is the record of the last step of a run that has one.
+// lastLeft returns the record of the last step of a run that has one.
 func lastLeft(p Plan, done []Outcome) left {
 	for i := len(done) - 1; i >= 0; i-- {
 		o := done[i]
@@ -93,7 +93,7 @@ func readLeft(dir string) (left, error) {
 	return l, err
 }
 
-// leftOf is the record of a step's last attempt in a run's directory.
+// leftOf returns the record of a step's last attempt in a run's directory.
 func leftOf(runDir, step string) (left, bool) {
 	entries, err := os.ReadDir(filepath.Join(runDir, "steps", step))
 	if err != nil {
@@ -109,8 +109,8 @@ func leftOf(runDir, step string) (left, bool) {
 	return l, err == nil
 }
 
-// lookAtLeft looks at a run's directories after a step; before is the record of the step before it, whose hashes hold for
-// the files that were not touched since.
+// lookAtLeft scans a run's directories after a step. The hashes in before, the record of the previous step, are reused
+// for unchanged files.
 func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
 	l := left{Outcome: out, Code: stepCode(step, p.Serving)}
 	var err error
@@ -132,16 +132,16 @@ func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
 	return l, nil
 }
 
-// stepCode is a digest of what a step does, whatever it is given to do it.
+// stepCode returns a digest of a step's definition, without its input data.
 func stepCode(s Step, c serving.Config) string {
 	s.Timeout, s.Retries = 0, 0
-	if s.Do != DoExport { // only an export writes what the model is asked
+	if s.Do != DoExport { // only an export depends on the prompts
 		c = serving.Config{}
 	}
 	return CodeDigest([]Step{s}, c)
 }
 
-// listFiles lists the regular files below a directory, which need not be there, with their hashes.
+// listFiles lists the regular files below a directory, with their hashes. A missing directory has none.
 func listFiles(dir string, known []leftFile) ([]leftFile, error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +183,8 @@ func listFiles(dir string, known []leftFile) ([]leftFile, error) {
 	return list, err
 }
 
-// sumTree is a digest over names, sizes and times of what lies below a directory, "" for nothing, and its size.
+// sumTree returns a digest over names, sizes and times of the files below a directory, "" for none, and their total
+// size.
 func sumTree(dir string) (sum string, size int64, err error) {
 	h := sha256.New()
 	n := 0

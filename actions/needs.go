@@ -8,17 +8,17 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// Needs are the rights outside the state directory that deployments and steps take.
+// Needs are the rights outside the state directory that deployments and steps need.
 type Needs struct {
-	Units    []string          // units that are restarted
-	Services []ComposedService // services of docker compose that are exchanged or restarted
-	Writable []string          // directories that are written to
+	Units    []string          // units to restart, start or stop
+	Services []ComposedService // docker compose services to control
+	Writable []string          // directories to write to
 }
 
-// ComposedService names a service and, where the configuration does, its project.
+// ComposedService names a service and, if configured, its project.
 type ComposedService struct{ Dir, Project, Name string }
 
-// Add adds what a model's deployment and the steps of a pipeline need.
+// Add adds the needs of a model's deployment and of the steps of a pipeline.
 func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
 	for _, s := range steps {
 		switch s := s.StepType.(type) {
@@ -53,7 +53,7 @@ func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
 	}
 }
 
-// Stop adds what is set aside for the GPU.
+// Stop adds the needs of gpu.stop.
 func (n *Needs) Stop(stopped []gpu.StopConfig) {
 	for _, s := range stopped {
 		if s.Unit != "" {
@@ -71,7 +71,7 @@ func (n *Needs) writes(dir string) {
 	}
 }
 
-// fullUnit is the name by which systemd asks whether a unit may be restarted.
+// fullUnit returns the unit's full name, as polkit rules see it.
 func fullUnit(name string) string {
 	for _, suffix := range []string{".service", ".socket", ".target", ".timer", ".path", ".mount", ".scope", ".slice"} {
 		if strings.HasSuffix(name, suffix) {
@@ -81,7 +81,7 @@ func fullUnit(name string) string {
 	return name + ".service"
 }
 
-// Outside sorts what is needed and leaves out what is said twice, and directories below the state or below another one.
+// Outside sorts the needs, and removes duplicates and directories below the state directory or below another one.
 func (n *Needs) Outside(state string) {
 	slices.Sort(n.Units)
 	n.Units = slices.Compact(n.Units)

@@ -21,11 +21,11 @@ const (
 	ActFinish  ActionKind = "finish"  // write the outcome
 )
 
-// Action is one thing to do. Ord counts the actions of a run from 0.
+// Action is the next thing to do in a run. Ord counts the actions of a run from 0.
 type Action struct {
 	Ord     int
 	Kind    ActionKind
-	Step    int // index into Plan.Steps; for ActDo, ActUndo, and of the step that ActFree comes before
+	Step    int // index into Plan.Steps; for ActDo and ActUndo, and for ActFree that of the following step
 	Attempt int // from 1
 	Result  Result
 }
@@ -37,23 +37,24 @@ type Outcome struct {
 	Attempt int             `json:"attempt"`
 	Class   store.StepState `json:"class"`
 	Detail  string          `json:"detail,omitempty"` // one sentence for people
-	Why     policy.Reason   `json:"why,omitempty"`    // of a step that was blocked
-	// Undecided: the outcome is unknown, and the step's probe could not be asked either.
+	Why     policy.Reason   `json:"why,omitempty"`    // of a blocked step
+	// Undecided means that the outcome is unknown, and that the step's probe could not decide it either.
 	Undecided bool `json:"undecided,omitempty"`
-	// Carried: the step was not done, its files are those that the run's parent left.
+	// Carried means that the step did not run: the files of the run's parent were reused.
 	Carried bool  `json:"carried,omitempty"`
 	Facts   Facts `json:"facts,omitzero"`
 }
 
-// Result is how a run ends.
+// Result is the end of a run.
 type Result struct {
 	Outcome policy.Outcome `json:"outcome"`
 	Reason  string         `json:"reason"`
-	// Why is the reason of a run that did nothing: not_worse where the gate kept the champion, gpu_held where it did not
-	// get the GPU; and of one that took a release back: probation_failed.
+	// Why is the reason of a run that did nothing: not_worse if the gate kept the champion, gpu_held if the GPU stayed
+	// in use; and of a rollback: probation_failed.
 	Why  policy.Reason `json:"why,omitempty"`
 	Step string        `json:"step,omitempty"` // the step that decided it
-	// Owed names what could not be restored, "" for nothing. It stays in the ledger of the host, and is tried again.
+	// Owed names what could not be restored, "" for nothing. It stays in the host's ledger, from which the restore is
+	// retried.
 	Owed string `json:"owed,omitempty"`
 	// Hold means that the served release could not be verified: no further run until a person has checked.
 	Hold bool `json:"hold,omitempty"`
@@ -61,17 +62,17 @@ type Result struct {
 
 const (
 	undoAttempts    = 6 // limit of attempts to undo a step
-	restoreAttempts = 3 // and to restore what was stopped; later attempts are made from the host's ledger
+	restoreAttempts = 3 // limit of attempts to restore what was stopped; later ones are made from the host's ledger
 )
 
 // Next returns a run's next action after the recorded ones; it reports false when the run is done. It is pure, so that
 // a run resumes after any crash exactly where its journal ends.
 //
-// Steps go forward until one fails for good. Then those begun are undone, the failed one included, since it may have
-// had half of its effect. If a release was begun, the served release must then be verified. Finish is always the last
-// action, once. What must be stopped for steps that need the GPU is stopped before the first of them and started after
-// the last one, or before anything is undone, since the service may be among it. A run that only rolls a release back
-// begins where another one fails.
+// Steps go forward until one fails permanently. Then the started ones are undone, including the failed one, since it
+// may have had half of its effect. If a release was started, the verification of the deployed release follows. Finish
+// is always the last action, once. The things in Plan.Stop are stopped before the first step that needs the GPU, and
+// started again after the last one, or before anything is undone, since the service may be one of them. A run that only
+// rolls a release back begins where a failed one begins to undo.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machineOf(p, done)
 	a, ok := m.next()
@@ -95,13 +96,13 @@ func machineOf(p Plan, done []Outcome) *machine {
 // machine is the state of a run, computed from its journal.
 type machine struct {
 	plan     Plan
-	at       int // step that is next or under way, while going forward
+	at       int // step that is next or in progress, while going forward
 	attempt  int
-	begun    []int // steps with something to take back
+	begun    []int // steps with something to undo
 	cause    *Outcome
-	back     []int // steps still to take back, first next
-	released bool  // a release was begun
-	proved   bool  // the proof after taking back has been tried
+	back     []int // steps still to undo, in this order
+	released bool  // a release was started
+	proved   bool  // the verification after the undo was tried
 	badUndo  string
 	finished bool
 
@@ -131,7 +132,7 @@ func (m *machine) apply(o Outcome) {
 			return
 		}
 		if o.Class != store.StepOK {
-			m.badUndo = "step " + m.plan.Steps[o.Step].Name + " could not be taken back: " + o.Detail
+			m.badUndo = "step " + m.plan.Steps[o.Step].Name + " could not be undone:  " + o.Detail
 		}
 		m.back, m.attempt = m.back[1:], 1
 	case ActProve:
@@ -151,7 +152,7 @@ func (m *machine) applyStep(o Outcome) {
 	if o.Class != store.StepOK && m.again(step, o) {
 		m.attempt++
 		if o.Class == store.StepGPUOOM {
-			m.freed = false // something may have come back
+			m.freed = false // something may have been started meanwhile
 		}
 		return
 	}
@@ -173,7 +174,7 @@ func (m *machine) applyStep(o Outcome) {
 	m.fail(o)
 }
 
-// fail ends the forward part.
+// fail ends the forward part of the run.
 func (m *machine) fail(o Outcome) {
 	m.cause = &o
 	m.back = m.backwards()
@@ -223,12 +224,12 @@ func (m *machine) backwards() []int {
 	return back
 }
 
-// again reports whether a step is tried once more.
+// again reports whether a step is retried.
 func (m *machine) again(step Step, o Outcome) bool {
 	switch o.Class {
 	case store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepNotProved:
 		return m.attempt <= step.Retries
-	case store.StepUnknown: // its supervisor was lost: not the command's fault, and no danger where it may be run again
+	case store.StepUnknown: // its supervisor was lost: not the command's fault, and harmless if it may be repeated
 		return mayRepeat(step, o) && m.attempt <= step.Retries+3
 	case store.StepGPUOOM:
 		return m.attempt <= max(1, step.Retries)
@@ -236,8 +237,7 @@ func (m *machine) again(step Step, o Outcome) bool {
 	return false
 }
 
-// mayRepeat reports whether a step whose outcome is unknown may be run again: it is pure, or its probe said that its effect
-// is not there.
+// mayRepeat reports whether a step with an unknown outcome may run again: it is pure, or its probe found no effect.
 func mayRepeat(step Step, o Outcome) bool {
 	return step.Kind == KindPure || step.Kind == KindConverge && !o.Undecided
 }
@@ -260,7 +260,7 @@ func (m *machine) next() (Action, bool) {
 	return Action{Kind: ActFinish, Attempt: 1, Result: m.result()}, true
 }
 
-// inPart reports whether the next step must have the GPU to itself, over whether no further one must.
+// inPart reports whether the next step belongs to the GPU part; over reports that no further step does.
 func (m *machine) inPart() bool {
 	first, last, ok := m.plan.gpuPart()
 	return ok && first <= m.at && m.at <= last

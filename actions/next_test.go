@@ -25,7 +25,7 @@ func testPlan() Plan {
 	}}
 }
 
-// play runs the rule with an oracle for outcomes and returns the actions as words.
+// play runs the rule with an oracle for outcomes, and returns the actions as words.
 func play(t *testing.T, p Plan, class func(Action) store.StepState) (acts []string, result Result) {
 	t.Helper()
 	var done []Outcome
@@ -70,7 +70,7 @@ func TestNextWays(t *testing.T) {
 		{"export fails twice", at("export", store.StepFailed), policy.OutcomeFailed, []string{"do export 2", "finish  1"}},
 		{"gate rejects", at("gate", store.StepRejected), policy.OutcomeRejected, []string{"undo quiesce 1", "finish  1"}},
 		{
-			"gate cannot tell", at("gate", store.StepInconclusive), policy.OutcomeRejected,
+			"inconclusive gate", at("gate", store.StepInconclusive), policy.OutcomeRejected,
 			[]string{"undo quiesce 1", "finish  1"},
 		},
 		{
@@ -118,8 +118,8 @@ func TestRollbackThatFailsHolds(t *testing.T) {
 	}
 }
 
-// TestNextSimulated plays 10^5 runs with random outcomes, each journal cut and resumed at every place by construction
-// (Next sees nothing but the journal), and checks what must hold of every run.
+// TestNextSimulated plays 10^5 runs with random outcomes and checks the invariants of every run. Next sees only the
+// journal, so that each journal is by construction resumed at every place.
 func TestNextSimulated(t *testing.T) {
 	t.Parallel()
 	classes := []store.StepState{
@@ -130,7 +130,7 @@ func TestNextSimulated(t *testing.T) {
 	p := testPlan()
 	seeds := uint64(100_000)
 	if testing.Short() {
-		seeds = 5_000 // one goroutine: there is nothing to detect
+		seeds = 5_000 // race-free: one goroutine
 	}
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -151,7 +151,7 @@ func TestNextSimulated(t *testing.T) {
 				if !gateOK {
 					t.Fatalf("seed %d: released without the gate", seed)
 				}
-				serving = "new" // even when it failed: half of its effect may have happened
+				serving = "new" // even if it failed: half of it may have happened
 			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease && class == store.StepOK:
 				serving = "old"
 			}
@@ -163,14 +163,14 @@ func TestNextSimulated(t *testing.T) {
 		case result.Outcome == policy.OutcomePromoted && serving != "new":
 			t.Fatalf("seed %d: promoted, but %s serves", seed, serving)
 		case result.Outcome != policy.OutcomePromoted && serving == "new" && !result.Hold:
-			t.Fatalf("seed %d: %s with the new release serving, and nobody told", seed, result.Outcome)
+			t.Fatalf("seed %d: %s with the new release in service, and no event", seed, result.Outcome)
 		case result.Outcome == policy.OutcomeRolledBack && proofs != 1:
 			t.Fatalf("seed %d: rolled back without a proof", seed)
 		}
 	}
 }
 
-// A restart after the release is done once more when the release is taken back, also days later.
+// A restart after the release is repeated when the release is rolled back, even days later.
 func TestRestartIsTakenBack(t *testing.T) {
 	t.Parallel()
 	restart := &UnitStep{Do: DoUnit, Unit: "api.service", Action: ActionRestart}

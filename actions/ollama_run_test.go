@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// studio is a world whose service is a model of an Ollama server, and whose trainings write files for it.
+// studio is a world whose service is a model on an Ollama server, and whose trainings write model files.
 type studio struct {
 	*world
 	url, name string
@@ -73,7 +73,7 @@ func newStudio(t *testing.T, url string) *studio {
 	return s
 }
 
-// news is a classifier that knows some of the words.
+// news returns a classifier for some of the words.
 func (s *studio) news(version string, words ...string) ollamatest.Classifier {
 	c := ollamatest.Classifier{Words: map[string][]string{}, Else: []string{"politics"}, Version: s.name + version}
 	for _, w := range words {
@@ -83,7 +83,7 @@ func (s *studio) news(version string, words ...string) ollamatest.Classifier {
 	return c
 }
 
-// trained is a pipeline whose training writes the file of a classifier; more steps come between deploy and verify.
+// trained is a pipeline whose training writes the classifier's file; more steps are inserted between deploy and verify.
 func (s *studio) trained(c ollamatest.Classifier, more ...StepType) []StepConfig {
 	s.t.Helper()
 	train := sh("train", "cp "+c.File(s.t)+" $RETRAIND_RELEASE_DIR/model.gguf")
@@ -111,7 +111,7 @@ func (s *studio) do(steps []StepConfig) (Plan, store.Run) {
 	return p, s.await(p)
 }
 
-// named is the release that the server's health names.
+// named returns the release in the server's health answer.
 func (s *studio) named() string {
 	s.t.Helper()
 	scorer := serving.NewScorer(s.config)
@@ -134,8 +134,8 @@ var modelSteps = []string{
 	"verify ok",
 }
 
-// The way of language models: a first one, a better one, a worse one, and one whose name was moved by hand before it was
-// proved, so that the former one comes back.
+// Language models: a first release, a better one, a worse one, and one whose name is changed by hand before its
+// verification, so that the former one is restored.
 func TestOllamaRuns(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -162,7 +162,8 @@ func TestOllamaRuns(t *testing.T) {
 			t.Errorf("%s serves, the champion is %s", s.named(), second)
 		}
 
-		// Moved by hand, its own name deleted: models redeploy makes that again of the release's files, and gives it back.
+		// The serving name is changed by hand and the release's own name deleted: models redeploy creates that again
+		// from the release's files, and switches to it.
 		if err := s.client.Copy(t.Context(), ollama.ReleaseTag(s.name, first), s.name); err != nil {
 			t.Fatal(err)
 		}

@@ -19,13 +19,13 @@ func DefaultPipeline(serve Builtin) []StepConfig {
 	return []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(serve), Do(DoVerify)}
 }
 
-// undoPrefix begins the directory of an undo command; it is that of the step otherwise.
+// undoPrefix is the prefix of an undo command's attempt directories; the rest is the step's name.
 const undoPrefix = "undo-"
 
 var stepName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
-// ValidatePipeline finds faults of one of a model's pipelines. What is wrong with an included step alone is said of the
-// pipeline that it is written in.
+// ValidatePipeline finds faults of one of a model's pipelines. Faults of an included step are reported for the pipeline
+// in which it is written.
 func ValidatePipeline(pipelines map[string][]StepConfig, name string) check.Problems {
 	var p check.Problems
 	steps := pipelines[name]
@@ -63,8 +63,8 @@ func warnOfNoWayBack(p *check.Problems, list []placed) {
 			released = false
 		}
 		if command, ok := s.StepType.(*CommandStep); ok && released && len(command.Undo) == 0 {
-			p.Warnf(s.at, "add undo: with the command that brings the former release back, often the same one",
-				"step %q comes after release and has no way back: a deployment that is not proved leaves what it did", s.Title())
+			p.Warnf(s.at, "add undo: with the command that restores the former release, often the same one",
+				"step %q comes after release and has no undo: if the verification fails, its effect remains", s.Title())
 		}
 	}
 }
@@ -79,15 +79,15 @@ func validateNames(p *check.Problems, list []placed) {
 			if from := list[first].from; from != s.from {
 				where += ", in pipeline " + from
 			}
-			p.Errorf(s.at+".name", "give each step a name of its own", "step %q stands already %s", name, where)
+			p.Errorf(s.at+".name", "give each step a name of its own", "step %q is already %s", name, where)
 		}
 		seen[name] = i
 	}
 }
 
-// validateOrder checks that nothing is missing and that the built-in steps stand in their order.
+// validateOrder checks that all required built-in steps are there, in the right order.
 func validateOrder(p *check.Problems, list []placed) {
-	at := map[Builtin]int{} // with "" once a step brings the release into service
+	at := map[Builtin]int{} // "" is a step that deploys the release
 	for i, s := range list {
 		if _, twice := at[s.Builtin()]; !twice && s.Builtin() != "" {
 			at[s.Builtin()] = i
@@ -99,20 +99,20 @@ func validateOrder(p *check.Problems, list []placed) {
 			continue
 		}
 		if _, first := at[""]; first {
-			p.Errorf(s.at, "keep release or deploy", "a second step that brings the release into service")
+			p.Errorf(s.at, "keep release or deploy", "a second step that deploys the release")
 		}
 		serve, at[""] = s.Builtin(), 0
 	}
 	order := []Builtin{DoLabel, DoExport, DoStage, DoPredict, DoGate, serve, DoVerify}
 	var missing []string
-	for _, need := range order[4:] { // data and answers may come by another way
+	for _, need := range order[4:] { // data and answers may come from commands
 		if _, ok := at[need]; !ok {
 			missing = append(missing, string(need))
 		}
 	}
 	if len(missing) > 0 && len(*p) == 0 {
 		p.Errorf("", "add "+strings.Join(missing, " and "),
-			"the pipeline lacks %s: its models would never be both proved and deployed", strings.Join(missing, ", "))
+			"the pipeline lacks %s: its models would never be both deployed and verified", strings.Join(missing, ", "))
 	}
 	for i, later := range order {
 		for _, earlier := range order[:i] {
@@ -141,7 +141,7 @@ func (s *StepCommon) validate(p *check.Problems, here string) {
 		p.Errorf(here+".expect", "write a duration such as 40m", "%v is negative", s.Expect)
 	case s.Timeout > 0 && s.Expect > s.Timeout:
 		p.Errorf(here+".expect", "make timeout longer, or expect shorter",
-			"the step is expected to take %s and is ended after %s", s.Expect, s.Timeout)
+			"the step is expected to take %s, but is stopped after %s", s.Expect, s.Timeout)
 	}
 	if s.Retries < 0 || s.Retries > 20 {
 		p.Errorf(here+".retries", "write a number from 0 to 20", "%d retries", s.Retries)
@@ -160,14 +160,14 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	if len(s.Exec) == 0 {
 		p.Errorf(here+".exec", "write exec: [program, argument]", "the command is empty")
 	}
-	if s.Name == "" { // it names the directory that the command's record is kept in
+	if s.Name == "" { // the name of the directory with the command's record
 		p.Errorf(here, "add name: with one or two words, such as train", "the command has no name")
 	}
 	s.StepCommon.validate(p, here)
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if strings.Contains(s.Env[name], "${") {
 			p.Warnf(here+".env."+name, "write the value itself, or set the variable in the unit file and let a script read it",
-				"%q is passed on as it is: nothing is expanded in env", s.Env[name])
+				"%q is passed on literally: variables are not expanded in env", s.Env[name])
 		}
 	}
 	if s.Shell && len(s.Exec) > 1 {
@@ -189,7 +189,7 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 		if !envName.MatchString(name) {
 			p.Errorf(here+".env."+name, "use letters, digits and _", "%q cannot name a variable", name)
 		}
-		if strings.HasPrefix(name, "RETRAIND_") { // its own mark on the processes it starts is among them
+		if strings.HasPrefix(name, "RETRAIND_") { // they include the mark on the processes of an attempt
 			p.Errorf(here+".env."+name, "choose another name", "variables that begin with RETRAIND_ are set by retraind")
 		}
 	}
@@ -205,7 +205,7 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	}
 }
 
-// kind is the step's kind, by default the careful one.
+// kind returns the step's kind, by default the safest one.
 func (s *CommandStep) kind() StepKind {
 	if s.Kind == "" && len(s.Probe) > 0 {
 		return KindConverge
@@ -219,7 +219,7 @@ func (s *CommandStep) validateKind(p *check.Problems, here string) {
 		p.Errorf(here+".kind", "write pure, converge or once", "unknown kind %q", s.Kind)
 	case kind == KindConverge && len(s.Probe) == 0:
 		p.Errorf(here+".kind", "add probe: with a command that exits with 0 when the step's effect is there",
-			"nothing says whether the effect of this step is there")
+			"there is no way to check whether the effect of this step is there")
 	case kind != KindConverge && len(s.Probe) > 0:
 		p.Errorf(here+".probe", "write kind: converge, or leave probe out", "a step of kind %s is never probed", kind)
 	}

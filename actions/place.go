@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// placedFile remembers what retraind wrote to where training scripts look: hash by absolute path.
+// placedFile records the files that retraind placed for training scripts: hash by absolute path.
 const placedFile = "placed.json"
 
 // place copies exported files to where a training's scripts look for them, each atomically. They are not restored
@@ -52,7 +52,7 @@ func (x *Executor) place(p Plan, step Step) error {
 	return nil
 }
 
-// placeOne places one file and returns its hash; own is the hash of what retraind last wrote there.
+// placeOne places one file and returns its hash; own is the hash of the file that retraind last placed there.
 func placeOne(root *os.Root, source, to, run, own string) (string, error) {
 	in, err := os.Open(source)
 	if err != nil {
@@ -125,7 +125,7 @@ func validatePlace(p *check.Problems, here string, files map[string]string) {
 		switch clean := filepath.Clean(to); {
 		case !filepath.IsLocal(to) || clean == "." || strings.HasSuffix(to, "/"):
 			hint := "write a path below the model's dir, such as data/" + name
-			p.Errorf(at, hint, "%q is no path of a file below the model's dir", to)
+			p.Errorf(at, hint, "%q is not the path of a file below the model's dir", to)
 		case taken[clean] != "":
 			p.Errorf(at, "choose another path", "%s and %s would both be placed as %s", taken[clean], name, clean)
 		default:

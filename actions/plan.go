@@ -19,30 +19,30 @@ type Plan struct {
 	Trigger  string    `json:"trigger"` // why, in one sentence
 	Forced   bool      `json:"forced"`
 	Policy   string    `json:"policy"`   // digest of the policy that decided
-	Decision int64     `json:"decision"` // number of the decision
+	Decision int64     `json:"decision"` // id of the decision
 	Created  time.Time `json:"created"`
 	// Cause is the problem that the run should fix.
 	Cause Cause `json:"cause,omitzero"`
 	// Code is the digest of the steps and of the files that they name.
 	Code     string `json:"code,omitempty"`
-	Champion string `json:"champion"` // digest of the release that serves now; "" before the first
-	// ChampionDir is where the champion's files lie; "" before the first release and for one that was adopted.
+	Champion string `json:"champion"` // digest of the deployed release; "" before the first
+	// ChampionDir is the directory of the champion's files; "" before the first release and for an adopted one.
 	ChampionDir string         `json:"champion_dir,omitempty"`
 	Steps       []Step         `json:"steps"`
 	Promote     PromoteConfig  `json:"promote"`
 	Serving     serving.Config `json:"serving"`
-	// ModelDir holds `current` and releases/; RunDir is this run's own.
+	// ModelDir contains `current` and releases/; RunDir is this run's directory.
 	ModelDir string `json:"model_dir"`
 	RunDir   string `json:"run_dir"`
 	// Retention is which of the model's files stay on disk at the end of the run; nil for the defaults.
 	Retention *RetentionConfig `json:"retention,omitempty"`
 	// Probation is the probation after a promotion; nil for none.
 	Probation *policy.Probation `json:"probation,omitempty"`
-	// Parent is nil but for a run that repeats another one.
+	// Parent is set only for a run that repeats another one.
 	Parent *Parent `json:"parent,omitempty"`
 	// Rollback is set only for a run that rolls a release back.
 	Rollback *Rollback `json:"back,omitempty"`
-	// Stop is what is set aside while the steps of the GPU part run. Plans of former versions are without.
+	// Stop lists what is stopped while the steps of the GPU part run. Plans of earlier versions do not have it.
 	Stop []gpu.StopConfig `json:"stop,omitempty"`
 	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
 	Until time.Time `json:"until,omitzero"`
@@ -66,44 +66,44 @@ type Step struct {
 	Retries int               `json:"retries"`
 	Kind    StepKind          `json:"kind"`
 	GPU     bool              `json:"gpu,omitempty"`
-	// OllamaOnGPU: the step asks models of an Ollama server that has the host's GPU. Plans of former versions are without.
+	// OllamaOnGPU means that the step asks models of an Ollama server that uses the host's GPU. Plans of earlier
+	// versions do not have it.
 	OllamaOnGPU bool `json:"ollama_on_gpu,omitempty"`
-	// Restart is how the step deploy restarts the service; nil where that follows the link.
+	// Restart is how the step deploy restarts the service; nil if the service follows the link.
 	Restart *RestartConfig `json:"restart,omitempty"`
-	// Compose is the service whose container the step deploy exchanges; nil for the other strategies.
+	// Compose is the service whose container the step deploy replaces; nil for other strategies.
 	Compose *ComposeDeploy `json:"compose,omitempty"`
 	// Act is what the steps compose, unit and ollama do; nil for the others.
 	Act *Act `json:"act,omitempty"`
-	// Predict is how the step predict asks the candidate; nil where a command does.
+	// Predict is how the step predict asks the candidate; nil if a command does.
 	Predict *PredictPlan `json:"predict,omitempty"`
-	// Ollama is how the steps stage and deploy keep releases on an Ollama server; nil for the other strategies.
+	// Ollama is how the steps stage and deploy keep releases on an Ollama server; nil for other strategies.
 	Ollama *OllamaDeploy `json:"ollama,omitempty"`
-	// Place are exported files and where they are placed below Dir; Collect are files that the command writes and their names
-	// in the release.
+	// Place maps exported files to their paths below Dir; Collect maps files that the command writes to their names in
+	// the release.
 	Place   map[string]string `json:"place,omitempty"`
 	Collect map[string]string `json:"collect,omitempty"`
 	// Label is how the step label asks a larger model.
 	Label *LabelPlan `json:"label,omitempty"`
-	// Chat: the export writes messages, too.
+	// Chat means that the export also writes messages.
 	Chat bool `json:"chat,omitempty"`
-	// Check are the files that the step check looks at, with variables that are filled in before the start.
+	// Check are the files that the step check examines; variables in them are replaced before the start.
 	Check *weights.Chain `json:"check,omitempty"`
-	// Result is the file of figures that the command writes.
+	// Result is the path of the command's result file.
 	Result string `json:"result,omitempty"`
 	// Checkpoints means that it resumes where it was stopped. Rest is the expected duration of the steps after it.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
 }
 
-// composeTimeout is how long a build and an exchange may take unless the step says otherwise.
+// composeTimeout is the default timeout of a build and a deployment with compose.
 const composeTimeout = 30 * time.Minute
 
-// modelTimeout is how long a file of many gigabytes may take to become a model of an Ollama server, unless the step says
-// otherwise.
+// modelTimeout is the default timeout for creating a model of many gigabytes on an Ollama server.
 const modelTimeout = 2 * time.Hour
 
-// Resolve turns a configured pipeline into steps. deploy is the model's strategy, nil for the default; self is the path of
-// this binary.
+// Resolve turns a configured pipeline into steps. deploy is the model's strategy, nil for the default; self is the path
+// of this binary.
 func Resolve(pipeline []StepConfig, deploy *DeployConfig, self string) []Step {
 	steps := make([]Step, 0, len(pipeline))
 	for _, c := range pipeline {
@@ -121,7 +121,7 @@ func Resolve(pipeline []StepConfig, deploy *DeployConfig, self string) []Step {
 	return steps
 }
 
-// resolve: the built-in steps find their own traces.
+// resolve adds nothing: the built-in steps detect their earlier results.
 func (*StepCommon) resolve(*Step, *DeployConfig, string) {}
 
 func (c *ExportStep) resolve(s *Step, _ *DeployConfig, _ string) {
@@ -149,7 +149,7 @@ func (c *DeployStep) resolve(s *Step, deploy *DeployConfig, self string) {
 	restart.Exec = command(restart.Exec, false, self)
 	s.Restart, s.Dir, s.Fill = &restart, c.dir, true
 	if restart.Compose != nil {
-		s.Dir = restart.Compose.Dir // where the compose file is looked for
+		s.Dir = restart.Compose.Dir // compose searches its file there
 	}
 }
 

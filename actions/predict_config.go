@@ -9,35 +9,36 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DoPredict asks the candidate about the held-out items.
+// DoPredict gets the candidate's answers to the held-out items.
 const DoPredict Builtin = "predict"
 
-// PredictStep asks the candidate about the held-out items, where the training does not write predictions.jsonl itself. Without
-// url and exec it asks the name that stage made (deploy.ollama), or runs a container of the candidate's image beside the
-// service (deploy.compose with build).
+// PredictStep gets the candidate's answers to the held-out items, if the training does not write predictions.jsonl
+// itself. Without url and exec it asks the name that stage created (deploy.ollama), or runs a container of the
+// candidate's image beside the service (deploy.compose with build).
 type PredictStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
-	// URL answers as the candidate, in the way that serving.classify does.
+	// URL is where the candidate answers, in the format of serving.classify.
 	URL string `yaml:"url"`
 	// Exec is a command that writes the answers to $RETRAIND_PREDICTIONS.
 	Exec []string `yaml:"exec"`
-	// Port is what the service listens on in its container; default: the port that the running container publishes.
+	// Port is the service's port in its container; default: the port that the running container publishes.
 	Port int `yaml:"port"`
-	// Env adds variables to the container, or to the command. $RETRAIND_PORT is a free port, for a service on the host's network.
+	// Env adds variables to the container, or to the command. $RETRAIND_PORT is a free port, for a service on the
+	// host's network.
 	Env map[string]string `yaml:"env"`
 
-	dir string // of the model's commands
+	dir string // working directory of the model's commands
 }
 
 func (s *PredictStep) builtin() Builtin                        { return DoPredict }
 func (s *PredictStep) paths(dir string, _ func(string) string) { s.dir = dir }
 
-// NeedsImage reports whether the candidate is asked in a container of its image.
+// NeedsImage reports whether the candidate runs in a container of its image.
 func (s *PredictStep) NeedsImage() bool { return s.URL == "" && len(s.Exec) == 0 }
 
-// Predict is the step as one that asks the candidate; nil for every other kind.
+// Predict returns the step as a PredictStep; nil for other kinds.
 func (s StepConfig) Predict() *PredictStep {
 	c, _ := s.StepType.(*PredictStep)
 	return c
@@ -66,16 +67,16 @@ func (s *PredictStep) resolve(to *Step, deploy *DeployConfig, self string) {
 func (s *PredictStep) validate(p *check.Problems, here string) {
 	s.StepCommon.validate(p, here)
 	if s.URL != "" && len(s.Exec) > 0 {
-		p.Errorf(here+".exec", "keep one", "the candidate is asked in one way, not by url and exec")
+		p.Errorf(here+".exec", "keep one", "the candidate is asked either by url or by exec")
 	}
 	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		p.Errorf(here+".url", "write a URL such as http://127.0.0.1:9000/classify", "%q is no URL", s.URL)
+		p.Errorf(here+".url", "write a URL such as http://127.0.0.1:9000/classify", "%q is not a URL", s.URL)
 	}
 	if s.Port < 0 || s.Port > 65535 {
-		p.Errorf(here+".port", "write a number from 1 to 65535", "%d is no port", s.Port)
+		p.Errorf(here+".port", "write a number from 1 to 65535", "%d is not a port", s.Port)
 	}
 	if s.Port != 0 && !s.NeedsImage() {
-		p.Errorf(here+".port", "leave it out", "port is that of a container, and none is run")
+		p.Errorf(here+".port", "leave it out", "port is for a container, and none is run")
 	}
 	if len(s.Env) > 0 && s.URL != "" {
 		p.Errorf(here+".env", "leave it out", "env is for a container or a command, and none is run")

@@ -23,9 +23,9 @@ import (
 // JobPredict is the kind of the job that asks a candidate.
 const JobPredict = "predict"
 
-// PredictFacts say which release was asked.
+// PredictFacts identify the release that was asked.
 type PredictFacts struct {
-	Release string `json:"release"` // digest: it is sealed before it is asked
+	Release string `json:"release"` // digest; the release is sealed before it is asked
 	N       int    `json:"n"`       // items answered
 }
 
@@ -33,8 +33,8 @@ func predicted(done []Outcome) *PredictFacts {
 	return find(done, func(f Facts) *PredictFacts { return f.Predict })
 }
 
-// predictions is where the answers of a run's candidate lie, outside the release: those of a language model vary, the
-// artifact does not.
+// predictions returns the path of the candidate's answers. It is outside the release, since the answers of a language
+// model vary, and the artifact does not.
 func (p Plan) predictions() string { return filepath.Join(p.RunDir, predictionsFile) }
 
 // predict seals the candidate and asks it about the held-out items. A repeated call continues the earlier one.
@@ -48,7 +48,7 @@ func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, don
 		return failed(ctx, classOf(err), err)
 	}
 	var out Outcome
-	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) { // what a former attempt wrote is not this one's
+	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) { // remove the answers of an earlier attempt
 		if err := os.Remove(p.predictions()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return failed(ctx, store.StepFailed, err)
 		}
@@ -77,7 +77,7 @@ func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, don
 	return out, nil
 }
 
-// predictInput is what the job works on; the held-out items are written into the directory of the attempt.
+// predictInput returns the input of the job; it writes the held-out items into the directory of the attempt.
 func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir, release string) (predict.Input, error) {
 	in := predict.Input{Serving: p.Serving, Items: filepath.Join(dir, "items.jsonl"), Out: p.predictions()}
 	if err := x.writeItems(ctx, p, in.Items); err != nil {
@@ -89,13 +89,13 @@ func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir, rel
 	}
 	if p.Serving.Ollama != nil && slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Do == DoStage }) {
 		named := *p.Serving.Ollama
-		named.Model = ollama.ReleaseTag(named.Model, release) // as it was staged
+		named.Model = ollama.ReleaseTag(named.Model, release) // as created by stage
 		in.Serving.Ollama = &named
 		return in, nil
 	}
 	deploy := p.composed()
 	if deploy == nil {
-		return in, errors.New("nothing says where the candidate answers: set url or exec, or deploy with compose or ollama")
+		return in, errors.New("it is not configured where the candidate answers: set url or exec, or deploy with compose or ollama")
 	}
 	c, err := x.composeInput(ctx, p, *deploy)
 	in.Compose = &c
@@ -103,10 +103,10 @@ func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir, rel
 	return in, err
 }
 
-// oneOffName names the container of a run's candidate.
+// oneOffName returns the name of the container of a run's candidate.
 func oneOffName(p Plan) string { return "retraind-" + p.Run + "-predict" }
 
-// writeItems writes the held-out items: those of the store, and those of test.jsonl that the store does not have yet.
+// writeItems writes the held-out items: those of the store, and those of test.jsonl that are not yet in the store.
 func (x *Executor) writeItems(ctx context.Context, p Plan, path string) error {
 	s, err := x.snapshot(ctx, p)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// predicting is the pipeline with a step that asks the candidate.
+// predicting is the pipeline with a step predict.
 func predicting(train StepType, ask *PredictStep, extra ...StepType) []StepConfig {
 	ask.Do = DoPredict
 	steps := []StepConfig{Do(DoExport), {train}, {ask}}
@@ -19,7 +19,7 @@ func predicting(train StepType, ask *PredictStep, extra ...StepType) []StepConfi
 	return append(steps, Do(DoGate), Do(DoRelease), Do(DoVerify))
 }
 
-// trainOnly is a training that leaves no answers beside its model.
+// trainOnly is a training that writes no predictions beside its model.
 func (w *world) trainOnly(tenths string) *CommandStep {
 	c := sh("train", w.self+" fake-train "+tenths+" && mv $RETRAIND_RELEASE_DIR/predictions.jsonl $RETRAIND_WORK_DIR")
 	c.Kind = KindPure
@@ -40,7 +40,7 @@ func TestPredictByACommand(t *testing.T) {
 		t.Error("the answers are part of the release")
 	}
 
-	// What was asked is what is deployed.
+	// The release that was asked must be the one that is deployed.
 	r = w.run(predicting(w.trainOnly("10"), copies(), sh("meddle", "echo x >>$RETRAIND_RELEASE_DIR/model.json")))
 	w.ends(r, policy.OutcomeFailed, "it was changed after it was sealed", "export ok", "train ok", "predict ok", "meddle ok", "gate failed")
 

@@ -60,7 +60,7 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 		},
 		{
 			"another target", `{"id":"1","text_hash":"h","answers":{"other":"a"}}`,
-			predictionsFile + `:1: answers has no "label", the target that decides`,
+			predictionsFile + `:1: answers has no "label", the gating target`,
 		},
 		{
 			"a set where a text belongs", `{"id":"1","text_hash":"h","answers":{"label":["a"]}}`,
@@ -116,7 +116,7 @@ func TestPartialPredictionsAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzReadPredictions: whatever a training leaves behind is read or refused, with its place.
+// FuzzReadPredictions: every output of a training is either read or refused with its place.
 func FuzzReadPredictions(f *testing.F) {
 	for _, seed := range []string{
 		goodLine, goodLine + goodLine, "{", "null\n", "[]", "\x00\xff", `{"id":1e9}`,
@@ -145,7 +145,7 @@ func FuzzReadPredictions(f *testing.F) {
 	})
 }
 
-// FuzzReadRelease: no manifest makes a directory a release that was not sealed so.
+// FuzzReadRelease: no manifest makes a directory a release other than the one that was sealed.
 func FuzzReadRelease(f *testing.F) {
 	dir := f.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "model"), []byte("weights"), 0o600); err != nil {

@@ -21,15 +21,15 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Finding is what would keep a run from its end. The codes never change.
+// Finding is a fault that would make a run fail. The codes are stable.
 type Finding struct {
 	Code     string `json:"code"`
 	Step     string `json:"step,omitempty"`
-	Evidence string `json:"evidence"` // what was seen
+	Evidence string `json:"evidence"` // what was found
 	Cure     string `json:"cure"`
 }
 
-// preflight looks at what the steps of a pipeline need, and changes nothing.
+// preflight checks what the steps of a pipeline need, and changes nothing.
 type preflight struct {
 	ctx   context.Context
 	step  string
@@ -99,14 +99,14 @@ func (c *preflight) add(code, cure, format string, args ...any) {
 
 func (c *preflight) commands(s Step) {
 	if s.Dir != "" && len(s.Argv) > 0 && !c.directory(s.Dir) {
-		return // its programs may lie in it
+		return // the programs may be in it
 	}
 	for _, argv := range [][]string{s.Argv, s.Undo, s.Probe} {
 		c.program(argv, s.Dir)
 	}
 }
 
-// program looks for a command's program, and for the script that an interpreter is to run.
+// program checks a command's program, and the script for an interpreter.
 func (c *preflight) program(argv []string, dir string) {
 	if len(argv) == 0 || variable.MatchString(argv[0]) {
 		return
@@ -136,7 +136,7 @@ func (c *preflight) program(argv []string, dir string) {
 // interpreters are the programs whose first argument is a script.
 var interpreters = []string{"python", "python3", "sh", "bash", "dash", "perl", "ruby", "node", "Rscript"}
 
-// scriptOf is the script that an interpreter is to run, "" where there is none.
+// scriptOf returns the script that an interpreter will run, "" if there is none.
 func scriptOf(argv []string) string {
 	if !slices.Contains(interpreters, strings.TrimRight(filepath.Base(argv[0]), ".0123456789")) &&
 		!slices.Contains(interpreters, filepath.Base(argv[0])) {
@@ -163,7 +163,7 @@ func (c *preflight) readable(path string) {
 	}
 }
 
-// directory reports whether a directory is there.
+// directory reports whether a directory exists.
 func (c *preflight) directory(dir string) bool {
 	info, err := os.Stat(dir)
 	switch {
@@ -172,7 +172,7 @@ func (c *preflight) directory(dir string) bool {
 	case err != nil:
 		c.add("dir_unreadable", "let this user into each directory above", "%v", err)
 	case !info.IsDir():
-		c.add("dir_missing", "correct the path", "%s is no directory", dir)
+		c.add("dir_missing", "correct the path", "%s is not a directory", dir)
 	default:
 		return true
 	}
@@ -188,7 +188,7 @@ func (c *preflight) writable(dir string) {
 	}
 }
 
-// collected looks at where the files lie that a command is to write.
+// collected checks the directories of the files that a command will write.
 func (c *preflight) collected(s Step) {
 	if s.Dir == "" || variable.MatchString(s.Dir) {
 		return
@@ -199,7 +199,7 @@ func (c *preflight) collected(s Step) {
 	}
 	for _, path := range wanted {
 		dir := filepath.Dir(filepath.Join(s.Dir, path))
-		for dir != s.Dir { // the command may make it
+		for dir != s.Dir { // the command may create it
 			if _, err := os.Stat(dir); err == nil {
 				break
 			}
@@ -209,12 +209,12 @@ func (c *preflight) collected(s Step) {
 	}
 }
 
-// space compares the room on the disk with what the steps wrote in the newest runs whose records are kept.
+// space compares the free disk space with what the steps wrote in the newest runs that still have records.
 func (c *preflight) space(steps []Step, modelDir string) {
 	dir := filepath.Join(modelDir, "runs")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return // there was no run yet, or the daemon alone may look at it
+		return // no run yet, or readable for the daemon only
 	}
 	var need int64
 	slices.Reverse(entries)
@@ -229,12 +229,12 @@ func (c *preflight) space(steps []Step, modelDir string) {
 	}
 	free, err := files.FreeSpace(dir)
 	if need > 0 && err == nil && free < need+need/10 {
-		c.add("disk_space", "make room, or keep less (retention)", "the last runs wrote %s, and %s has %s left",
+		c.add("disk_space", "free disk space, or keep less (retention)", "the last runs wrote %s, and %s has %s left",
 			text.Bytes(need), dir, text.Bytes(free))
 	}
 }
 
-// printed is what a program printed, in one line.
+// printed returns a program's output as one line.
 func printed(out []byte, err error) string {
 	const most = 200
 	line := text.OneLine(strings.Join(strings.Fields(string(out)), " "), most)

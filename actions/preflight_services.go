@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// unit looks at a systemd unit and at the right to restart it.
+// unit checks a systemd unit and the right to restart it.
 func (c *preflight) unit(name string) {
 	out, err := exec.CommandContext(c.ctx, "systemctl", "show", "--property=LoadState", "--value", name).CombinedOutput()
 	switch state := strings.TrimSpace(string(out)); {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/actions/compose"
 )
 
-// codes are the findings in short.
+// codes lists the codes of the findings.
 func codes(found []Finding) (out []string) {
 	for _, f := range found {
 		out = append(out, strings.TrimSpace(f.Step+" "+f.Code))

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A step whose supervisor is lost is settled by its probe: the effect is there, it is not, or nobody can tell.
+// A step whose supervisor was lost is decided by its probe: the effect is there, it is not, or that is unknown.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -34,9 +34,9 @@ func TestProbe(t *testing.T) {
 	w.ends(lost("absent", "exit 1"), policy.OutcomePromoted, "",
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "restart ok", "verify ok")
 	if exists(filepath.Join(w.dir, "undone")) {
-		t.Error("a step was taken back that went well")
+		t.Error("a successful step was undone")
 	}
-	w.ends(lost("unasked", "kill -9 $$"), policy.OutcomeRolledBack, "its probe could not be asked: ended by signal killed",
+	w.ends(lost("unasked", "kill -9 $$"), policy.OutcomeRolledBack, "its probe failed: ended by signal killed",
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
 }
 
@@ -54,7 +54,7 @@ func TestNextAfterProbe(t *testing.T) {
 	}
 	unknown.Undecided = true
 	if a, _ := Next(p, append(done, unknown)); a.Kind != ActUndo || a.Step != 4 {
-		t.Errorf("nobody can tell: %+v", a)
+		t.Errorf("not undecided:  %+v", a)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestKinds(t *testing.T) {
 		{"", nil, KindOnce, nil},
 		{"", []string{"x"}, KindConverge, nil},
 		{KindConverge, []string{"x"}, KindConverge, nil},
-		{KindConverge, nil, KindConverge, []string{"nothing says whether the effect of this step is there"}},
+		{KindConverge, nil, KindConverge, []string{"there is no way to check whether the effect of this step is there"}},
 		{KindPure, []string{"x"}, KindPure, []string{"a step of kind pure is never probed"}},
 		{"twice", nil, "twice", []string{`unknown kind "twice"`}},
 	} {

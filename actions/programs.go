@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// CheckPrograms warns of commands whose program is not on this machine, or may not be run, and of directories that are
-// missing. Whoever asks may see other files than the daemon does, so that it is no more than a warning.
+// CheckPrograms warns of commands whose program is missing or not executable, and of missing directories. The caller
+// may see other files than the daemon does, so that these are only warnings.
 func CheckPrograms(steps []StepConfig) (found check.Problems) {
 	for i := range steps {
 		here := check.Index("", i)
@@ -38,8 +38,8 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 	return found
 }
 
-// CheckDeploy warns of a restart whose program or compose directory is not on this machine. dir is that of the model's
-// commands.
+// CheckDeploy warns of a restart whose program or compose directory is missing. dir is the working directory of the
+// model's commands.
 func CheckDeploy(d *DeployConfig, dir string) (found check.Problems) {
 	switch {
 	case d == nil:
@@ -65,7 +65,7 @@ func checkCommand(found *check.Problems, here string, s *CommandStep) {
 		return
 	}
 	if s.Dir != "" && !checkDir(found, here+".dir", s.Dir) {
-		return // its programs may lie in it
+		return // the programs may be in it
 	}
 	for _, command := range []struct {
 		key  string
@@ -77,8 +77,8 @@ func checkCommand(found *check.Problems, here string, s *CommandStep) {
 	}
 }
 
-// checkProgram warns of a program that cannot be started. One below the run's own directories, or that a variable of the
-// run names, shows only then.
+// checkProgram warns of a program that cannot be started. A program below the run's own directories, or named by a
+// variable of the run, is not checked.
 func checkProgram(found *check.Problems, at, step, program, dir string) {
 	if program == "retraind" || variable.MatchString(program) {
 		return
@@ -90,28 +90,28 @@ func checkProgram(found *check.Problems, at, step, program, dir string) {
 		program = filepath.Join(dir, program)
 	}
 	if _, err := exec.LookPath(program); err != nil {
-		why := "it may not be run"
+		why := "it is not executable"
 		switch {
 		case errors.Is(err, exec.ErrNotFound):
 			why = "it is not in PATH"
 		case errors.Is(err, fs.ErrNotExist):
 			why = "it does not exist"
 		}
-		found.Warnf(at, "correct it, or look at what the daemon's user sees", "the program of step %s is %s: %s", step,
+		found.Warnf(at, "correct it, or check it as the daemon's user", "the program of step %s is %s: %s", step,
 			program, why)
 	}
 }
 
-// checkDir warns of a directory that is not there, and reports whether it is.
+// checkDir warns of a missing directory, and reports whether it exists.
 func checkDir(found *check.Problems, at, dir string) bool {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		found.Warnf(at, "create it, or correct the path", "the directory %s does not exist", dir)
 	case err == nil && !info.IsDir():
-		found.Warnf(at, "correct the path", "%s is no directory", dir)
+		found.Warnf(at, "correct the path", "%s is not a directory", dir)
 	default:
-		return true // what may not be looked at may be there
+		return true // it may exist, but cannot be checked
 	}
 	return false
 }

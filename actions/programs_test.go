@@ -46,7 +46,7 @@ func TestCheckPrograms(t *testing.T) {
 		"[5].exec: the program of step path is no-such-program: it is not in PATH",
 		"[6].exec: the program of step file is " + dir + "/trian.sh: it does not exist",
 		"[7].dir: the directory " + dir + "/none does not exist",
-		"[9].undo: the program of step taken back is " + dir + "/data.csv: it may not be run",
+		"[9].undo: the program of step taken back is " + dir + "/data.csv: it is not executable",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -69,7 +69,7 @@ func TestCheckDeploy(t *testing.T) {
 		{nil, ""},
 		{compose(dir), ""},
 		{compose(filepath.Join(dir, "moved")), "restart.compose.dir: the directory " + dir + "/moved does not exist"},
-		{compose(filepath.Join(dir, "restart.sh")), "restart.compose.dir: " + dir + "/restart.sh is no directory"},
+		{compose(filepath.Join(dir, "restart.sh")), "restart.compose.dir: " + dir + "/restart.sh is not a directory"},
 		{&actions.RestartConfig{Exec: []string{"./restart.sh"}}, ""},
 		{
 			&actions.RestartConfig{Exec: []string{"./retsart.sh"}},

@@ -7,13 +7,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// chance is the exact probability that the gate passes a candidate that is truly better by so many points on n items,
-// where the two disagree in correctness on one item of ten: the sum over all tables of wins and losses that can occur.
+// chance returns the exact probability that the gate passes a candidate that is truly better by so many points on n
+// items, if exactly one of the two is right on one item in ten: the sum over all tables of wins and losses.
 func chance(gate Gate, n int, points float64) float64 {
 	pw, pl := (.1+points/100)/2, (.1-points/100)/2
 	lw, ll, lb := math.Log(pw), math.Log(pl), math.Log(.9)
 	fact := func(k int) float64 { v, _ := math.Lgamma(float64(k + 1)); return v }
-	most := n/10 + 8*int(math.Sqrt(float64(n)*.09)) // eight deviations above the mean: the rest is below 1e-12
+	most := n/10 + 8*int(math.Sqrt(float64(n)*.09)) // eight standard deviations above the mean: the rest is below 1e-12
 	total := 0.
 	for w := 0; w <= most; w++ {
 		for l := 0; l <= most && w+l <= n; l++ {
@@ -29,7 +29,7 @@ func chance(gate Gate, n int, points float64) float64 {
 	return total
 }
 
-// TestWhatTheGatesPromise: the probabilities of a promotion are those of the simulations that the gates were chosen by
+// TestWhatTheGatesPromise: the probabilities of a promotion agree with the simulations that the gates were chosen by
 // (20,000 pairs of models each; hence the tolerance).
 func TestWhatTheGatesPromise(t *testing.T) {
 	t.Parallel()
@@ -52,12 +52,12 @@ func TestWhatTheGatesPromise(t *testing.T) {
 			}
 		}
 	}
-	// The promise itself: a model that is 3 points worse is hardly ever shipped, and more test items make it rarer.
+	// The promise itself: a model that is 3 points worse is hardly ever deployed, and more test items make it rarer.
 	at200, at500 := chance(GateNotWorse, 200, -3), chance(GateNotWorse, 500, -3)
 	if at200 > .01 || at500 > .002 {
 		t.Errorf("a model 3 points worse is promoted with probability %.4f at n = 200 and %.4f at n = 500", at200, at500)
 	}
-	// At the very margin the level of the test holds.
+	// At exactly the margin the level of the test holds.
 	if p := chance(GateNotWorse, 500, -1); p > gateAlpha+.01 {
 		t.Errorf("a model exactly 1 point worse is promoted with probability %.3f", p)
 	}

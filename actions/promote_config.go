@@ -16,10 +16,10 @@ type Gate string
 const (
 	GateNotWorse Gate = "not_worse" // paired non-inferiority by a margin
 	GateBetter   Gate = "better"    // exact McNemar test
-	GatePoint    Gate = "point"     // at least as many right answers; refuses nothing by chance and promotes much by it
+	GatePoint    Gate = "point"     // at least as many right answers; promotes and refuses by chance
 )
 
-// PromoteConfig says when a candidate may replace the champion, and how the deployment is verified.
+// PromoteConfig is when a candidate may replace the champion, and how the deployment is verified.
 type PromoteConfig struct {
 	// Gate is not_worse, better or point; default not_worse.
 	Gate Gate `yaml:"gate"`
@@ -63,7 +63,7 @@ type Smoke struct {
 	Expect string `yaml:"expect"`
 }
 
-// WithDefaults fills what was left out.
+// WithDefaults returns the configuration with defaults filled in.
 func (c PromoteConfig) WithDefaults() PromoteConfig {
 	if c.Gate == "" {
 		c.Gate = GateNotWorse
@@ -89,7 +89,7 @@ func (c PromoteConfig) WithDefaults() PromoteConfig {
 	return c
 }
 
-// Validate finds faults; call it after WithDefaults.
+// Validate returns the faults; call it after WithDefaults.
 func (c PromoteConfig) Validate() check.Problems {
 	var p check.Problems
 	if c.Gate != GateNotWorse && c.Gate != GateBetter && c.Gate != GatePoint {
@@ -97,7 +97,7 @@ func (c PromoteConfig) Validate() check.Problems {
 	}
 	if c.Gate == GatePoint {
 		p.Warnf("gate", "not_worse or better decide by the evidence",
-			"gate point promotes a model that is 2 points worse every fifth time with 200 held-out items")
+			"with 200 held-out items, gate point promotes a model that is 2 points worse every fifth time")
 	}
 	if c.Margin < 0 || c.Margin > 50 {
 		p.Errorf("margin", "write points, such as 1", "margin %v is not between 0 and 50 points", c.Margin)
@@ -111,7 +111,7 @@ func (c PromoteConfig) Validate() check.Problems {
 	}
 	if c.Parity < 0.5 {
 		p.Errorf("parity", "99.5% is usual",
-			"parity %v would let a service pass that answers mostly otherwise than its artifact", c.Parity)
+			"parity %v would accept a service that mostly answers differently from its artifact", c.Parity)
 	}
 	if c.MaxLatency < 0 {
 		p.Errorf("max_latency", "write a duration such as 300ms, or leave it out", "%v is negative", c.MaxLatency)
@@ -129,7 +129,7 @@ func (c PromoteConfig) Validate() check.Problems {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
 		if !figureName.MatchString(name) {
-			p.Errorf("figures."+name, "write the name that stands in the result file", "%q cannot name a figure", name)
+			p.Errorf("figures."+name, "write the name from the result file", "%q cannot name a figure", name)
 		}
 		c.Figures[name].validate(&p, "figures."+name)
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxParityFile bounds a Modelfile or a training script.
+// maxParityFile limits the size of a Modelfile or a training script.
 const maxParityFile = 4 << 20
 
-// CheckPrompts warns of files in which the system prompt of serving.ollama does not stand word by word, and shows the
-// first line that differs: a model that is trained with one prompt and served with another answers worse.
+// CheckPrompts warns of files that do not contain the system prompt of serving.ollama word by word, and shows the first
+// line that differs: a model that is trained with one prompt and deployed with another answers worse.
 func CheckPrompts(steps []StepConfig, s serving.Config) (found check.Problems) {
 	for i := range steps {
 		c, ok := steps[i].StepType.(*CheckStep)
@@ -26,18 +26,18 @@ func CheckPrompts(steps []StepConfig, s serving.Config) (found check.Problems) {
 			path := absolute(c.dir, file)
 			info, err := os.Stat(path)
 			if err == nil && (!info.Mode().IsRegular() || info.Size() > maxParityFile) {
-				err = fmt.Errorf("%s is no text file", path)
+				err = fmt.Errorf("%s is not a text file", path)
 			}
 			var b []byte
 			if err == nil {
 				b, err = os.ReadFile(path)
 			}
 			if err != nil {
-				found.Warnf(at, "correct it, or look at what the daemon's user sees", "%v", err)
+				found.Warnf(at, "correct it, or check it as the daemon's user", "%v", err)
 				continue
 			}
 			if line, other := parity(s.Ollama.System, string(b)); line != "" {
-				found.Warnf(at, "let both come from "+s.Ollama.SystemFile,
+				found.Warnf(at, "use "+s.Ollama.SystemFile+" for both",
 					"%s has another system prompt: it lacks %q%s", path, text.OneLine(line, 100), other)
 			}
 		}
@@ -45,8 +45,8 @@ func CheckPrompts(steps []StepConfig, s serving.Config) (found check.Problems) {
 	return found
 }
 
-// parity is the first line of a prompt that a file does not have in its place, and what stands there; "" where the file has
-// all of it. Blanks at the ends of lines do not count, nor do those before them: scripts indent.
+// parity returns the first line of a prompt that a file lacks, and the file's line in its place; "" if the file has the
+// whole prompt. Indentation and trailing blanks are ignored.
 func parity(prompt, file string) (line, other string) {
 	want, have := strings.Split(strings.TrimSpace(prompt), "\n"), strings.Split(file, "\n")
 	best, at := -1, 0
@@ -68,7 +68,7 @@ func parity(prompt, file string) (line, other string) {
 	if best < 0 {
 		return want[0], ""
 	}
-	for best < len(want)-1 && strings.TrimSpace(want[best]) == "" { // what follows an empty line says more
+	for best < len(want)-1 && strings.TrimSpace(want[best]) == "" { // the line after an empty one is more informative
 		best++
 	}
 	switch {
@@ -78,7 +78,7 @@ func parity(prompt, file string) (line, other string) {
 	return want[best], ", and ends there"
 }
 
-// holds says whether a line of a file has a line of the prompt; the file may go on behind it, with a quote.
+// holds reports whether a line of a file equals a line of the prompt, or starts with it, as before a closing quote.
 func holds(have, want string) bool {
 	want = strings.TrimSpace(want)
 	if want == "" {

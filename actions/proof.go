@@ -13,23 +13,23 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxProbes limits how many texts a proof asks about; those on which the two releases differ come first.
+// maxProbes limits how many texts a verification asks about; those on which the two releases differ come first.
 const maxProbes = 400
 
-// minDiffering is how many of a proof's questions are about texts on which the two releases differ, if there are any.
+// minDiffering is the minimum number of requests about texts on which the two releases differ, if there are any.
 const minDiffering = 20
 
-// probe is one question of a proof, with the answers of the wanted release and of the former one for every target.
+// probe is one request of a verification, with the answers of the wanted and of the former release for each target.
 type probe struct {
 	text   serving.Text
 	want   serving.Answers
-	former serving.Answers // nil when unknown
+	former serving.Answers // nil if unknown
 }
 
-// differs reports whether the two releases answer differently, in whichever target.
+// differs reports whether the two releases answer differently, in any target.
 func (p probe) differs() bool { return p.former != nil && !p.want.Agrees(p.former) }
 
-// asFormer reports whether an answer is the former release's wherever that differs from the wanted one.
+// asFormer reports whether an answer equals the former release's in each target where the two releases differ.
 func (p probe) asFormer(got serving.Answers) bool {
 	for target, value := range p.want {
 		if former, ok := p.former[target]; ok && former != value && got[target] != former {
@@ -39,7 +39,7 @@ func (p probe) asFormer(got serving.Answers) bool {
 	return true
 }
 
-// probes chooses the questions: a release is proved where it answers otherwise than the former one.
+// probes chooses the texts: first those on which the two releases differ.
 func probes(items []heldItem, want, former answers) []probe {
 	var out []probe
 	for _, it := range items {
@@ -54,15 +54,15 @@ func probes(items []heldItem, want, former answers) []probe {
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {
 		case a.differs() == b.differs():
-			return cmp.Compare(a.text.Hash, b.text.Hash) // by hash: a fair sample of the rest
+			return cmp.Compare(a.text.Hash, b.text.Hash) // by hash: a random sample of the rest
 		case a.differs():
 			return -1
 		}
 		return 1
 	})
 	out = out[:min(len(out), maxProbes)]
-	// Where the two releases differ on a few texts only, each is asked about several times: of two processes, one with
-	// the old model, every second answer may be right.
+	// If the two releases differ on a few texts only, each of these is asked several times: with two processes, one of
+	// them with the old model, every second answer may be right.
 	if n := differing(out); n > 0 {
 		for i := n; i < minDiffering; i++ {
 			out = append(out, out[i%n])
@@ -71,7 +71,7 @@ func probes(items []heldItem, want, former answers) []probe {
 	return out
 }
 
-// differing counts the probes that tell the two releases apart; they are the first ones.
+// differing returns the number of probes on which the two releases differ; they come first.
 func differing(ask []probe) int {
 	i := slices.IndexFunc(ask, func(p probe) bool { return !p.differs() })
 	if i < 0 {
@@ -80,19 +80,19 @@ func differing(ask []probe) int {
 	return i
 }
 
-// proof asks the service until its answers match the release, or time is up.
+// proof repeats the requests until the answers match the release, or the time is over.
 type proof struct {
 	scorer  *serving.Scorer
 	gate    string
 	promote PromoteConfig
 	release string // digest
-	health  string // digest that the service's health must name if it names one; "" accepts any
-	former  bool   // the answers of another release are known, which must be distinguished from this one's
+	health  string // digest that the health answer must have, if it has one; "" accepts any
+	former  bool   // answers of another release are known, and must be distinguished from this one's
 	probes  []probe
 	smoke   []Smoke
 }
 
-// run returns the last try's facts and why they do not prove the release; "" when they do.
+// run returns the last attempt's facts, and why they do not verify the release; "" if they do.
 func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 	start := time.Now()
 	for tries := 1; ; tries++ {
@@ -113,8 +113,8 @@ func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 	}
 }
 
-// pause is how long to wait after so many tries, when so much time is left: ever longer, and never past the end, so that
-// the last try is made when time is up. It is not positive when no time is left.
+// pause returns the wait after so many attempts, with so much time left. It grows, but never exceeds the time left, so
+// that the last attempt is at the end. It is not positive if no time is left.
 func pause(tries int, left time.Duration) time.Duration {
 	return min(50*time.Millisecond<<min(tries-1, 7), 5*time.Second, left)
 }
@@ -126,7 +126,7 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 		return f, err.Error()
 	}
 	f.Health = health.Release
-	// The cheap question first: while the service names another release, hundreds of texts would say the same.
+	// The health first: while the service names another release, hundreds of requests are of no use.
 	ask := p.probes
 	if p.otherHealth(f) {
 		ask = ask[:min(len(ask), 40)]
@@ -138,7 +138,7 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 		texts = append(texts, pr.text)
 	}
 	f.Runtime = health.Runtime
-	if health.Runtime != "" { // a language model: slow, and it may have to be loaded first
+	if health.Runtime != "" { // a language model: slow, and possibly not loaded yet
 		n, err := p.afford(ctx, texts)
 		if err != nil {
 			return f, err.Error()
@@ -172,19 +172,20 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	}
 	bad := p.askSmoke(ctx, &f)
 	if why := p.judge(f, wrong); why != "" {
-		return f, why // it says more than a smoke case that fails with it
+		return f, why // more informative than a failed smoke case
 	}
 	return f, bad
 }
 
-// timed is how many texts are asked to know how long one takes, and fewest how many a proof asks at least.
+// timed is the number of texts used to measure the time of one answer, and fewest the minimum number of texts of a
+// verification.
 const (
 	timed  = 4
 	fewest = 20
 )
 
-// afford says about how many of the texts the service can be asked in a quarter of the time that the proof has. The first
-// one is not timed: it may wait until the model is loaded.
+// afford returns how many of the texts can be asked in a quarter of the verification's time. The first one is not
+// timed, since it may wait until the model is loaded.
 func (p proof) afford(ctx context.Context, texts []serving.Text) (int, error) {
 	if len(texts) <= fewest {
 		return len(texts), nil
@@ -198,7 +199,7 @@ func (p proof) afford(ctx context.Context, texts []serving.Text) (int, error) {
 	return affordable(len(texts), time.Since(start)/timed, p.promote.VerifyWithin.D()), err
 }
 
-// affordable is how many of n texts fit into a quarter of the time, where one takes so long.
+// affordable returns how many of n texts fit into a quarter of the time, if one takes so long.
 func affordable(n int, each, within time.Duration) int {
 	if each <= 0 {
 		return n
@@ -227,12 +228,12 @@ func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {
 	return bad
 }
 
-// otherHealth reports whether the service's health names another release than it must.
+// otherHealth reports whether the service's health names another release than the wanted one.
 func (p proof) otherHealth(f VerifyFacts) bool {
 	return f.Health != "" && p.health != "" && f.Health != p.health
 }
 
-// difference names the first target in which an answer is not as it should be, the gating one first.
+// difference describes the first target with a wrong answer, the gating one first.
 func (p proof) difference(want, got serving.Answers) string {
 	names := append([]string{p.gate}, slices.Sorted(maps.Keys(want))...)
 	for _, target := range names {
@@ -253,21 +254,21 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 			f.Differ, f.Probed, text.Digest(p.release))
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
-	// Parity holds for these alone as well: among hundreds of others a few old answers would not be seen.
+	// Parity must also hold for these texts alone: among hundreds of others a few old answers would not be noticed.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
 		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?",
 			f.AsFormer, f.Differ)
 	case f.Probed > 0 && float64(f.Agreed) < float64(p.promote.Parity)*float64(f.Probed):
 		names := slices.SortedFunc(maps.Keys(wrong),
 			func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })
-		return fmt.Sprintf("parity: %d of %d answers are as the artifact gave offline, needed are %v; most often %s",
+		return fmt.Sprintf("parity: %d of %d answers equal the artifact's offline answers, %v is required; most often %s",
 			f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
 	case f.Probed == 0 && f.Health == "":
 		return "nothing proves what is served: no held-out item can be asked about, and the health answer names no release; set serving.health_release or label more items"
 	case p.former && f.Differ == 0 && f.Health == "":
 		return "nothing proves what is served: the release and the former one answer every held-out item alike, and the health answer names no release; set serving.health_release"
 	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:
-		return fmt.Sprintf("95 %% of the answers take %.0f ms or less, allowed are %v", f.P95, p.promote.MaxLatency)
+		return fmt.Sprintf("95 %% of the answers take %.0f ms or less, %v is allowed", f.P95, p.promote.MaxLatency)
 	}
 	return ""
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// A language model that is slow is asked as much as the time allows, and its runtime is kept with the proof.
+// A slow language model is asked as much as the time allows, and its runtime is stored with the verification.
 func TestProofOfALanguageModel(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// service is a classifier behind HTTP whose manners a test chooses.
+// service is a classifier behind HTTP whose behaviour a test chooses.
 type service struct {
 	health func() (int, any)
 	answer func(title string) (int, any)
@@ -66,7 +66,7 @@ func as(f func(i int) string) func(string) (int, any) {
 	return func(t string) (int, any) { return label(f(index(t))) }
 }
 
-// asked are n probes; on the first differ of them the former release answered otherwise.
+// asked returns n probes; on the first differ of them the former release answered differently.
 func asked(n, differ int) []probe {
 	items := make([]heldItem, n)
 	want, former := answers{}, answers{}
@@ -126,7 +126,7 @@ func TestProofs(t *testing.T) {
 		probes  []probe
 		promote PromoteConfig
 		smoke   []Smoke
-		want    string // "" = proved
+		want    string // "" if it must succeed
 		check   func(VerifyFacts) bool
 	}{
 		{
@@ -141,7 +141,7 @@ func TestProofs(t *testing.T) {
 			},
 		},
 		{
-			"right, and the health tells no release",
+			"right, and no release in the health answer",
 			service{health: nameless, answer: as(newAnswer)},
 			asked(50, 10),
 			PromoteConfig{},
@@ -192,7 +192,7 @@ func TestProofs(t *testing.T) {
 			nil,
 		},
 		{
-			"two processes, and one text that tells",
+			"two processes, and one text on which they differ",
 			service{health: named(newDigest), answer: alternatingFew},
 			asked(400, 1),
 			PromoteConfig{},
@@ -205,7 +205,7 @@ func TestProofs(t *testing.T) {
 			asked(90, 9),
 			PromoteConfig{},
 			nil,
-			`parity: 0 of 101 answers are as the artifact gave offline, needed are 99.5%; most often "new `, nil,
+			`parity: 0 of 101 answers equal the artifact's offline answers, 99.5% is required; most often "new `, nil,
 		},
 		{"parity just held", service{health: nameless, answer: as(func(i int) string {
 			if i == 399 {
@@ -224,7 +224,7 @@ func TestProofs(t *testing.T) {
 			asked(400, 100),
 			PromoteConfig{Parity: .9975},
 			nil,
-			`parity: 398 of 400 answers are as the artifact gave offline, needed are 99.75%; most often "odd" instead of "new `,
+			`parity: 398 of 400 answers equal the artifact's offline answers, 99.75% is required; most often "odd" instead of "new `,
 			nil,
 		},
 		{
@@ -306,7 +306,7 @@ func TestProofs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			promote := c.promote
-			promote.VerifyWithin = 1 // one try
+			promote.VerifyWithin = 1 // one attempt
 			scorer := serving.NewScorer(c.service.start(t))
 			defer scorer.Close()
 			facts, why, err := proof{
@@ -366,7 +366,7 @@ func TestProofGivesUpInTime(t *testing.T) {
 		promote: PromoteConfig{VerifyWithin: unit.Duration(3 * time.Second)}.WithDefaults(), release: newDigest,
 		health: newDigest, probes: asked(30, 10),
 	}.run(t.Context())
-	if why == "" || err != nil || facts.Tries < 2 { // one takes half a second on a busy machine
+	if why == "" || err != nil || facts.Tries < 2 { // on a busy machine one attempt takes half a second
 		t.Errorf("%q, %v, %+v", why, err, facts)
 	}
 	if took := time.Since(start); took > 10*time.Second {
@@ -374,7 +374,7 @@ func TestProofGivesUpInTime(t *testing.T) {
 	}
 }
 
-// The last try is made when time is up, not up to five seconds before.
+// The last attempt is at the end of the time, not up to five seconds earlier.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, within := range []time.Duration{1, time.Second, 3 * time.Second, 2 * time.Minute} {
@@ -399,7 +399,7 @@ func TestProofOfAServiceThatIsAway(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
-	server.Close() // nobody listens there any more
+	server.Close() // nothing listens there any more
 	scorer := serving.NewScorer(serving.Config{Classify: url, Health: url}.WithDefaults())
 	defer scorer.Close()
 	p := proof{
@@ -442,12 +442,12 @@ func TestProbes(t *testing.T) {
 				c.wantDiffer)
 		}
 	}
-	// The rest is a sample by hash, the same each time.
+	// The rest is a sample by hash, always the same.
 	a, b := asked(1000, 30), asked(1000, 30)
 	if !slices.EqualFunc(a, b, func(a, b probe) bool { return a.text.Hash == b.text.Hash }) {
 		t.Error("the sample changes")
 	}
-	// What the wanted release was never asked about proves nothing.
+	// Items without an answer of the wanted release are no probes.
 	items := []heldItem{{LabelChange: drift.LabelChange{Item: "1", TextHash: "h"}}}
 	if got := probes(items, answers{}, nil); len(got) != 0 {
 		t.Errorf("got %+v", got)

@@ -13,24 +13,24 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Prune removes the files of old releases and runs of a model, by its rules of retention. dir is the model's directory.
+// Prune removes old releases and runs of a model by its retention rules. dir is the model's directory.
 func (x *Executor) Prune(ctx context.Context, model, dir string, rules RetentionConfig) {
 	log := x.Log.With("model", model)
 	h, err := x.household(ctx, model, dir)
 	if err != nil {
-		log.Warn("old releases and runs stay on disk", "err", err)
+		log.Warn("cannot remove old releases and runs", "err", err)
 		return
 	}
 	rules = rules.WithDefaults()
 	releases, dirs := h.oldReleases(rules.Releases)
 	nothing := h.oldLeftovers(rules.Releases)
 	if err := x.forget(ctx, model, releases, nothing); err != nil {
-		log.Warn("the answers of old releases stay in the store", "err", err)
+		log.Warn("cannot remove the answers of old releases from the store", "err", err)
 		return
 	}
 	for _, r := range releases {
 		if err := ForgetImage(ctx, dir, r.Digest); err != nil {
-			log.Warn("an old image stays", "err", err)
+			log.Warn("cannot remove an old image", "err", err)
 		}
 	}
 	for _, digest := range h.oldImages(ctx, rules.Images) {
@@ -44,7 +44,7 @@ func (x *Executor) Prune(ctx context.Context, model, dir string, rules Retention
 	dirs = append(dirs, h.oldRuns(rules)...)
 	for _, dir := range dirs {
 		if err := os.RemoveAll(dir); err != nil {
-			log.Warn("an old directory stays on disk", "err", err)
+			log.Warn("cannot remove an old directory", "err", err)
 		}
 	}
 }
@@ -58,15 +58,15 @@ func (x *Executor) prune(ctx context.Context, p Plan) {
 	x.Prune(ctx, p.Model, p.ModelDir, rules)
 }
 
-// household is the files of a model on disk, and which of them are in use.
+// household lists the files of a model on disk, and which of them are in use.
 type household struct {
 	dir      string
 	now      time.Time
-	releases []store.Release // the newest first
-	runs     []store.Run     // the newest first
+	releases []store.Release // newest first
+	runs     []store.Run     // newest first
 	model    store.Model
-	serving  string          // directory that `current` names
-	needed   map[string]bool // runs that have not ended, and those that they repeat
+	serving  string          // target of `current`
+	needed   map[string]bool // unfinished runs, and the parents of these
 }
 
 func (x *Executor) household(ctx context.Context, model, dir string) (household, error) {
@@ -160,7 +160,7 @@ func (h household) oldLeftovers(rule KeepConfig) (old []string) {
 	return old
 }
 
-// oldRuns are the directories of runs, and those of their commands, that are beyond the bounds.
+// oldRuns returns the directories of runs, and of their commands, that exceed the limits.
 func (h household) oldRuns(rules RetentionConfig) (dirs []string) {
 	for _, rule := range []struct {
 		KeepConfig
@@ -178,12 +178,12 @@ func (h household) oldRuns(rules RetentionConfig) (dirs []string) {
 	return dirs
 }
 
-// sizeIf is the size of a directory, where a rule asks for it; 0 of one that is not there.
+// sizeIf returns the size of a directory if a rule needs it; 0 if it does not exist.
 func sizeIf(asked bool, dir string) (size int64) {
 	if !asked {
 		return 0
 	}
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // what cannot be read counts as nothing
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // unreadable files are not counted
 		if err != nil || !d.Type().IsRegular() {
 			return nil //nolint:nilerr // the others are counted
 		}
@@ -195,7 +195,8 @@ func sizeIf(asked bool, dir string) (size int64) {
 	return size
 }
 
-// forget drops the cached answers of releases that cannot serve any more, and what they and other runs trained on.
+// forget deletes the cached answers of releases that cannot be deployed any more, and the records of training items of
+// these and of other runs.
 func (x *Executor) forget(ctx context.Context, model string, releases []store.Release, runs []string) error {
 	if len(releases)+len(runs) == 0 {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// housed is a model with so many ended runs, of which some came to a release, and one run that goes on.
+// housed is a model with so many ended runs, some of them with a release, and one running run.
 func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan) {
 	t.Helper()
 	s, err := store.Open(t.Context(), t.TempDir())
@@ -65,7 +65,7 @@ func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan)
 
 func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	t.Parallel()
-	x, p := housed(t, 30, func(i int) bool { return i%2 == 1 }) // r01, r03 … r29 are releases; the others left half of one
+	x, p := housed(t, 30, func(i int) bool { return i%2 == 1 }) // odd ones are releases; the others left incomplete ones
 	err := x.Store.Update(t.Context(), "test", func(tx *store.Tx) error {
 		if err := tx.SetModel("m", store.Champion, "sha256:r03"); err != nil {
 			return err
@@ -75,11 +75,11 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A rollback that could not be finished: `current` names what is neither of the two.
+	// A rollback that could not be completed: `current` points to neither of the two releases.
 	if err := point(p.ModelDir, filepath.Join(p.ModelDir, "releases", "r05")); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is nothing to do
+	for range 2 { // the second call has nothing to do
 		x.prune(t.Context(), p)
 	}
 	want := []string{"open", "r01", "r03", "r05", "r21", "r23", "r25", "r26", "r27", "r28", "r29", "r30"}
@@ -176,7 +176,7 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
-// Whatever the rules say, what a run needs that goes on stays, and so does what it takes over from another one.
+// The files that an unfinished run needs are always kept, including those that it reuses from another run.
 func TestPruneByTheRulesOfAModel(t *testing.T) {
 	t.Parallel()
 	x, p := housed(t, 6, func(i int) bool { return i%2 == 1 })
@@ -213,7 +213,7 @@ func TestPruneByTheRulesOfAModel(t *testing.T) {
 	}
 }
 
-// A step for which the disk has too little room is not begun, by what earlier runs wrote.
+// A step is not started if the disk has less space than it used in earlier runs.
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -236,7 +236,7 @@ func TestRoom(t *testing.T) {
 	w.add(p)
 	w.handOver(p)
 	r = w.await(p)
-	w.ends(r, policy.OutcomeBlocked, "step train is not begun: it wrote 1048576.0 TiB in the last 2 runs, and "+w.dir,
+	w.ends(r, policy.OutcomeBlocked, "step train is not started: it wrote 1048576.0 TiB in the last 2 runs, but "+w.dir,
 		"export ok", "train blocked")
 	if sum, err = ReadSummary(r.Result); err != nil || sum.Result.Why != policy.ReasonDiskFull {
 		t.Errorf("%+v, %v", sum.Result, err)

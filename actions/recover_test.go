@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// killSupervisor loses a command's supervisor, as a crash of the machine would.
+// killSupervisor kills a command's supervisor, as a crash of the machine would.
 func killSupervisor(t *testing.T, dir string) {
 	t.Helper()
 	var pid int
@@ -34,7 +34,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	w := newWorld(t)
 	champion := w.champion()
 
-	// Of a command that must not run twice: the run goes back.
+	// A command that must not run twice: the run is rolled back.
 	restart := sh("restart", "touch $RETRAIND_MODEL_DIR/restarting; sleep 1000")
 	restart.Undo = []string{"touch $RETRAIND_MODEL_DIR/undone"}
 	p := w.submit(pipeline(w.train(10), restart))
@@ -44,10 +44,10 @@ func TestUnknownOutcomes(t *testing.T) {
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
 	w.serves(champion)
 	if !exists(filepath.Join(w.dir, "undone")) {
-		t.Error("the command was not taken back")
+		t.Error("the command was not undone")
 	}
 
-	// Of one that may: it runs again, in a directory of its own.
+	// A command that may be repeated: it runs again, in another attempt directory.
 	train := sh("train", "if mkdir $RETRAIND_MODEL_DIR/once; then sleep 1000; fi; exec "+w.self+" fake-train 10")
 	train.Kind = KindPure
 	p = w.submit(pipeline(train))
@@ -74,14 +74,14 @@ func TestCancelDuringACommand(t *testing.T) {
 	r := w.await(p)
 	w.ends(r, policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
 	if got := readText(t, filepath.Join(w.dir, "undo")); got != "gone\n" {
-		t.Errorf("when it was taken back the command was %s", got)
+		t.Errorf("at the undo the command was %s", got)
 	}
 	if events := w.events(r.ID); events[len(events)-1] != "run.finished" {
 		t.Errorf("events %v", events)
 	}
 }
 
-// Cancelled while no daemon was there: the command that still runs is ended before anything is taken back.
+// Cancelled while no daemon ran: the running command is ended before anything is undone.
 func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -95,7 +95,7 @@ func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 	w.start()
 	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "train cancelled", "undo train ok")
 	if got := readText(t, filepath.Join(w.dir, "undo")); got != "gone\n" {
-		t.Errorf("when it was taken back the command was %s", got)
+		t.Errorf("at the undo the command was %s", got)
 	}
 }
 
@@ -110,13 +110,13 @@ func TestCancelBeforeItsTurn(t *testing.T) {
 	w.serves("")
 }
 
-// A deployment that is cancelled while it is proved goes back.
+// A deployment that is cancelled during its verification is rolled back.
 func TestCancelDuringTheProof(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	w := newWorld(t)
 	champion := w.champion()
-	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}} // it would try for ten seconds
+	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}} // the verification would retry for ten seconds
 	p := w.submit(pipeline(w.train(10)))
 	waittest.Eventually(t, "the proof", func() bool { return slices.Contains(w.steps(p.Run), "verify running") })
 	w.cancel(p)
@@ -125,7 +125,7 @@ func TestCancelDuringTheProof(t *testing.T) {
 	w.serves(champion)
 }
 
-// A daemon that restarts in the middle of a command finds it again; the command runs once.
+// A daemon that restarts during a command re-attaches to it; the command runs once.
 func TestRestartInTheMiddleOfACommand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -152,7 +152,7 @@ func TestRestartInTheMiddleOfACommand(t *testing.T) {
 	}
 }
 
-// A command that ended while no daemon was there is not run again.
+// A command that ended while no daemon ran is not run again.
 func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -171,8 +171,8 @@ func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 	w.ends(w.await(p), policy.OutcomePromoted, "first release", goodSteps...)
 }
 
-// Submitting a run again, as the loop does after a restart, starts no second one; a run of the model that is still open
-// keeps the next waiting.
+// Submitting a run again, as the loop does after a restart, starts no second one; while a run of the model is open, the
+// next one waits.
 func TestSubmitTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -205,8 +205,8 @@ func TestSubmitTwice(t *testing.T) {
 	}
 }
 
-// A crash between an action's record in the store and the engine's own makes the action be entered again: it is reported
-// once.
+// After a crash between an action's record in the store and the engine's record, the action is performed again, but
+// reported once.
 func TestActionsMayBeEnteredTwice(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -19,8 +19,8 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Release is the manifest of a trained artifact, release.json in its directory. The digest is over its files, so a
-// release is what it is wherever it lies.
+// Release is the manifest of a trained artifact, release.json in its directory. The digest depends on the files only,
+// not on the directory.
 type Release struct {
 	Digest  string    `json:"digest"` // "sha256:" and the hash over path and hash of each file, in order
 	Model   string    `json:"model"`
@@ -43,7 +43,7 @@ const (
 	maxReleaseFiles = 10_000
 )
 
-// Seal computes a release's digest and writes its manifest. Sealing it again gives the same.
+// Seal computes a release's digest and writes its manifest. It is idempotent.
 func Seal(dir, model, run string, now time.Time) (Release, error) {
 	r, err := digest(dir)
 	if err != nil {
@@ -133,17 +133,17 @@ func hashFile(root *os.Root, path string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	// A power cut after `current` names this release must not leave a hole in it.
+	// A power cut after the switch of `current` must not leave incomplete files.
 	if err := f.Sync(); err != nil && !errors.Is(err, os.ErrInvalid) {
 		return File{}, err
 	}
 	return File{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
 }
 
-// CurrentLink is the link that names the release to serve.
+// CurrentLink returns the path of the link to the release to serve.
 func CurrentLink(modelDir string) string { return filepath.Join(modelDir, "current") }
 
-// current returns the directory that `current` names, "" when there is none.
+// current returns the directory that `current` points to, "" if there is no link.
 func current(modelDir string) (string, error) {
 	target, err := os.Readlink(CurrentLink(modelDir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -158,7 +158,7 @@ func current(modelDir string) (string, error) {
 	return target, nil
 }
 
-// point makes `current` name dir, atomically; with dir "" it takes the link away.
+// point lets `current` point to dir, atomically; with dir "" it removes the link.
 func point(modelDir, dir string) error {
 	now, err := current(modelDir)
 	if err != nil || now == dir {
@@ -179,7 +179,7 @@ func point(modelDir, dir string) error {
 	return syncDir(modelDir)
 }
 
-// syncTree makes the names durable as digest does the contents: those of the release's directories and its own.
+// syncTree syncs the directory entries of a release, and of its own directory; digest has synced the contents.
 func syncTree(dir string) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {

@@ -14,7 +14,7 @@ import (
 
 var sealedAt = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-// artifact is a release directory of three files, not sealed.
+// artifact returns a release directory of three files, not sealed.
 func artifact(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "releases", "r1")
@@ -31,7 +31,7 @@ func TestSealAndRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// printf 'empty\0%s\nmodel.bin\0%s\ntokens/vocabulary.txt\0%s\n' … | sha256sum
+	// The expected digest: printf 'empty\0%s\nmodel.bin\0%s\ntokens/vocabulary.txt\0%s\n' … | sha256sum
 	want := Release{
 		Digest: "sha256:028f4f6c5c07b00ee210119a1c762ab8d0eea73f2e16a4d287da6e250d091053", Model: "m", Run: "r1",
 		Created: sealedAt, Bytes: 11,
@@ -48,7 +48,7 @@ func TestSealAndRead(t *testing.T) {
 	if diff := cmp.Diff(r, read); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	// Sealed again, elsewhere, by another run and later: the digest is that of the files.
+	// Sealed again, elsewhere, by another run and later: the same digest.
 	moved := filepath.Join(t.TempDir(), "elsewhere")
 	if err := os.Rename(dir, moved); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestDigestSeesEveryChange(t *testing.T) {
 	}
 }
 
-// No two different trees may have one digest: a name must not be able to pass for another's content.
+// Different trees have different digests: no file name may be mistaken for the content of another file.
 func TestDigestTellsTreesApart(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -226,7 +226,7 @@ func TestPoint(t *testing.T) {
 		}
 	}
 	at("")
-	for _, to := range []string{"", one, one, two, one, "", "", two} { // each also when it is there already
+	for _, to := range []string{"", one, one, two, one, "", "", two} { // including links that are there already
 		if err := point(dir, to); err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestPoint(t *testing.T) {
 	if link, err := os.Readlink(CurrentLink(dir)); link != filepath.Join("releases", "two") || err != nil {
 		t.Errorf("the link is %q, %v: it must hold when the state directory moves", link, err)
 	}
-	// An absolute link, as somebody may have made by hand, is understood.
+	// An absolute link, as created by hand, is accepted.
 	if err := os.Remove(CurrentLink(dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestPoint(t *testing.T) {
 	if err := point(dir, one); err != nil {
 		t.Error(err)
 	}
-	// What is no link is not thrown away.
+	// A file in place of the link is not deleted.
 	if err := os.Remove(CurrentLink(dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestPoint(t *testing.T) {
 	}
 }
 
-// A service that reads `current` while it is switched always finds a whole release.
+// A service that reads `current` during a switch always finds a complete release.
 func TestPointIsAtomic(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

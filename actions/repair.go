@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// damaged says what is wrong with the files of the champion of a plan, "" if they are as they were sealed.
+// damaged returns what is wrong with the champion's files, "" if they match their manifest.
 func (x *Executor) damaged(ctx context.Context, p Plan) string {
 	dir, err := x.championDir(ctx, p)
 	if err == nil {
@@ -19,7 +19,7 @@ func (x *Executor) damaged(ctx context.Context, p Plan) string {
 	return ""
 }
 
-// CheckFiles reads the files of a release and compares them with its manifest. An adopted release has none.
+// CheckFiles compares the files of a release with its manifest. An adopted release has no files.
 func CheckFiles(digest, dir string) error {
 	if digest == "" || IsAdopted(digest) {
 		return nil
@@ -31,8 +31,8 @@ func CheckFiles(digest, dir string) error {
 	return err
 }
 
-// repaired records that the champion's files lie in the directory of a run that trained it again, because its own were
-// damaged. Everything else about the champion stays.
+// repaired records that the champion's files are now those of a run that trained it again, because its own were
+// damaged. Nothing else about the champion changes.
 func (x *Executor) repaired(t *store.Tx, p Plan, sum Summary) error {
 	r, err := t.Release(p.Model, p.Champion)
 	if err != nil {

@@ -1,15 +1,15 @@
 package actions
 
-// Repeats is how often a language model gives the same answer when it is asked twice.
+// Repeats is the number of equal answers of a language model to repeated requests.
 type Repeats struct {
 	Asked int `json:"asked"`
 	Same  int `json:"same"`
 }
 
 const (
-	// repeatMargin is how much less often than it repeats itself a served model may answer as its artifact did.
+	// repeatMargin is how much lower than its repeatability the agreement of a deployed model with its artifact may be.
 	repeatMargin = 0.02
-	// leastParity is asked for however seldom a model repeats itself: below it nothing would be proved.
+	// leastParity is the lower limit of Parity: a lower agreement would verify nothing.
 	leastParity = 0.5
 )
 
@@ -21,9 +21,8 @@ func (r Repeats) Share() float64 {
 	return float64(r.Same) / float64(r.Asked)
 }
 
-// Parity returns the share of equal answers by which a served language model is verified: the configured one, or how
-// often it repeats itself less a margin, if that is less. No model can agree with it more often than it agrees with
-// itself.
+// Parity returns the required share of equal answers for the verification of a language model: the configured one, or
+// its repeatability less a margin if that is lower. No model can agree with the artifact more often than with itself.
 func (r Repeats) Parity(configured float64) float64 {
 	return min(configured, max(r.Share()-repeatMargin, leastParity))
 }

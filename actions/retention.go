@@ -32,20 +32,20 @@ type KeepConfig struct {
 	Size unit.Size `yaml:"size" json:"size,omitempty"`
 }
 
-// How many releases and run directories stay unless the configuration says otherwise.
+// The default numbers of releases and run directories to keep.
 const (
 	keepReleases = 5
 	keepRuns     = 20
 )
 
-// WithDefaults fills what was left out.
+// WithDefaults returns the configuration with defaults filled in.
 func (c RetentionConfig) WithDefaults() RetentionConfig {
 	c.Releases.Count = cmp.Or(c.Releases.Count, keepReleases)
 	c.Runs.Count = cmp.Or(c.Runs.Count, keepRuns)
 	return c
 }
 
-// Validate finds faults.
+// Validate returns the faults.
 func (c RetentionConfig) Validate() check.Problems {
 	var p check.Problems
 	p.Under("releases", c.Releases.validate())
@@ -69,14 +69,14 @@ func (c KeepConfig) validate() check.Problems {
 	return p
 }
 
-// kept is a thing on disk that a rule of retention is about.
+// kept is a file or directory that a retention rule applies to.
 type kept struct {
 	at    time.Time
 	size  int64
-	inUse bool // it stays, and counts
+	inUse bool // it is kept, but counts
 }
 
-// surplus are the indices of what is beyond the bounds; things are listed from the newest to the oldest.
+// surplus returns the indices of the things that exceed the limits; things are sorted from the newest to the oldest.
 func (c KeepConfig) surplus(things []kept, now time.Time) (out []int) {
 	var size int64
 	for i, t := range things {

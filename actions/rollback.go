@@ -9,18 +9,19 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Rollback makes a run one that trains nothing: it takes back a release that failed its probation. The plan's steps are then
-// those of the run that released it, and the plan's champion is the release before.
+// Rollback makes a run one that trains nothing and rolls back a release that failed its probation. The plan's steps are
+// then those of the run that deployed it, and the plan's champion is the former release.
 type Rollback struct {
-	Release string `json:"release"` // digest of what is taken back
-	Run     string `json:"run"`     // id of the run that released it
-	Why     string `json:"why"`     // in one sentence
-	// Redeploy: nothing is taken back. The plan's champion is brought into service again, because something else serves.
+	Release string `json:"release"` // digest of the release to roll back
+	Run     string `json:"run"`     // id of the run that deployed it
+	Why     string `json:"why"`     // one sentence
+	// Redeploy means that nothing is rolled back: the plan's champion is deployed again, because another model is in
+	// service.
 	Redeploy bool `json:"redeploy,omitempty"`
 }
 
-// PlanRollback turns the plan of a run that promoted a release into one that rolls it back. The caller sets what is
-// new in it (id, trigger, directories, how the service is asked).
+// PlanRollback turns the plan of a run that promoted a release into one that rolls it back. The caller sets id,
+// trigger, directories and the service's configuration.
 func PlanRollback(promoted Plan, release, why string) Plan {
 	promoted.Rollback = &Rollback{Release: release, Run: promoted.Run, Why: why}
 	promoted.Forced, promoted.Probation = false, nil
@@ -34,8 +35,8 @@ func PlanRedeploy(deployed Plan, release, why string) Plan {
 	return deployed
 }
 
-// KeepsImages reports whether the deployment keeps the image of the release before, so that also one without files of its
-// own can come back.
+// KeepsImages reports whether the deployment keeps the former release's image, so that even a release without files of
+// its own can be restored.
 func (p Plan) KeepsImages() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Compose != nil && s.Compose.Build })
 }
@@ -53,7 +54,7 @@ func (p Plan) undone() []int {
 	return out
 }
 
-// Titles names what a run that goes well does, in order.
+// Titles names the actions of a successful run, in order.
 func (p Plan) Titles() []string {
 	var out []string
 	if p.Rollback == nil {
@@ -73,7 +74,7 @@ func (p Plan) Titles() []string {
 	}
 }
 
-// pointedBack says that `current` names the former release again.
+// pointedBack reports whether `current` points to the former release again.
 func pointedBack(p Plan, done []Outcome) bool {
 	return slices.ContainsFunc(done, func(o Outcome) bool {
 		return o.Kind == ActUndo && o.Class == store.StepOK && p.Steps[o.Step].Do.servesRelease()
@@ -123,7 +124,7 @@ func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 	})
 }
 
-// probation is that of a release that is promoted now; nil without one.
+// probation returns the probation of a newly promoted release; nil without one.
 func (p Plan) probation() *drift.Probation {
 	if p.Probation == nil {
 		return nil
@@ -132,7 +133,7 @@ func (p Plan) probation() *drift.Probation {
 	return &drift.Probation{Since: since, Until: since.Add(p.Probation.For.D()), Alpha: p.Probation.FalseRollbacks.F()}
 }
 
-// rollbackResult is how a rollback run ends.
+// rollbackResult returns the result of a rollback run.
 func (m *machine) rollbackResult() Result {
 	if m.plan.Rollback.Redeploy {
 		if m.badUndo != "" {

@@ -51,7 +51,7 @@ func TestNextBack(t *testing.T) {
 				"undo restart 1", "prove  1", "finish  1",
 			},
 			Result{
-				Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be taken back: because",
+				Outcome: policy.OutcomeFailed, Reason: "it failed; and step release could not be undone: because",
 				Why: policy.ReasonProbationFailed, Hold: true,
 			},
 		},
@@ -81,7 +81,8 @@ func TestNextBack(t *testing.T) {
 	}
 }
 
-// Whatever happens to its actions, a rollback finishes once, and says so where the former release does not surely serve.
+// Whatever its actions' outcomes, a rollback finishes once, and its result says if the former release is not certainly
+// in service.
 func TestNextBackSimulated(t *testing.T) {
 	t.Parallel()
 	classes := []store.StepState{
@@ -116,7 +117,7 @@ func TestNextBackSimulated(t *testing.T) {
 	}
 }
 
-// two promotes a second release after a first one, with commands around the gate that note when they are taken back.
+// two promotes a first and a second release; commands around the gate record when they are undone.
 func (w *world) two() (promoted Plan, first, second string) {
 	w.t.Helper()
 	first = w.champion()
@@ -181,7 +182,7 @@ func TestBack(t *testing.T) {
 		t.Errorf("the releases are %s and %s", a, b)
 	}
 	if got := readText(t, filepath.Join(w.dir, "undone")); got != "restart "+first+"\n" {
-		t.Errorf("taken back was %q", got)
+		t.Errorf("undone: %q", got)
 	}
 	events := w.events(p.Run)
 	if n := len(events); n < 2 || !slices.Equal(events[n-2:], []string{"model.rolled_back", "run.finished"}) {
@@ -194,7 +195,7 @@ func TestBack(t *testing.T) {
 	}
 }
 
-// A daemon that restarts in the middle of it goes on.
+// A rollback resumes after a restart of the daemon.
 func TestBackAfterARestart(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -217,7 +218,7 @@ func TestBackAfterARestart(t *testing.T) {
 	}
 }
 
-// Where the former release is damaged, what serves stays, and a person has to look.
+// If the former release is damaged, the deployed release stays, and the model is held for a person.
 func TestBackToADamagedRelease(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -242,7 +243,7 @@ func TestBackToADamagedRelease(t *testing.T) {
 	}
 }
 
-// The release that one may have to go back to stays on disk, whatever else is trained meanwhile.
+// The former release, the target of a rollback, stays on disk whatever is trained meanwhile.
 func TestFormerReleaseStays(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -13,11 +13,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// roomRuns is how many earlier runs say how much a step writes.
+// roomRuns is the number of earlier runs by which the space for a step is estimated.
 const roomRuns = 5
 
-// room refuses to begin a step if the disk has too little space, by what it wrote in earlier runs. It reports false if
-// there is space, or nothing is known.
+// room refuses to start a step if the disk has less space than the step wrote in earlier runs. It reports false if
+// there is enough space, or if nothing is known.
 func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, error) {
 	need, runs, err := x.grew(ctx, p, step.Name)
 	if err != nil || need == 0 {
@@ -35,7 +35,7 @@ func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, 
 		if free < need+need/tenth {
 			return Outcome{
 				Class: store.StepBlocked, Why: policy.ReasonDiskFull,
-				Detail: fmt.Sprintf("step %s is not begun: it wrote %s in the last %s, and %s has %s left; make room, or keep less (retention)",
+				Detail: fmt.Sprintf("step %s is not started: it wrote %s in the last %s, but %s has %s left; free disk space, or keep less (retention)",
 					step.Name, text.Bytes(need), text.Plural(runs, "run"), dir, text.Bytes(free)),
 			}, true, nil
 		}
@@ -61,7 +61,7 @@ func (x *Executor) grew(ctx context.Context, p Plan, step string) (most int64, r
 	return most, runs, err
 }
 
-// sizes are what the steps of a run wrote, by name.
+// sizes returns the bytes that each step of a run wrote, by name.
 func sizes(p Plan, done []Outcome) map[string]int64 {
 	out := map[string]int64{}
 	for _, o := range done {

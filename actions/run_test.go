@@ -64,13 +64,13 @@ func TestPromoted(t *testing.T) {
 	}
 	if v := sum.Verify; v == nil || v.Probed != 62 || v.Agreed != 62 || v.Differ != 20 || v.AsFormer != 0 ||
 		v.Health != m.Champion {
-		t.Errorf("proof %+v", v) // 60 items, of which 18 differ, and two of those asked again
+		t.Errorf("proof %+v", v) // 60 items, of which 18 differ, two of those asked twice
 	}
 	if sum.Export.Train != 200 || sum.Export.Test != 60 || sum.Export.Seq != 260 || sum.Gate.Seq != 260 ||
 		sum.Serving != m.Champion {
 		t.Errorf("summary %+v", sum)
 	}
-	waittest.Eventually(t, "both ends told",
+	waittest.Eventually(t, "both ends reported",
 		func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
 
 	r = w.run(pipeline(w.train(9)))
@@ -81,14 +81,14 @@ func TestPromoted(t *testing.T) {
 	w.promote.Gate = GatePoint
 	w.promote.CategoryFloor = 100
 	r = w.run(pipeline(w.train(10), sh("note", "echo same")))
-	w.ends(r, policy.OutcomeRejected, "the very artifact that serves already", "export ok", "train ok", "gate rejected")
+	w.ends(r, policy.OutcomeRejected, "the artifact that is already deployed", "export ok", "train ok", "gate rejected")
 	if w.model() != third || w.release(third.Champion).State != store.ReleaseChampion {
 		t.Error("training the champion again has changed it")
 	}
 	w.serves(third.Champion)
 }
 
-// The same artifact as one that was refused before is judged anew, under its old name.
+// An artifact that was refused before is judged again, under its existing release.
 func TestSameArtifactAsARefusedOne(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -106,7 +106,7 @@ func TestSameArtifactAsARefusedOne(t *testing.T) {
 		rel.Path != filepath.Join(w.dir, "releases", r.ID) {
 		t.Errorf("release %+v", rel)
 	}
-	// And back to the first artifact: it is the previous release and becomes the champion again.
+	// The first artifact again: it is the previous release and becomes the champion again.
 	r = w.run(pipeline(w.train(7)))
 	w.ends(r, policy.OutcomePromoted, "not worse", goodSteps...)
 	if m = w.model(); m.Champion != first {
@@ -141,7 +141,7 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-// A deploy that serves the old model is found out and taken back, the release before the commands.
+// A deployment that leaves the old model in service is detected and rolled back: first the release, then the commands.
 func TestRolledBack(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -184,7 +184,7 @@ func TestRolledBack(t *testing.T) {
 	}
 }
 
-// Before the first release there is nothing to roll back to: the run has failed, and nothing serves.
+// Without a former release a rollback is impossible: the run fails, and nothing is in service.
 func TestFirstReleaseNotProved(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -200,7 +200,7 @@ func TestFirstReleaseNotProved(t *testing.T) {
 	}
 }
 
-// When even the former release cannot be proved, nothing is started until a person has looked.
+// If the former release cannot be verified either, the model is held until a person has checked.
 func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -272,7 +272,7 @@ func TestBadTrainings(t *testing.T) {
 	}
 }
 
-// What was gated is what is released: a change in between is noticed.
+// The release that passed the gate is the one that is deployed: a change in between is detected.
 func TestArtifactChangedAfterTheGate(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -286,7 +286,7 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 	w.serves(champion)
 }
 
-// TestExportWaitsForItsSource: a database that is away for a moment costs no run.
+// TestExportWaitsForItsSource: a temporary failure of the database does not fail the run.
 func TestExportWaitsForItsSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -337,6 +337,6 @@ func TestRetries(t *testing.T) {
 	never := sh("train", "exit 1")
 	never.Retries = 1
 	w.ends(w.run(pipeline(never)), policy.OutcomeFailed, "exit status 1", "export ok", "train failed", "train failed")
-	oom := sh("train", "echo CUDA out of memory; exit 1") // tried again once, whatever retries says
+	oom := sh("train", "echo CUDA out of memory; exit 1") // retried once, independent of retries
 	w.ends(w.run(pipeline(oom)), policy.OutcomeFailed, "out of memory", "export ok", "train gpu_oom", "train gpu_oom")
 }

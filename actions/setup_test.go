@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// TestMain lets the test binary be what a run starts: the supervisor of a command, and a training.
+// TestMain lets the test binary run as the programs that a run starts: the supervisor of a command, and a training.
 func TestMain(m *testing.M) {
 	var err error
 	switch {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// fakeTrain leaves an artifact that answers the first tenths of each ten test texts rightly. Like a real training it
-// knows nothing but its environment.
+// fakeTrain writes an artifact that is right on the first tenths of each ten test texts. Like a real training it
+// depends only on its environment.
 func fakeTrain(tenths string) error {
 	right, err := strconv.Atoi(tenths)
 	if err != nil {
@@ -75,7 +75,7 @@ func fakeTrain(tenths string) error {
 	return os.WriteFile(filepath.Join(out, "model.json"), b, 0o644)
 }
 
-// readModel reads what fakeTrain left: the answer to each title.
+// readModel reads the model of fakeTrain: the answer to each title.
 func readModel(path string) (map[string]string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Runs of two models are executed at once where there are two GPUs; a third one waits.
+// With two GPUs, runs of two models are executed in parallel; a third one waits.
 func TestRunsSideBySide(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// The steps that do one thing outside, and the kinds of their jobs.
+// The steps that control a service, and the kinds of their jobs.
 const (
 	DoCompose Builtin = "compose"
 	DoUnit    Builtin = "unit"
@@ -21,7 +21,7 @@ const (
 	JobUnitAct    = "unit-act"
 )
 
-// ServiceAction is what a step does with a service or a unit.
+// ServiceAction is the operation of a step on a service or a unit.
 type ServiceAction string
 
 // The actions.
@@ -32,7 +32,7 @@ const (
 	ActionUp      ServiceAction = "up"
 )
 
-// ComposeStep does one thing with a service of docker compose.
+// ComposeStep performs one operation on a service of docker compose.
 type ComposeStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -47,7 +47,7 @@ type ComposeStep struct {
 	HealthyWithin unit.Duration `yaml:"healthy_within"`
 }
 
-// UnitStep does one thing with a systemd unit.
+// UnitStep performs one operation on a systemd unit.
 type UnitStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -58,7 +58,7 @@ type UnitStep struct {
 	Action ServiceAction `yaml:"action"`
 }
 
-// Act is what a step does outside, in a plan.
+// Act is the operation of a ComposeStep or UnitStep in a plan.
 type Act struct {
 	Unit    string           `json:"unit,omitempty"`
 	Compose *compose.Service `json:"compose,omitempty"`

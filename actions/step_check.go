@@ -16,7 +16,7 @@ import (
 // DoCheck checks the files that a training of a language model wrote.
 const DoCheck Builtin = "check"
 
-// CheckStep checks the files of a fine-tuned language model, and names the first bad link of the chain adapter ->
+// CheckStep checks the files of a fine-tuned language model, and names the first faulty link of the chain adapter ->
 // merged model -> GGUF. Each link must be complete, and be made from the one before.
 type CheckStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
@@ -59,13 +59,13 @@ func (s *CheckStep) validate(p *check.Problems, here string) {
 		validateVariable(p, here+"."+path.key, path.at)
 	}
 	if given == 0 && len(s.Prompt) > 0 {
-		p.Errorf(here+".gguf", "add gguf: FILE", "prompt is only looked at by retraind check: the step itself checks nothing")
+		p.Errorf(here+".gguf", "add gguf: FILE", "prompt is used by retraind check only: the step itself checks nothing")
 	} else if given == 0 {
 		p.Errorf(here, "name what is checked: gguf: FILE, merged: DIR or adapter: DIR", "the step checks nothing")
 	}
 }
 
-// chain fills in the variables of the run, and the model's dir before relative paths.
+// chain returns the files with the run's variables replaced, and relative paths resolved against the model's dir.
 func (p Plan) chain(step Step) weights.Chain {
 	c := *step.Check
 	c.Template = p.Serving.Ollama != nil && p.Serving.Ollama.Template != ""
@@ -78,7 +78,7 @@ func (p Plan) chain(step Step) weights.Chain {
 	return c
 }
 
-// absolute is a path that may be relative to a directory.
+// absolute resolves a path against a directory, if it is relative.
 func absolute(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -86,7 +86,7 @@ func absolute(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// checkFiles looks at the files in a child: a damaged file cannot harm the daemon.
+// checkFiles checks the files in a child process: a damaged file cannot harm the daemon.
 func (x *Executor) checkFiles(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	out, data, err := x.child(ctx, p, a, step, "check", func(string) (any, error) { return p.chain(step), nil })
 	var found []string

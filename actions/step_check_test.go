@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// The step check looks at the run's own files, and its sentence names the first bad link.
+// The step check checks the run's own files, and reports the first faulty link.
 func TestCheckFiles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

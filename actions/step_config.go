@@ -16,11 +16,11 @@ type StepConfig struct {
 type StepType interface {
 	common() *StepCommon
 	builtin() Builtin
-	// validate finds faults of the step alone; here is where it stands.
+	// validate finds faults of the step alone; here is its position in the configuration.
 	validate(p *check.Problems, here string)
-	// resolve fills in what the kind adds to a step of a plan. self is the path of this binary.
+	// resolve adds the keys of this kind to a step of a plan. self is the path of this binary.
 	resolve(s *Step, deploy *DeployConfig, self string)
-	// paths resolves the relative paths that the step names; dir is the working directory of the model's commands.
+	// paths resolves the step's relative paths; dir is the working directory of the model's commands.
 	paths(dir string, abs func(string) string)
 }
 
@@ -65,7 +65,7 @@ type ExportStep struct {
 	dir string
 }
 
-// ExportFormat is what the lines of an export have.
+// ExportFormat is the format of an export's lines.
 type ExportFormat string
 
 // The formats.
@@ -74,7 +74,7 @@ const (
 	FormatChat  ExportFormat = "chat"  // and messages
 )
 
-// paths: what is placed lies below the model's dir, without one below the directory of the configuration.
+// paths stores the directory that Place refers to: the model's dir, without one the directory of the configuration.
 func (s *ExportStep) paths(dir string, abs func(string) string) { s.dir = cmp.Or(dir, abs(".")) }
 
 // GateStep compares candidate and champion.
@@ -97,7 +97,7 @@ type DeployStep struct {
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
 
-	dir string // of the model's commands
+	dir string // working directory of the model's commands
 }
 
 // VerifyStep verifies that the service answers as the candidate.
@@ -121,7 +121,7 @@ type CommandStep struct {
 	Dir string `yaml:"dir"`
 	// Env adds variables to the small environment of a step.
 	Env map[string]string `yaml:"env"`
-	// Kind says what to do when the step's outcome is unknown: pure (run it again), converge (run probe, then run it
+	// Kind is what to do when the step's outcome is unknown: pure (run it again), converge (run probe, then run it
 	// again) or once (roll back); default once, with a probe converge.
 	Kind StepKind `yaml:"kind"`
 	// Probe is a command of a step of kind converge: exit status 0 means that the step's effect is there, another one
@@ -147,17 +147,17 @@ type IncludeStep struct {
 	Pipeline string `yaml:"pipeline"`
 }
 
-// StepKind says what an unknown outcome means.
+// StepKind is how to handle an unknown outcome.
 type StepKind string
 
 // The kinds of commands.
 const (
-	KindPure     StepKind = "pure"     // it only writes below its own directories: it may be run again
-	KindConverge StepKind = "converge" // its probe says whether its effect is there; if not, it may be run again
-	KindOnce     StepKind = "once"     // it may have had its effect: it is not run again
+	KindPure     StepKind = "pure"     // only writes below its own directories: may be repeated
+	KindConverge StepKind = "converge" // may be repeated if its probe does not find its effect
+	KindOnce     StepKind = "once"     // may have had its effect: is not repeated
 )
 
-// Title is the step's name, by default that of its built-in.
+// Title returns the step's name, by default that of its built-in.
 func (s StepConfig) Title() string {
 	if name := s.Common().Name; name != "" {
 		return name
@@ -165,7 +165,7 @@ func (s StepConfig) Title() string {
 	return string(s.Builtin())
 }
 
-// Common is what every step may have; empty for a step that could not be read.
+// Common returns the keys that every step may have; empty for a step that could not be read.
 func (s StepConfig) Common() StepCommon {
 	if s.StepType == nil {
 		return StepCommon{}
@@ -173,7 +173,7 @@ func (s StepConfig) Common() StepCommon {
 	return *s.common()
 }
 
-// Builtin names the built-in step; "" for a command.
+// Builtin returns the name of the built-in step; "" for a command.
 func (s StepConfig) Builtin() Builtin {
 	if s.StepType == nil {
 		return ""
@@ -181,7 +181,7 @@ func (s StepConfig) Builtin() Builtin {
 	return s.builtin()
 }
 
-// Command is the step as a command; nil for every other kind.
+// Command returns the step as a CommandStep; nil for other kinds.
 func (s StepConfig) Command() *CommandStep {
 	c, _ := s.StepType.(*CommandStep)
 	return c
@@ -199,8 +199,7 @@ func (s StepConfig) Checkpoints() bool {
 	return c != nil && c.Checkpoints
 }
 
-// Paths resolves the relative paths that the step names. dir is the working directory of the model's commands, "" for
-// none.
+// Paths resolves the step's relative paths. dir is the working directory of the model's commands, "" for none.
 func (s StepConfig) Paths(dir string, abs func(string) string) {
 	if s.StepType != nil {
 		s.paths(dir, abs)

@@ -10,14 +10,14 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// StepForm is one way to write a step: the key that tells it from the others, and the value of do.
+// StepForm is one way to write a step: the key that selects its kind, and the value of do.
 type StepForm struct {
 	Key string  // do, exec or pipeline
-	Do  Builtin // "" where the key says it all
+	Do  Builtin // "" if the key is sufficient
 	New func() StepType
 }
 
-// StepForms lists the ways to write a step, in the order in which they are explained.
+// StepForms lists the ways to write a step, in the order of the documentation.
 func StepForms() []StepForm {
 	return []StepForm{
 		{"do", DoLabel, func() StepType { return &LabelStep{Do: DoLabel} }},
@@ -37,7 +37,7 @@ func StepForms() []StepForm {
 	}
 }
 
-// Do is the built-in step of a name; it is empty where there is none.
+// Do returns the built-in step of a name; it is empty if there is none.
 func Do(name Builtin) StepConfig {
 	for _, f := range StepForms() {
 		if f.Do == name && name != "" {
@@ -47,7 +47,7 @@ func Do(name Builtin) StepConfig {
 	return StepConfig{}
 }
 
-// YAMLVariant chooses the kind of a step by what is written. A bare word is a built-in step.
+// YAMLVariant chooses the kind of a step by its keys. A bare word is a built-in step.
 func (s *StepConfig) YAMLVariant(word string, keys map[string]string) (any, *check.Problem) {
 	if keys == nil {
 		if *s = Do(Builtin(word)); s.StepType == nil {
@@ -73,16 +73,16 @@ func (s *StepConfig) YAMLVariant(word string, keys map[string]string) (any, *che
 	return nil, &check.Problem{Message: "the step does nothing", Hint: "write do: " + strings.Join(builtins(), "|") + ", exec: [program, argument], or pipeline: NAME"}
 }
 
-// YAMLChosen is the step as the kind that it is.
+// YAMLChosen returns the value of the chosen kind.
 func (s *StepConfig) YAMLChosen() any { return s.StepType }
 
-// YAMLUnknown says where a key belongs that this kind of step does not have.
+// YAMLUnknown returns a hint for a key that this kind of step does not have.
 func (*StepCommon) YAMLUnknown(key string) string { return belongs(key) }
 
-// YAMLUnknown says where a key belongs that an included pipeline does not have.
+// YAMLUnknown returns a hint for a key that an included pipeline does not have.
 func (*IncludeStep) YAMLUnknown(key string) string { return belongs(key) }
 
-// belongs names the kinds of steps that have a key; "" where none has it.
+// belongs returns a hint with the kinds of steps that have a key; "" if none has it.
 func belongs(key string) string {
 	var forms []string
 	for _, f := range StepForms() {
@@ -134,7 +134,7 @@ func builtins() (names []string) {
 	return names
 }
 
-// formKeys lists the keys that say what kind a step is.
+// formKeys lists the keys that select a step's kind.
 func formKeys() (keys []string) {
 	for _, f := range StepForms() {
 		keys = append(keys, f.Key)

@@ -17,38 +17,41 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// DoLabel lets a larger model label the texts that people have not labelled.
+// DoLabel labels, with a larger model, the texts that people have not labelled.
 const DoLabel Builtin = "label"
 
 // JobLabel is the kind of the job that labels.
 const JobLabel = "label"
 
-// LabelStep lets a larger model of the Ollama server label training items, for the export of this run: people's labels win,
-// and held-out items are only asked to measure how often the model labels as people did.
+// LabelStep labels training items with a larger model of the Ollama server, for the export of this run: people's labels
+// win. Held-out items are labelled only to measure the model's agreement with people.
 type LabelStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do                   Builtin `yaml:"do"`
 	StepCommon           `yaml:",inline"`
 	serving.OllamaConfig `yaml:",inline"`
-	// Items are those that are labelled: unlabelled, or all, for the whole answer beside people's labels; default unlabelled.
+	// Items are the items to label: unlabelled, or all, for the whole answer beside people's labels; default
+	// unlabelled.
 	Items LabelItems `yaml:"items"`
-	// Measure is how many held-out items are asked, to compare the model with people; default 300.
+	// Measure is the number of held-out items to label, to compare the model with people; default 300.
 	Measure *int `yaml:"measure"`
-	// MinAgreement is the share of these that must be labelled as people did, such as 80%; else the run is rejected.
+	// MinAgreement is the share of these that must get the same label as people's, such as 80%; otherwise the run is
+	// rejected.
 	MinAgreement unit.Percent `yaml:"min_agreement"`
-	// Budget is how long the step may label in one night, such as 3h; it goes on in the next one. Default: until it is done.
+	// Budget is how long the step may label in one night, such as 3h; the next night continues. Default: until it is
+	// done.
 	Budget unit.Duration `yaml:"budget"`
-	// Checkpoints ends the step with the quiet hours; it goes on in the next ones.
+	// Checkpoints ends the step with the quiet hours; the next ones continue.
 	Checkpoints bool `yaml:"checkpoints"`
-	// Concurrency is the number of texts in flight; default 4.
+	// Concurrency is the number of parallel requests; default 4.
 	Concurrency int `yaml:"concurrency"`
 	// AnswerWithin is how long one answer may take; default 5m.
 	AnswerWithin unit.Duration `yaml:"answer_within"`
-	// Patience is how long the model may answer nothing until the step fails; default 1h.
+	// Patience is how long the model may give no answer before the step fails; default 1h.
 	Patience unit.Duration `yaml:"patience"`
 }
 
-// LabelItems are the items that are labelled.
+// LabelItems are the items to label.
 type LabelItems string
 
 // The choices.
@@ -59,7 +62,7 @@ const (
 
 const defaultMeasure = 300
 
-// LabelPlan is how a run lets a model label.
+// LabelPlan is how a run labels with a larger model.
 type LabelPlan struct {
 	Ollama       serving.OllamaConfig `json:"ollama"`
 	All          bool                 `json:"all,omitempty"`
@@ -73,7 +76,7 @@ type LabelPlan struct {
 
 func (s *LabelStep) builtin() Builtin { return DoLabel }
 
-// Label is the step as one that labels; nil for every other kind.
+// Label returns the step as a LabelStep; nil for other kinds.
 func (s StepConfig) Label() *LabelStep {
 	c, _ := s.StepType.(*LabelStep)
 	return c
@@ -107,13 +110,13 @@ func (s *LabelStep) validate(p *check.Problems, here string) {
 		p.Errorf(here+".measure", "300 is usual", "%d is not between 0 and 100000", *s.Measure)
 	}
 	if s.MinAgreement > 0 && s.Measure != nil && *s.Measure == 0 {
-		p.Errorf(here+".min_agreement", "leave out one of the two", "nothing is measured")
+		p.Errorf(here+".min_agreement", "remove one of the two", "nothing is measured")
 	}
 	if s.TemplateFile != "" {
-		p.Errorf(here+".template_file", "leave it out", "a template is written into names that are made, and this one is only asked")
+		p.Errorf(here+".template_file", "leave it out", "a template applies to names that retraind creates, and this one exists already")
 	}
 	if s.Concurrency < 0 || s.Concurrency > 256 {
-		p.Errorf(here+".concurrency", "4 is usual", "%d texts in flight is not between 1 and 256", s.Concurrency)
+		p.Errorf(here+".concurrency", "4 is usual", "%d parallel requests is not between 1 and 256", s.Concurrency)
 	}
 	for _, d := range []struct {
 		key   string
@@ -125,10 +128,10 @@ func (s *LabelStep) validate(p *check.Problems, here string) {
 	}
 }
 
-// overlayFile is where a run keeps what a model said about its training items.
+// overlayFile returns the path of a model's labels for the run's training items.
 func (p Plan) overlayFile() string { return filepath.Join(p.RunDir, "overlay.jsonl") }
 
-// label lets the model label, as a child.
+// label runs the labelling as a child.
 func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	out, data, err := x.child(ctx, p, a, step, JobLabel, func(dir string) (any, error) {
 		l := step.Label
@@ -149,7 +152,7 @@ func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outc
 	return out, err
 }
 
-// writeTexts writes the items of a model for its teacher.
+// writeTexts writes the items to label, and those for the measurement.
 func (x *Executor) writeTexts(ctx context.Context, p Plan, path string, all bool) error {
 	out, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o600))
 	if err != nil {
@@ -177,7 +180,7 @@ func (x *Executor) writeTexts(ctx context.Context, p Plan, path string, all bool
 	return out.CloseAtomicallyReplace()
 }
 
-// complete says whether people have labelled every target.
+// complete reports whether people have labelled every target.
 func complete(targets []serving.Target, labels map[string]string) bool {
 	for _, t := range targets {
 		if _, ok := t.Value(labels); !ok {

@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// The step labels what people have not labelled, and the export of the same run trains on it: people's labels win, and
-// held-out items stay people's.
+// The step labels items that people have not labelled, and the export of the same run trains on them. People's labels
+// win, and held-out items keep people's labels only.
 func TestLabelStep(t *testing.T) {
 	t.Parallel()
 	fake := ollamatest.NewFake(t)

@@ -15,10 +15,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// DoStage makes a name of the candidate on the Ollama server, under which it can be asked before it serves.
+// DoStage creates a name for the candidate on the Ollama server, for requests before the deployment.
 const DoStage Builtin = "stage"
 
-// StageStep seals the release and makes a name of it on the Ollama server, where it can be asked before it serves.
+// StageStep seals the release and creates a name for it on the Ollama server, for requests before the deployment.
 type StageStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -38,7 +38,7 @@ func staged(done []Outcome) *ollamatags.Made {
 	return find(done, func(f Facts) *ollamatags.Made { return f.Stage })
 }
 
-// ollamaPlace is the plan's model on its server.
+// ollamaPlace returns the plan's model on its server.
 func (p Plan) ollamaPlace(o *OllamaDeploy) ollamatags.Place {
 	return ollamatags.Place{
 		URL: p.Serving.Ollama.URL, Model: p.Serving.Ollama.Model, Store: ollamatags.StoreOf(p.Serving.Ollama.URL, o.Store),
@@ -46,8 +46,8 @@ func (p Plan) ollamaPlace(o *OllamaDeploy) ollamatags.Place {
 	}
 }
 
-// recipe is what the name of a release is made of: the files that serving.ollama names, so that the name, the requests
-// and the chats of an export are of one piece.
+// recipe returns the recipe for the name of a release. It comes from the files that serving.ollama names, so that the
+// name, the requests and the chats of an export agree.
 func (p Plan) recipe(o *OllamaDeploy) ollamatags.Recipe {
 	s := p.Serving.Ollama
 	r := ollamatags.Recipe{GGUF: o.GGUF, System: s.System, Template: s.Template, Prompts: s.Digest()}
@@ -60,7 +60,7 @@ func (p Plan) recipe(o *OllamaDeploy) ollamatags.Recipe {
 	return r
 }
 
-// canary is a request as clients make it, about an item of the export.
+// canary returns a request in the format of clients, about an item of the export.
 func (p Plan) canary() (ollama.ChatRequest, error) {
 	fields := map[string]string{}
 	if f, err := os.Open(filepath.Join(p.dataDir(), "test.jsonl")); err == nil {
@@ -71,7 +71,7 @@ func (p Plan) canary() (ollama.ChatRequest, error) {
 			if lines.Decode(&e) != nil {
 				break
 			}
-			if size := len(fmt.Sprint(e.Text)); size < 4096 { // a short one: it shall only show that there is an answer
+			if size := len(fmt.Sprint(e.Text)); size < 4096 { // a short text: only some answer is needed
 				fields = e.Text
 				break
 			}
@@ -80,7 +80,7 @@ func (p Plan) canary() (ollama.ChatRequest, error) {
 	return p.Serving.Ollama.Request(fields)
 }
 
-// stage seals the release and makes its name.
+// stage seals the release and creates its name.
 func (x *Executor) stage(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if step.Ollama == nil || p.Serving.Ollama == nil {
 		return Outcome{Class: store.StepFailed, Detail: "stage: the plan has no deploy.ollama and serving.ollama"}, nil

@@ -71,7 +71,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	facts.Seq = seq // read before the rows: what came in between counts as new, never as trained on
+	facts.Seq = seq // read before the rows: later changes count as new, never as trained on
 	if err := x.keepTrained(ctx, p, seen); err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
@@ -83,15 +83,15 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 		detail += fmt.Sprintf("; %d more that a model labelled", facts.Overlay)
 	}
 	if facts.Incomplete > 0 {
-		detail += fmt.Sprintf("; %d without all the labels that the schema requires are left out", facts.Incomplete)
+		detail += fmt.Sprintf("; %d without all the labels that the schema requires are omitted", facts.Incomplete)
 	}
 	return Outcome{Class: store.StepOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
 }
 
-// exportPatience is how long an export waits for a source of labels that is away.
+// exportPatience is how long an export waits for an unreachable source of labels.
 const exportPatience = 5 * time.Minute
 
-// exportPatiently exports, and tries again while the source is away, as the sources themselves do.
+// exportPatiently exports, and retries while the source is unreachable, as the sources themselves do.
 func (x *Executor) exportPatiently(ctx context.Context, p Plan, plan ExportPlan) (facts ExportFacts, seen *drift.Seen,
 	err error,
 ) {
@@ -104,7 +104,7 @@ func (x *Executor) exportPatiently(ctx context.Context, p Plan, plan ExportPlan)
 			return struct{}{}, backoff.Permanent(err)
 		}
 		if err != nil {
-			x.Log.Warn("the export is tried again", "run_id", p.Run, "err", err)
+			x.Log.Warn("retrying the export", "run_id", p.Run, "err", err)
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(exportPatience))
@@ -117,11 +117,11 @@ type heldItem struct {
 	Text map[string]string
 }
 
-// snapshot is one consistent state of what the gate and the proofs need.
+// snapshot is one consistent state of the data for the gate and the verifications.
 type snapshot struct {
 	items    []heldItem
 	champion answers  // nil before the first release
-	was      Champion // what is kept about it
+	was      Champion // its stored state
 	seq      int64
 }
 
@@ -166,7 +166,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	faults.Point("sealed")
 	if s := staged(done); s != nil && s.Release != r.Digest {
-		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release is %s, and %s was staged: a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
+		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release is %s, but %s was staged:  a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
 			text.Digest(r.Digest), text.Digest(s.Release))}, nil
 	}
 	mine, err := readPredictions(answered, p.targets())
@@ -213,10 +213,10 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	switch {
 	case !enough:
-		why += fmt.Sprintf("; not compared with the adopted champion: what that trained on is not known, and %d held-out items came or were corrected since, %d are needed",
+		why += fmt.Sprintf("; not compared with the adopted champion: its training data is unknown, and only %d held-out items came or were corrected since, %d are needed",
 			len(fair), minFairItems)
 	case len(items) < len(s.items) && s.was.Adopted != nil:
-		why += "; by the items that came or were corrected since the champion was adopted"
+		why += "; on the items that came or were corrected since the champion was adopted"
 	}
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
 	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 &&
@@ -225,17 +225,17 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " +
 			why
 	}
-	if r.Digest == p.Champion { // the champion's own row and answers stay as they are
+	if r.Digest == p.Champion { // the champion's own row and answers do not change
 		if why := x.damaged(ctx, p); why != "" {
 			out.Class, out.Why = store.StepOK, ""
-			out.Detail = "the training gave the champion again, whose files are damaged: they are replaced (" + why + ")"
+			out.Detail = "the training produced the champion again, whose files are damaged: they are replaced (" + why + ")"
 		}
 		return out, nil
 	}
 	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
 }
 
-// sealed is the candidate, sealed now unless it was before it was asked, and the directory with its answers.
+// sealed returns the candidate, which it seals unless predict or stage has, and the directory with its answers.
 func (x *Executor) sealed(p Plan, done []Outcome) (Release, string, error) {
 	asked := predicted(done)
 	if asked == nil {
@@ -250,8 +250,8 @@ func (x *Executor) sealed(p Plan, done []Outcome) (Release, string, error) {
 	return r, p.RunDir, err
 }
 
-// healthNames reports whether the service's health can prove which release serves. A service that does not answer may:
-// the proof after the deployment decides.
+// healthNames reports whether the service's health can identify the release in service. It may if the service does not
+// answer: then the verification after the deployment decides.
 func (x *Executor) healthNames(ctx context.Context, p Plan) bool {
 	scorer := serving.NewScorer(p.Serving)
 	defer scorer.Close()
@@ -259,7 +259,7 @@ func (x *Executor) healthNames(ctx context.Context, p Plan) bool {
 	return err != nil || health.Release != ""
 }
 
-// keepCandidate stores the candidate with its offline answers: once it serves, they are what it is watched by.
+// keepCandidate stores the candidate with its offline answers: once it is deployed, its service is compared with them.
 func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate GateFacts, export *ExportFacts,
 	mine answers,
 ) error {
@@ -289,7 +289,7 @@ func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate Ga
 	})
 }
 
-// release makes `current` name the candidate. Entered again it finds the link where it should be.
+// release lets `current` point to the candidate. It is idempotent.
 func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	gate := gated(done)
 	r, err := ReadRelease(p.releaseDir())
@@ -319,11 +319,11 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(r.Digest)}, nil
 }
 
-// verify proves that the service answers as the candidate.
+// verify verifies that the service answers as the candidate.
 func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	gate := gated(done)
 	if gate == nil {
-		return Outcome{Class: store.StepFailed, Detail: "there is no gate's record to verify against"}, nil
+		return Outcome{Class: store.StepFailed, Detail: "there is no record of a gate to verify against"}, nil
 	}
 	var want answers
 	s, err := x.snapshot(ctx, p)
@@ -347,7 +347,8 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 	if err != nil || out.Class != store.StepOK {
 		return out, err
 	}
-	// The service may have loaded the files before a later step changed them: its next start would serve something else.
+	// The service may have loaded the files before a later step changed them: after its next start it would answer
+	// differently.
 	if _, err := ReadRelease(p.releaseDir()); err != nil {
 		return failed(ctx, store.StepNotProved,
 			fmt.Errorf("the service answers as it should, but the release was changed after the gate: %w; a step between gate and verify writes into $RETRAIND_RELEASE_DIR",
@@ -356,7 +357,7 @@ func (x *Executor) verify(ctx context.Context, p Plan, done []Outcome) (Outcome,
 	return out, nil
 }
 
-// unrelease makes `current` name what it named before the run: the champion, or nothing.
+// unrelease lets `current` point to its former target: the champion, or nothing.
 func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	dir, err := x.championDir(ctx, p)
 	if err != nil {
@@ -380,13 +381,12 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	}
 	faults.Point("rolled back")
 	if dir == "" {
-		return Outcome{Class: store.StepOK, Detail: "current is taken away: there was no release before"}, nil
+		return Outcome{Class: store.StepOK, Detail: "current is removed: there was no release before"}, nil
 	}
 	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(p.Champion) + " again"}, nil
 }
 
-// championOf is what is kept about the champion of a plan: of the present one, or of the one before, which a run takes
-// back to.
+// championOf returns the stored state of the plan's champion: of the present one, or for a rollback of the one before.
 func championOf(t *store.Tx, p Plan) (Champion, error) {
 	row, err := t.Model(p.Model)
 	if err != nil {
@@ -412,16 +412,16 @@ func (x *Executor) championDir(ctx context.Context, p Plan) (string, error) {
 	return dir, err
 }
 
-// proveFormer proves, after taking back, that the former release serves.
+// proveFormer verifies, after an undo, that the former release is in service.
 func (x *Executor) proveFormer(ctx context.Context, p Plan, done []Outcome) (Outcome, error) {
 	if p.Champion == "" {
-		return Outcome{Class: store.StepOK, Detail: "there was no release before: nothing to prove"}, nil
+		return Outcome{Class: store.StepOK, Detail: "there was no release before: nothing to verify"}, nil
 	}
 	s, err := x.snapshot(ctx, p)
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	// Where it differs from the refused candidate shows best that the candidate is gone.
+	// Texts on which it differs from the refused candidate show best that the candidate is no longer in service.
 	var refused answers
 	if digest := p.refused(); digest != "" {
 		err = x.Store.View(ctx, func(t *store.Tx) (err error) {
@@ -455,10 +455,10 @@ func (p Plan) refused() string {
 	return r.Digest
 }
 
-// question is what a proof asks about.
+// question is the input of a verification.
 type question struct {
-	release string // digest that must serve
-	health  string // digest that the health answer must name, if it names one
+	release string // digest of the release that must be in service
+	health  string // digest that the health answer must have, if it has one
 	former  bool   // the release must be distinguished from a former one
 	probes  []probe
 	smoke   []Smoke
@@ -466,7 +466,7 @@ type question struct {
 
 func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, error) {
 	config := p.Serving
-	config.Batch = nil // what is proved, and timed, is what clients ask
+	config.Batch = nil // single requests, as clients send them
 	scorer := serving.NewScorer(config)
 	defer scorer.Close()
 	pr := proof{
@@ -482,7 +482,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	}
 	return Outcome{
 		Class: store.StepOK, Facts: Facts{Verify: &facts},
-		Detail: fmt.Sprintf("%s serves: %d of %d answers as the artifact gave offline, %d of them where the former release answers otherwise",
+		Detail: fmt.Sprintf("%s serves: %d of %d answers equal the artifact's offline answers, %d of them where the former release answers differently",
 			text.Digest(q.release), facts.Agreed, facts.Probed, facts.Differ),
 	}, nil
 }
@@ -490,7 +490,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 func mustJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("actions: " + err.Error()) // only our own records come here
+		panic("actions: " + err.Error()) // impossible for our own structs
 	}
 	return string(b)
 }

@@ -12,7 +12,7 @@ type strategy interface {
 	undeploy(ctx context.Context, p Plan, a Action, step Step) (Outcome, error)
 }
 
-// strategy is the way that a step serves releases by.
+// strategy returns the strategy of a step.
 func (x *Executor) strategy(step Step) strategy {
 	switch {
 	case step.Compose != nil:
@@ -25,10 +25,11 @@ func (x *Executor) strategy(step Step) strategy {
 	return linkStrategy{x}
 }
 
-// servesRelease reports whether a step brings the release into service.
+// servesRelease reports whether a step deploys the release.
 func (b Builtin) servesRelease() bool { return b == DoRelease || b == DoDeploy }
 
-// linkStrategy lets the link `current` name the release: the service follows it, or commands of the user do the rest.
+// linkStrategy lets the link `current` point to the release: the service follows it, or the user's commands do the
+// rest.
 type linkStrategy struct{ *Executor }
 
 func (s linkStrategy) deploy(ctx context.Context, p Plan, _ Action, step Step, done []Outcome) (Outcome, error) {

@@ -19,7 +19,7 @@ const (
 	JobComposeBack   = "compose-back"
 )
 
-// composeStrategy builds an image with the release's files and exchanges the container. The link `current` names the
+// composeStrategy builds an image with the release's files and replaces the container. The link `current` points to the
 // release as with every strategy.
 type composeStrategy struct{ *Executor }
 
@@ -42,7 +42,7 @@ func (s composeStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 		return back, err
 	}
 	if _, err := os.Lstat(composeTrace(p)); err != nil && p.Rollback == nil {
-		return back, nil // no attempt came as far as to look at the service
+		return back, nil // no attempt has inspected the service
 	}
 	out, data, err := s.child(ctx, p, a, withDocker(step), JobComposeBack, func(string) (any, error) {
 		return s.composeInput(ctx, p, step)
@@ -53,13 +53,13 @@ func (s composeStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 	return withInstance(out, data), err
 }
 
-// composeTrace is where a run keeps what it found of the service before it changed anything.
+// composeTrace returns the path of a run's record of the service before any change.
 func composeTrace(p Plan) string { return filepath.Join(p.RunDir, "compose.json") }
 
-// composeKept is where the files of former releases are kept, and the names of their images.
+// composeKept returns the directory of the files of former releases, and of the names of their images.
 func composeKept(modelDir string) string { return filepath.Join(modelDir, "kept") }
 
-// composeInput is what the jobs work on.
+// composeInput returns the input of the jobs.
 func (x *Executor) composeInput(ctx context.Context, p Plan, step Step) (compose.Input, error) {
 	in := compose.Input{
 		Service: step.Compose.service(), Health: p.Serving.Health, Trace: composeTrace(p), Kept: composeKept(p.ModelDir),
@@ -74,7 +74,7 @@ func (x *Executor) composeInput(ctx context.Context, p Plan, step Step) (compose
 	return in, err
 }
 
-// withInstance adds to an outcome which container serves.
+// withInstance adds the container in service to an outcome.
 func withInstance(out Outcome, data json.RawMessage) Outcome {
 	var d compose.Deployed
 	if data != nil && json.Unmarshal(data, &d) == nil && d.Container != "" {
@@ -83,7 +83,7 @@ func withInstance(out Outcome, data json.RawMessage) Outcome {
 	return out
 }
 
-// withDocker lets a step's command see where the Docker engine is, as the daemon does.
+// withDocker passes the daemon's address of the Docker engine to a step's command.
 func withDocker(step Step) Step {
 	env := map[string]string{}
 	for _, e := range os.Environ() {
@@ -98,11 +98,11 @@ func withDocker(step Step) Step {
 	return step
 }
 
-// ForgetImage removes what was kept of a release that cannot be deployed any more: the name of its image, and the
-// files that it found in the build context.
+// ForgetImage removes what was kept of a release that cannot be deployed any more: its image's name, and the former
+// files of the build context.
 func ForgetImage(ctx context.Context, modelDir, digest string) error {
 	if err := compose.Forget(ctx, composeKept(modelDir), digest); err != nil {
-		return fmt.Errorf("the image of release %s stays: %w", digest, err)
+		return fmt.Errorf("remove the image of release %s: %w", digest, err)
 	}
 	return nil
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// The kinds of the jobs that make and give names on an Ollama server.
+// The kinds of the jobs that create and switch names on an Ollama server.
 const (
 	JobOllamaStage  = "ollama-stage"
 	JobOllamaSwitch = "ollama-switch"
 )
 
-// ollamaStrategy gives the name that clients ask for to the release, which has a name of its own since it was staged, and
-// gives it back in the same way. The link `current` follows, for what reads it.
+// ollamaStrategy switches the name that clients use to the release, which has had a name of its own since stage, and
+// back in the same way. The link `current` is switched too, for programs that read it.
 type ollamaStrategy struct{ *Executor }
 
 func (s ollamaStrategy) deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error) {

@@ -38,7 +38,7 @@ func (s restartStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 }
 
 // touched reports whether the run may have changed what is served: `current` points to another release than the
-// champion, or an attempt of the step was begun. For a run that only rolls a release back it is always true.
+// champion, or an attempt of the step was started. For a run that only rolls a release back it is always true.
 func (x *Executor) touched(ctx context.Context, p Plan, step Step) (bool, error) {
 	if p.Rollback != nil {
 		return true, nil
@@ -51,7 +51,7 @@ func (x *Executor) touched(ctx context.Context, p Plan, step Step) (bool, error)
 	if err != nil || now != dir {
 		return true, err
 	}
-	for attempt := 1; attempt <= step.Retries+4; attempt++ { // as many as Next may make
+	for attempt := 1; attempt <= step.Retries+4; attempt++ { // the limit of attempts in Next
 		if runner.Claimed(AttemptDir(p.RunDir, step.Name, attempt)) {
 			return true, nil
 		}
@@ -71,7 +71,7 @@ func (x *Executor) restart(ctx context.Context, p Plan, a Action, step Step) (Ou
 	return x.command(ctx, p, a, step, argv)
 }
 
-// argv is the command of a restart.
+// argv returns the command that restarts the service.
 func (r *RestartConfig) argv(ctx context.Context) ([]string, error) {
 	switch {
 	case r.Unit != "":

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// keepTrained records what a run trains on, for as long as its release may serve.
+// keepTrained records a run's training items, for as long as its release may be deployed.
 func (x *Executor) keepTrained(ctx context.Context, p Plan, seen *drift.Seen) error {
 	b, err := seen.MarshalBinary()
 	if err != nil {
@@ -22,8 +22,8 @@ func (x *Executor) keepTrained(ctx context.Context, p Plan, seen *drift.Seen) er
 	})
 }
 
-// trainedElsewhere records what a pipeline without an export step has trained on: the files that the user's own export
-// wrote into the data directory. Where there are none, nothing is known.
+// trainedElsewhere records the training items of a pipeline without an export step, from the files that the user's own
+// export wrote into the data directory. Without files, nothing is known.
 func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
 	seen := &drift.Seen{}
 	for _, side := range []drift.Side{drift.SideTrain, drift.SideValidation} {
@@ -47,7 +47,7 @@ func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
 	return x.keepTrained(ctx, p, seen)
 }
 
-// unseen are the held-out items by which candidate and champion can be judged: those that neither was trained on.
+// unseen returns the held-out items by which candidate and champion can be compared: those that neither was trained on.
 func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drift.LabelChange, int, error) {
 	var trained []*drift.Seen
 	err := x.Store.View(ctx, func(t *store.Tx) error {
@@ -85,7 +85,7 @@ func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drif
 	return out, leaked, err
 }
 
-// ReadTrained is what a run trained on, nil where nothing is known.
+// ReadTrained returns a run's training items, nil if unknown.
 func ReadTrained(t *store.Tx, model, run string) (*drift.Seen, error) {
 	b, err := t.Trained(model, run)
 	if err != nil || b == nil {

@@ -22,7 +22,7 @@ func waitForUndo(ctx context.Context, p Plan, a Action) error {
 	}
 }
 
-// undoPause is the pause before an attempt, of those that add up to all: 0 before the first, then 1, 2, 4, … shares.
+// undoPause returns the pause before an attempt; all pauses add up to all: 0 before the first, then 1, 2, 4, … shares.
 func undoPause(all time.Duration, attempt int) time.Duration {
 	if attempt < 2 || attempt > undoAttempts {
 		return 0

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// variables are those of a run that the arguments of a command may name, beside its environment.
+// variables are the run's variables that the arguments of a command may use, like its environment.
 var variables = []string{
 	"RETRAIND_ATTEMPT", "RETRAIND_CHAMPION", "RETRAIND_CHAMPION_DIR", "RETRAIND_CURRENT", "RETRAIND_DATA_DIR", "RETRAIND_IDEMPOTENCY_KEY",
 	"RETRAIND_MODEL", "RETRAIND_MODEL_DIR", "RETRAIND_ORIGIN", "RETRAIND_PIPELINE", "RETRAIND_PREDICTIONS", "RETRAIND_PROGRESS",
@@ -18,7 +18,7 @@ var variables = []string{
 
 var variable = regexp.MustCompile(`\$?\$RETRAIND_[A-Za-z0-9_]*`)
 
-// fill replaces the variables of a run in the arguments of a command, and nothing else: $RETRAIND_RUN by its value, and
+// fill replaces the run's variables in the arguments of a command, and nothing else: $RETRAIND_RUN by its value, and
 // $$RETRAIND_RUN by the text $RETRAIND_RUN. A variable that is not set, such as RETRAIND_UNDO, is empty.
 func fill(argv []string, values map[string]string) []string {
 	out := make([]string, len(argv))
@@ -33,7 +33,7 @@ func fill(argv []string, values map[string]string) []string {
 	return out
 }
 
-// validateVariables refuses variables that no run has: a misspelt one would become an empty argument.
+// validateVariables refuses unknown variables: a misspelt one would become an empty argument.
 func validateVariables(p *check.Problems, here string, argv []string) {
 	for i, a := range argv {
 		validateVariable(p, check.Index(here, i), a)
@@ -47,10 +47,10 @@ func validateVariable(p *check.Problems, at, text string) {
 		if strings.HasPrefix(found, "$$") || slices.Contains(variables, name) {
 			continue
 		}
-		hint := "write $$" + name + " where the text itself is meant"
+		hint := "write $$" + name + " for the text itself"
 		if near := check.Nearest(name, variables); near != "" {
 			hint = fmt.Sprintf("did you mean $%s?", near)
 		}
-		p.Errorf(at, hint, "no run has a variable $%s", name)
+		p.Errorf(at, hint, "unknown variable $%s", name)
 	}
 }

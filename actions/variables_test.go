@@ -28,7 +28,7 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// What the arguments of a command may name is what its environment holds.
+// The arguments of a command may use exactly the variables of its environment.
 func TestVariablesAreThoseOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	x := &Executor{}
@@ -49,7 +49,8 @@ func TestVariablesAreThoseOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// The steps of a run share a directory, which is gone at its end; a command runs in dir, and its arguments are filled.
+// The steps of a run share a directory, which is deleted at its end; a command runs in dir, and variables in its
+// arguments are replaced.
 func TestWorkDirAndArguments(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

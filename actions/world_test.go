@@ -32,8 +32,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// world is everything a run touches: a store, the engine on its SQLite file, a source, a service that serves `current`,
-// and commands that are real processes.
+// world has everything that a run uses: a store, the engine on its SQLite file, a source, a service that serves
+// `current`, and commands that are real processes.
 type world struct {
 	t        *testing.T
 	self     string
@@ -53,7 +53,7 @@ type world struct {
 type fakeSource struct {
 	list []Row
 	err  error
-	away atomic.Int32 // reads that fail, since the source is away
+	away atomic.Int32 // number of reads that fail, as with an unreachable source
 }
 
 func (s *fakeSource) SaltID(string) string { return "salt" }
@@ -84,9 +84,9 @@ type served struct {
 	dir string
 
 	mu    sync.Mutex
-	stuck bool              // it reads its model only at start, and at the file restart; guarded by mu, like the rest
-	model map[string]string // what it has read
-	name  string            // digest of what it has read
+	stuck bool              // reads its model only at start, and when the file restart appears; guarded by mu, like the rest
+	model map[string]string // as last read
+	name  string            // digest of the release last read
 }
 
 func (s *served) load() error {
@@ -125,8 +125,8 @@ func (s *served) setStuck(stuck bool) {
 	s.stuck = stuck
 }
 
-// outcomesOnly leaves a scenario out of the short run, which is that under the race detector: it differs from those that
-// stay in what happens, not in what happens at once.
+// outcomesOnly skips a scenario in the short test under the race detector: it differs from the others in its outcome,
+// not in its concurrency.
 func outcomesOnly(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -190,7 +190,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start starts a daemon's engine; stop ends it as a soft stop does, while commands go on.
+// start starts a daemon's engine; stop ends it as a soft stop does, while commands continue.
 func (w *world) start() {
 	w.t.Helper()
 	db, err := w.store.OpenEngine()
@@ -237,14 +237,14 @@ func (w *world) view(f func(*store.Tx) error) {
 	}
 }
 
-// train is the step of a training whose answers are right in so many tenths.
+// train is a training step whose answers are right for so many tenths of the items.
 func (w *world) train(tenths int) *CommandStep {
 	c := argv("train", w.self, "fake-train", fmt.Sprint(tenths))
 	c.Kind = KindPure
 	return c
 }
 
-// argv is a command step without more.
+// argv is a command step without further keys.
 func argv(name string, exec ...string) *CommandStep {
 	return &CommandStep{StepCommon: StepCommon{Name: name}, Exec: exec}
 }
@@ -255,7 +255,7 @@ func sh(name, script string) *CommandStep {
 	return c
 }
 
-// pipeline is the default one around a training.
+// pipeline is the default pipeline with the given training.
 func pipeline(train StepType, extra ...StepType) []StepConfig {
 	steps := []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(DoRelease)}
 	for _, s := range extra {
@@ -264,7 +264,7 @@ func pipeline(train StepType, extra ...StepType) []StepConfig {
 	return append(steps, Do(DoVerify))
 }
 
-// submit creates a run and hands it over.
+// submit creates a run and submits it.
 func (w *world) submit(steps []StepConfig) Plan {
 	w.t.Helper()
 	w.runs++
@@ -274,7 +274,7 @@ func (w *world) submit(steps []StepConfig) Plan {
 	return p
 }
 
-// handOver does as the daemon does: a former run that is still leaving the queue is no failure, it hands over again.
+// handOver submits a run as the daemon does: if the former run is still leaving the queue, it retries.
 func (w *world) handOver(p Plan) {
 	w.t.Helper()
 	waittest.Eventually(w.t, p.Run+" handed over", func() bool {
@@ -332,7 +332,7 @@ func (w *world) serving() serving.Config {
 	return svc.start(w.t)
 }
 
-// run does a run to its end.
+// run executes a run to its end.
 func (w *world) run(steps []StepConfig) store.Run {
 	w.t.Helper()
 	return w.await(w.submit(steps))
@@ -365,7 +365,7 @@ func (w *world) release(digest string) (r store.Release) {
 	return r
 }
 
-// steps are a run's actions with their ends, in order.
+// steps returns a run's actions with their outcomes, in order.
 func (w *world) steps(run string) (out []string) {
 	w.t.Helper()
 	w.view(func(tx *store.Tx) error {
@@ -378,7 +378,7 @@ func (w *world) steps(run string) (out []string) {
 	return out
 }
 
-// events are the kinds of a run's notifications, in order; each must have an id of its own.
+// events returns the kinds of a run's notifications, in order; each must have its own id.
 func (w *world) events(run string) (kinds []string) {
 	w.t.Helper()
 	ids := map[string]bool{}
@@ -398,7 +398,7 @@ func (w *world) events(run string) (kinds []string) {
 	return kinds
 }
 
-// serves checks that `current` names a whole release of that digest, "" for none.
+// serves checks that `current` points to a complete release of that digest, "" for none.
 func (w *world) serves(digest string) {
 	w.t.Helper()
 	dir, err := current(w.dir)

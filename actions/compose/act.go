@@ -118,7 +118,7 @@ func opposite(in Act) (Action, error) {
 	b, err := os.ReadFile(in.Before)
 	switch {
 	case in.Action == Restart && (err == nil || in.Always):
-		return Restart, nil // what is in service then is loaded
+		return Restart, nil // it loads the release in service then
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil // the run had not started it
 	case err != nil:

@@ -22,7 +22,7 @@ type Input struct {
 	// Former is the release in service before, the zero value if there is none.
 	Former Release `json:"former,omitzero"`
 	Kept   string  `json:"kept"` // directory of the files of former releases, by tag
-	// Always puts the former release into service whatever the run's trace says.
+	// Always puts the former release into service independent of the run's trace.
 	Always bool `json:"always,omitempty"`
 }
 

@@ -10,7 +10,7 @@ import (
 
 // The kinds of errors, for errors.Is.
 var (
-	// ErrAway: no engine answers. It may come back.
+	// ErrAway: no engine answers. That may be temporary.
 	ErrAway = errors.New("the Docker engine does not answer")
 	// ErrTooOld: the engine is older than 20.10.
 	ErrTooOld = errors.New("the Docker engine is too old")

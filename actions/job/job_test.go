@@ -92,7 +92,7 @@ func TestClaimedInputStays(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "claimed"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := Prepare(dir, func() (any, error) { return nil, errors.New("it was asked for") })
+	err := Prepare(dir, func() (any, error) { return nil, errors.New("the input was requested") })
 	if err != nil {
 		t.Error(err)
 	}

@@ -85,7 +85,7 @@ func suite(t *testing.T, s subject) {
 	if s.exchange != nil {
 		s.exchange()
 		if got := stands("its successor", thing, Exchanged); got.Detail == "" {
-			t.Error("nothing says what took its place")
+			t.Error("no detail about the replacement")
 		}
 		s.start()
 		thing = one()
@@ -93,7 +93,7 @@ func suite(t *testing.T, s subject) {
 	s.stop()
 	s.remove()
 	if got := stands("its removal", thing, Gone); got.Detail == "" {
-		t.Error("nothing says why it is gone")
+		t.Error("no detail why it is gone")
 	}
 }
 
@@ -164,10 +164,10 @@ func TestContainersThatCannotComeBack(t *testing.T) {
 	}
 	e.End()
 	if _, err := c.Find(t.Context(), "/srv/news", "backend", ""); !errors.Is(err, docker.ErrAway) {
-		t.Errorf("an engine that is away: %v", err)
+		t.Errorf("an unreachable engine:  %v", err)
 	}
 	if _, err := c.Look(t.Context(), things[0]); !errors.Is(err, docker.ErrAway) {
-		t.Errorf("an engine that is away: %v", err)
+		t.Errorf("an unreachable engine:  %v", err)
 	}
 }
 
@@ -328,7 +328,7 @@ func TestModelsOfAServerThatIsAway(t *testing.T) {
 	}
 	thing := Thing{Kind: KindModel, Loaded: &Loaded{URL: url, Name: "liga"}}
 	if s, err := (Models{}).Look(t.Context(), thing); err != nil || s.Standing != Off {
-		t.Errorf("it stands %v, %v", s, err)
+		t.Errorf("state %v, %v", s, err)
 	}
 	if err := (Models{}).Stop(t.Context(), thing); err != nil {
 		t.Error(err)

@@ -106,7 +106,7 @@ func (Models) Look(ctx context.Context, t Thing) (State, error) {
 	case "":
 		return State{Standing: Gone, Detail: "Ollama does not have it any more"}, nil
 	default:
-		return State{Standing: Exchanged, Detail: "the name stands for another model"}, nil
+		return State{Standing: Exchanged, Detail: "the name refers to another model"}, nil
 	}
 	for _, r := range running {
 		switch {

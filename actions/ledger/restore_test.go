@@ -206,7 +206,7 @@ func TestRestore(t *testing.T) {
 	}
 	due := func(e Entry) string {
 		if e.Run.ID == "r2" {
-			return "its run goes on"
+			return "its run is active"
 		}
 		return ""
 	}
@@ -297,7 +297,7 @@ func TestDamagedEntries(t *testing.T) {
 		}
 	}
 	if _, said, err = l.Restore(t.Context(), Order{}); err != nil || len(said) != 0 {
-		t.Errorf("said again: %v, %v", said, err)
+		t.Errorf("reported again:  %v, %v", said, err)
 	}
 }
 

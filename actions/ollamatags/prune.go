@@ -8,7 +8,7 @@ import (
 )
 
 // prune deletes names of this model's record, except the newest keep ones, those of the releases in stay, and those
-// with the manifest in service. A recorded name that now refers to another manifest was changed by somebody else: it is
+// with the manifest in service. A recorded name that now refers to another manifest was changed by another program: it is
 // removed from the record, but not deleted.
 func prune(ctx context.Context, c *ollama.Client, p Place, s *State, keep int, stay []string) ([]string, error) {
 	var have map[string]string

@@ -98,7 +98,7 @@ func opposite(in Input) (string, error) {
 	was, err := os.ReadFile(in.Before)
 	switch {
 	case in.Action == "restart" && (err == nil || in.Always):
-		return in.Action, nil // what is in service then is loaded
+		return in.Action, nil // it loads the release in service then
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil // the run had not started it
 	case err != nil:

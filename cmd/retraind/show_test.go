@@ -280,7 +280,7 @@ func TestModels(t *testing.T) {
 		showGPUPlan(newPage(&plans), []modelPlan{
 			{
 				Model: "liga", Pipeline: "default", Steps: []string{"train", "merge"},
-				Needs: "22.0 GiB free by the last 3 runs, nobody else who computes",
+				Needs: "22.0 GiB free by the last 3 runs, no other program computing",
 				Verdict: gpu.Verdict{Result: gpu.Waiting, Text: "GPU 0 has 4.0 GiB free, needs 22.0 GiB by the last 3 runs: " +
 					"held by ollama of ollama.service, pid 77, 18.0 GiB", Holders: []gpu.Process{
 					{
@@ -295,7 +295,7 @@ func TestModels(t *testing.T) {
 			},
 			{
 				Model: "news", Pipeline: "default", Steps: []string{"train"},
-				Needs:   "at most 500 MiB in use, nobody else who computes",
+				Needs:   "at most 500 MiB in use, no other program computing",
 				Verdict: gpu.Verdict{Result: gpu.Open, Text: "GPU 1 has 23.0 GiB free"},
 			},
 		}),

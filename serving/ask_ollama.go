@@ -11,9 +11,9 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// FormatError is the value of every target if a model answered in another form than asked: no JSON, an answer that
-// breaks the schema or was cut off, a value that is no category. It is the model's error and counts as wrong. No label
-// and no answer can have this value.
+// FormatError is the value of every target if a model answered in another form than asked: not JSON, against the
+// schema, cut off, or with a value that is not a category. It is the model's error and counts as wrong. No label and no
+// answer can have this value.
 const FormatError = "(format error)"
 
 // IsFormatError reports whether the answers are FormatError.
@@ -26,7 +26,7 @@ func (a Answers) IsFormatError() bool {
 	return false
 }
 
-// FormatErrors returns the answers of a model whose answer could not be used.
+// FormatErrors returns the answers for a model's unusable answer.
 func FormatErrors(targets []Target) Answers {
 	out := make(Answers, len(targets))
 	for _, t := range targets {
@@ -122,7 +122,7 @@ func (m *languageModel) fault(ctx context.Context, about string, err error) erro
 		return slow(url, m.timeout)
 	case errors.Is(err, ollama.ErrBusy), errors.Is(err, ollama.ErrNotFound):
 		return fmt.Errorf("%w: %w", ErrAsleep, err)
-	case errors.Is(err, ollama.ErrAway) && errors.As(err, &refused) && refused.Status != 0: // a proxy says so
+	case errors.Is(err, ollama.ErrAway) && errors.As(err, &refused) && refused.Status != 0: // a proxy reports it
 		return fmt.Errorf("%w: %w", ErrAsleep, err)
 	case errors.Is(err, ollama.ErrAway):
 		return transportError(ctx, url, err, m.timeout)
@@ -131,7 +131,7 @@ func (m *languageModel) fault(ctx context.Context, about string, err error) erro
 	}
 }
 
-// health returns which model serves, and its runtime.
+// health returns which model is deployed, and its runtime.
 func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 	ctx, stop := context.WithTimeout(ctx, m.timeout)
 	defer stop()
@@ -150,12 +150,12 @@ func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 	}
 	digest := names[ollama.Tagged(m.config.Model)]
 	if digest == "" {
-		return info, fmt.Errorf("%w: the Ollama server at %s has no model %s; is it created? ollama list shows what there is",
+		return info, fmt.Errorf("%w: the Ollama server at %s has no model %s; was it created? see ollama list",
 			ErrAsleep, m.client.URL(), m.config.Model)
 	}
 	info.OK = true
 	info.Release = releaseOf(m.config.Model, digest, names)
-	if running, err := m.client.Running(ctx); err == nil { // it is no fault not to know
+	if running, err := m.client.Running(ctx); err == nil { // optional: a failure is ignored
 		for _, r := range running {
 			if r.Digest == digest {
 				info.Size, info.VRAM = r.Size, r.VRAM
@@ -167,9 +167,8 @@ func (m *languageModel) health(ctx context.Context) (HealthInfo, error) {
 	return info, err
 }
 
-// releaseOf returns the release whose tag has the digest of the served model. If releases have tags and none of them
-// has that digest, something else is served, which is named by its own digest. Without release tags the result is
-// empty.
+// releaseOf returns the release whose tag has the digest of the deployed model. If releases have tags and none of them
+// has that digest, another model is deployed, and its own digest is returned. Without release tags the result is empty.
 func releaseOf(model, digest string, names map[string]string) string {
 	known := false
 	for name, d := range names {

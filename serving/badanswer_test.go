@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// An unusable confidence is no reason to refuse the answer, unless the answer cannot be parsed at all.
+// An unusable confidence does not make an answer unusable, unless the answer cannot be parsed at all.
 func TestConfidenceThatIsNone(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]struct {
@@ -48,12 +48,12 @@ func TestConfidenceThatIsNone(t *testing.T) {
 func TestAnswerThatGoesOn(t *testing.T) {
 	t.Parallel()
 	for answer, says := range map[string]string{
-		`{"label":"a"}{"label":"b"}`:   "goes on",
-		"{\"label\":\"a\"}\n{}":        "goes on",
-		`{"label":"a"} trailing`:       "goes on",
-		`{"label":"a"}]`:               "goes on",
+		`{"label":"a"}{"label":"b"}`:   "unexpected data",
+		"{\"label\":\"a\"}\n{}":        "unexpected data",
+		`{"label":"a"} trailing`:       "unexpected data",
+		`{"label":"a"}]`:               "unexpected data",
 		"{\"label\":\"a\"}\r\n\t \n":   "",
-		`{"results":[{"label":"a"}]}]`: "goes on",
+		`{"results":[{"label":"a"}]}]`: "unexpected data",
 	} {
 		var adjust func(*serving.Config)
 		if strings.Contains(answer, "results") {

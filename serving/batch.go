@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// maxBatchAnswer limits how much is read of the answer to a batch.
+// maxBatchAnswer limits how many bytes of the answer to a batch are read.
 const maxBatchAnswer = 64 << 20
 
-// classifyBatch asks about several texts in one request. An unusable answer is an error of that item alone; a missing
-// answer is one of the whole request, since it is unknown which one is missing.
+// classifyBatch sends several texts in one request. An unusable answer is an error of that item only; a missing answer
+// is one of the whole request, since it is unknown which one is missing.
 func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 	start := time.Now()
 	items := make([]map[string]string, len(part))

@@ -80,7 +80,7 @@ func TestBatch(t *testing.T) {
 
 func TestBatchFaults(t *testing.T) {
 	t.Parallel()
-	// One unusable answer is an error of that item alone.
+	// One unusable answer is an error of that item only.
 	s, _ := batched(t, func(title string) map[string]any {
 		if title == "t7" {
 			return map[string]any{"prediction": "x"}
@@ -93,7 +93,7 @@ func TestBatchFaults(t *testing.T) {
 		!strings.Contains(err.Error(), `no field "label"`) {
 		t.Errorf("%d answers, %v", n, err)
 	}
-	// One answer too few: it is unknown which one is missing.
+	// With one answer too few it is unknown which one is missing.
 	s, _ = batched(t, func(title string) map[string]any {
 		if title == "t7" {
 			return nil

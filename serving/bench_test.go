@@ -20,10 +20,10 @@ import (
 const (
 	scoreConcurrency = 16
 	scoreTexts       = 20_000
-	scoreTurn        = 500 // texts in one turn before the other's turn
+	scoreTurn        = 500 // texts between two alternations
 )
 
-// benchService answers as quickly as a server can, so that the client is what is measured.
+// benchService answers as fast as a server can, so that the benchmark measures the client.
 func benchService(b *testing.B) string {
 	answer := []byte(`{"label":"category 3","confidence":0.9,"release":"sha256:0"}` + "\n")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,8 +46,8 @@ func benchTexts() []serving.Text {
 	return texts
 }
 
-// BenchmarkScore scores held-out texts as an evaluation does, in turns with a bare load generator, so that other load
-// on the machine affects both: as many goroutines that send ready-made bodies over kept connections, and discard the
+// BenchmarkScore scores held-out texts as an evaluation does, alternating with a bare load generator, so that other
+// load on the machine affects both: as many goroutines that send prepared bodies over kept connections, and discard the
 // answers.
 func BenchmarkScore(b *testing.B) {
 	url, texts := benchService(b), benchTexts()
@@ -65,7 +65,7 @@ func BenchmarkScore(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	var ours, bare []time.Duration // by turn: the median is that of a quiet machine
+	var ours, bare []time.Duration // per alternation; the median is that of an idle machine
 	for b.Loop() {
 		for from := 0; from < scoreTexts; from += scoreTurn {
 			n, start := 0, time.Now()

@@ -27,7 +27,7 @@ var ErrIncomplete = errors.New("a label that the schema requires is missing")
 // NewChat prepares the conversations of a loaded configuration.
 func NewChat(c Config) (*Chat, error) {
 	if c.Ollama == nil {
-		return nil, errors.New("chats are of a language model: serving.ollama names none")
+		return nil, errors.New("chats need a language model: set serving.ollama")
 	}
 	prompts, err := NewPrompts(c.Ollama)
 	if err != nil {
@@ -42,7 +42,7 @@ func NewChat(c Config) (*Chat, error) {
 	}
 	for _, name := range out.schema.required {
 		if !slices.ContainsFunc(out.targets, func(t Target) bool { return head(t.path()) == name }) {
-			return nil, fmt.Errorf("the schema requires %q, which no target has: labels cannot fill it; take it out of required",
+			return nil, fmt.Errorf("the schema requires %q, which no target has: labels cannot fill it; remove it from required",
 				name)
 		}
 	}
@@ -50,7 +50,7 @@ func NewChat(c Config) (*Chat, error) {
 }
 
 // Messages returns the conversation about a text with these labels. The answer has the labels in the order of the
-// schema. The error is ErrIncomplete if one is missing, and another one if a label is no category of the schema.
+// schema. The error is ErrIncomplete if one is missing, and another one if a label is not a category of the schema.
 func (c *Chat) Messages(fields, labels map[string]string) ([]ollama.Message, error) {
 	prompt, err := c.prompts.Prompt(fields)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *Chat) conversation(prompt, answer string) []ollama.Message {
 	return messages
 }
 
-// Whole are the conversation about a text whose whole answer is known, in which people's labels are in their places.
+// Whole returns the conversation about a text with a known whole answer, in which people's labels are already set.
 func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama.Message, error) {
 	prompt, err := c.prompts.Prompt(fields)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama
 	return c.conversation(prompt, ordered), err
 }
 
-// ordered writes an answer in the order of the schema, which is the order in which a model is made to answer.
+// ordered writes an answer in the order of the schema, which is also the order in which the model generates it.
 func (c *Chat) ordered(answer json.RawMessage) (string, error) {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(answer, &values); err != nil {
@@ -149,7 +149,7 @@ func (c *Chat) object(labels map[string]string, nulls bool) (string, error) {
 			}
 		}
 	}
-	for _, t := range c.targets { // fields that the schema does not name come last
+	for _, t := range c.targets { // fields outside the schema come last
 		if name := head(t.path()); !slices.Contains(order, name) {
 			order = append(slices.Clone(order), name)
 		}

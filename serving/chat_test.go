@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Conversations are built like requests: the model is trained on what it is asked.
+// Conversations are built like requests: the model is trained on the same prompts.
 func TestChat(t *testing.T) {
 	t.Parallel()
 	c := loaded(t, serving.Config{

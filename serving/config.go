@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config says how to reach the deployed classifier and read its answers.
+// Config is how to reach the deployed classifier and how to read its answers.
 type Config struct {
 	// Classify is the URL that answers POST with a JSON object of text fields.
 	Classify string `yaml:"classify"`
@@ -20,7 +20,7 @@ type Config struct {
 	Health string `yaml:"health"`
 	// Ollama asks a language model of an Ollama server, in place of classify and health.
 	Ollama *OllamaConfig `yaml:"ollama" json:",omitempty"`
-	// HealthRelease is the path, in the health answer, of the digest of the release that is served; default release.
+	// HealthRelease is the path, in the health answer, of the digest of the deployed release; default release.
 	HealthRelease string `yaml:"health_release"`
 	// Targets are the answers that are compared with labels, by name; default one named label.
 	Targets map[string]Target `yaml:"targets"`
@@ -38,25 +38,25 @@ type Config struct {
 	Batch *BatchConfig `yaml:"batch"`
 	// Adopt describes a service that was deployed before retraind was.
 	Adopt *AdoptConfig `yaml:"adopt"`
-	// Recheck says how often retraind checks that the service still answers as the champion.
+	// Recheck is how often retraind checks that the service still answers as the champion.
 	Recheck *RecheckConfig `yaml:"recheck"`
 }
 
-// AdoptConfig is about a service that was deployed before retraind was: its answers become the first champion, so that
-// its accuracy is known and the first candidate is compared with it.
+// AdoptConfig configures a service that was deployed before retraind was: its answers become the first champion, so
+// that its accuracy is known and the first candidate is compared with it.
 type AdoptConfig struct {
-	// TrainedOn is the training file of the served model (JSON Lines with id, text columns, or both); its items are
+	// TrainedOn is the training file of the deployed model (JSON Lines with id, text columns, or both); its items are
 	// excluded from its accuracy. Without the file its accuracy is probably overestimated.
 	TrainedOn string `yaml:"trained_on"`
 	// Off ignores such a service: the first run is then compared with the most frequent label only.
 	Off bool `yaml:"off"`
 }
 
-// RecheckConfig is the sample of held-out texts by which retraind notices that another model is served.
+// RecheckConfig is the sample of held-out texts by which retraind detects that another model is deployed.
 type RecheckConfig struct {
 	// Sample is the number of texts; default 20.
 	Sample int `yaml:"sample"`
-	// HealthOnly asks no texts, only the health URL: for a service whose answers are expensive.
+	// HealthOnly requests only the health URL: for a service whose answers are expensive.
 	HealthOnly bool `yaml:"health_only"`
 	// Every is the time between two samples; default 1h.
 	Every unit.Duration `yaml:"every"`
@@ -74,7 +74,7 @@ type BatchConfig struct {
 const (
 	defaultConcurrency = 16
 	defaultTimeout     = 30 * time.Second
-	modelConcurrency   = 4 // an Ollama server answers one or a few at a time
+	modelConcurrency   = 4 // an Ollama server answers one or a few requests at a time
 	modelTimeout       = 2 * time.Minute
 	maxConcurrency     = 1024
 	defaultBatch       = 64
@@ -84,7 +84,7 @@ const (
 	defaultTarget      = "label"
 )
 
-// WithDefaults fills what was left out.
+// WithDefaults returns the configuration with defaults filled in.
 func (c Config) WithDefaults() Config {
 	if c.HealthRelease == "" {
 		c.HealthRelease = "release"
@@ -146,7 +146,7 @@ func (c Config) List() []Target {
 // MayBeAsleep reports whether an unreachable service is a state, not an error.
 func (c Config) MayBeAsleep() bool { return c.Asleep == "ok" }
 
-// Validate finds faults; call it after WithDefaults.
+// Validate returns the faults; call it after WithDefaults.
 func (c Config) Validate() check.Problems {
 	var p check.Problems
 	if c.Ollama == nil {
@@ -164,7 +164,7 @@ func (c Config) Validate() check.Problems {
 			p.Errorf("targets."+name+".kind", "one of label, bool, set", "unknown kind %q", t.Kind)
 		}
 		if t.Kind == KindBool && t.Null != "" && t.Null != "true" && t.Null != "false" {
-			p.Errorf("targets."+name+".null", "true or false", "null stands for %q, which a bool cannot be", t.Null)
+			p.Errorf("targets."+name+".null", "true or false", "null is %q, which is not a bool", t.Null)
 		}
 		if strings.HasPrefix(t.Answer, ".") || strings.HasSuffix(t.Answer, ".") || strings.Contains(t.Answer, "..") {
 			p.Errorf("targets."+name+".answer", "field names with single dots between them: result.label",
@@ -174,13 +174,13 @@ func (c Config) Validate() check.Problems {
 	if _, ok := c.Targets[c.Gate]; !ok && len(c.Targets) > 0 {
 		hint := "one of " + strings.Join(slices.Sorted(maps.Keys(c.Targets)), ", ")
 		if c.Gate == "" {
-			p.Errorf("gate", hint, "there are %d targets and none is named as the one that decides", len(c.Targets))
+			p.Errorf("gate", hint, "there are %d targets, and gate names none of them", len(c.Targets))
 		} else {
 			p.Errorf("gate", hint, "no target is called %q", c.Gate)
 		}
 	}
 	if c.Asleep != "" && c.Asleep != "ok" {
-		p.Errorf("asleep", "write ok where the host may be off, else leave it out", "unknown value %q", c.Asleep)
+		p.Errorf("asleep", "write ok if the host may be off, otherwise remove it", "unknown value %q", c.Asleep)
 	}
 	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
 		p.Errorf("concurrency", "16 to 64 is usual", "%d texts in flight is not between 1 and %d", c.Concurrency,
@@ -202,7 +202,7 @@ func (c Config) Validate() check.Problems {
 		p.Errorf("recheck.every", "for example 1h", "%v is less than a second", r.Every)
 	}
 	if a := c.Adopt; a != nil && a.Off && a.TrainedOn != "" {
-		p.Errorf("adopt.trained_on", "leave out one of the two", "trained_on says nothing where adopt is off")
+		p.Errorf("adopt.trained_on", "remove one of the two", "trained_on has no effect if adopt is off")
 	}
 	taken := map[string]string{}
 	for _, column := range slices.Sorted(maps.Keys(c.Fields)) {
@@ -210,14 +210,14 @@ func (c Config) Validate() check.Problems {
 		if field == "" {
 			p.Errorf("fields."+column, "the name that the service expects", "empty field name")
 		} else if other, ok := taken[field]; ok {
-			p.Errorf("fields."+column, "each column needs a field of its own", "field %q already takes column %q", field, other)
+			p.Errorf("fields."+column, "each column needs a field of its own", "field %q is already used for column %q", field, other)
 		}
 		taken[field] = column
 	}
 	return p
 }
 
-// validateInstead refuses settings of a service together with a model of an Ollama server.
+// validateInstead refuses settings of an HTTP service together with a model of an Ollama server.
 func (c Config) validateInstead(p *check.Problems) {
 	for _, key := range []struct {
 		name    string
@@ -229,8 +229,8 @@ func (c Config) validateInstead(p *check.Problems) {
 		{"fields", len(c.Fields) > 0},
 	} {
 		if key.written {
-			p.Errorf(key.name, "leave out one of the two",
-				"%s is about a service of its own, and serving.ollama names a model", key.name)
+			p.Errorf(key.name, "remove one of the two",
+				"%s is for an HTTP service, but serving.ollama names a model", key.name)
 		}
 	}
 }

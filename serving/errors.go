@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// ErrAsleep marks a service that cannot be reached, or that answers without a model: its texts do not count as wrong.
+// ErrAsleep means that the service cannot be reached, or answers without a model: its texts do not count as wrong.
 var ErrAsleep = errors.New("the classifier does not answer")
 
-// ErrService marks a service that answers, but not as configured.
+// ErrService means that the service answers, but not as configured.
 var ErrService = errors.New("the classifier's answer cannot be used")
 
 // transportError distinguishes unreachable (asleep) from slow (a fault) and cancelled (by the caller).
@@ -30,9 +30,9 @@ func transportError(ctx context.Context, url string, err error, timeout time.Dur
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nothing listens at %s; start the service, or correct its URL under serving", ErrAsleep, url)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
-		return fmt.Errorf("%w: no way to the host of %s; is it switched off?", ErrAsleep, url)
+		return fmt.Errorf("%w: no route to the host of %s; is it switched off?", ErrAsleep, url)
 	case errors.As(err, &dns):
-		return fmt.Errorf("%w: the host of %s is not known (%v); correct the URL or the name service", ErrAsleep, url,
+		return fmt.Errorf("%w: the host name of %s is unknown (%v); correct the URL or the name service", ErrAsleep, url,
 			dns.Err)
 	case isDial(err):
 		return fmt.Errorf("%w: no connection to %s: %v", ErrAsleep, url, rootCause(err))
@@ -74,14 +74,14 @@ func rootCause(err error) error {
 // statusError distinguishes "no model is loaded" from a fault.
 func statusError(url string, status int, body []byte, about string) error {
 	if status == http.StatusServiceUnavailable {
-		return fmt.Errorf("%w: %s says 503 %s: no model is loaded, or it is starting", ErrAsleep, url, Excerpt(body))
+		return fmt.Errorf("%w: %s answers 503 %s: no model is loaded, or it is starting", ErrAsleep, url, Excerpt(body))
 	}
-	hint := "look at the service's log"
+	hint := "see the service's log"
 	switch {
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		hint = "is the URL right?"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		hint = "the service asks for a login"
+		hint = "the service requires a login"
 	case status >= 400 && status < 500:
 		hint = "does the service expect other field names? see serving.fields"
 	}
@@ -94,8 +94,8 @@ func statusError(url string, status int, body []byte, about string) error {
 // ServiceError is an unusable answer, with the cause and what to check.
 type ServiceError struct {
 	URL    string
-	Status int    // HTTP status, 0 when there was none
-	About  string // the item, if it is about one
+	Status int    // HTTP status, 0 if there was none
+	About  string // the item, if it is about one item
 	Cause  error
 }
 
@@ -109,8 +109,8 @@ func (e *ServiceError) Error() string {
 // Unwrap makes errors.Is(err, ErrService) true.
 func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }
 
-// redacted returns a URL without its password. A text that is no URL may contain one too: everything before its last @
-// is left out.
+// redacted returns a URL without its password. A text that is not a URL may contain one too: everything before its last
+// @ is removed.
 func redacted(raw string) string {
 	if u, err := url.Parse(raw); err == nil {
 		return u.Redacted()

@@ -7,17 +7,17 @@ import (
 	"net/http"
 )
 
-// HealthInfo is the service's answer about itself.
+// HealthInfo is the service's health answer.
 type HealthInfo struct {
 	OK      bool   // status 200 with a JSON object
-	Release string // digest of the served release; empty if the answer does not have it
-	Runtime string // program and version that run the model, where that is not part of the release: ollama 0.17.4
-	// Size is how many bytes of memory a language model has, VRAM how many of them on a GPU; 0 where it is not loaded.
+	Release string // digest of the deployed release; empty if the answer does not have it
+	Runtime string // program and version that run the model, if not part of the release: ollama 0.17.4
+	// Size is a language model's memory in bytes, VRAM its part on a GPU; 0 if it is not loaded.
 	Size, VRAM int64
 	Raw        string // the answer's first bytes, for people
 }
 
-// Health asks for the state of the service. An unreachable service, or one without a model, is an error that wraps
+// Health requests the state of the service. An unreachable service, or one without a model, is an error that wraps
 // ErrAsleep.
 func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	if s.broken != nil {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Normalize says which spellings of a label are equal: a comma-separated list of rules. The empty one compares labels
-// as they are.
+// Normalize is which spellings of a label are equal: a comma-separated list of rules. The empty one compares labels
+// without changes.
 type Normalize string
 
 // Rules are the possible rules of Normalize.

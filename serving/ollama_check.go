@@ -24,7 +24,7 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	defer m.client.Close()
 	if address := exposed(ctx, m.client.URL()); address != "" {
 		p.Warnf("ollama", "let it listen on 127.0.0.1 (OLLAMA_HOST), or put a proxy with a login in front",
-			"the Ollama server can be reached at %s: it has no login, and who reaches it can replace the model", address)
+			"the Ollama server can be reached at %s: it has no login, and every client can replace the model", address)
 	}
 	_, err = m.health(ctx)
 	if errors.Is(err, ErrAsleep) {
@@ -41,7 +41,7 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 		p.Errorf("ollama.model", "", "%v", err)
 	case m.config.SystemFile != "" && strings.TrimSpace(info.System) != strings.TrimSpace(m.config.System):
 		p.Warnf("ollama.system_file", "requests carry no system prompt: create the model with this one, or correct the file",
-			"the model that serves has another system prompt: %s", Excerpt([]byte(info.System)))
+			"the deployed model has another system prompt: %s", Excerpt([]byte(info.System)))
 	}
 	return p
 }

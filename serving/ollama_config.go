@@ -19,11 +19,11 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// OllamaConfig asks a model of the Ollama server that ollama.url names.
+// OllamaConfig is a model of the Ollama server at ollama.url.
 type OllamaConfig struct {
-	// Model is the name that clients ask for, such as liga-relevance.
+	// Model is the name that clients use, such as liga-relevance.
 	Model string `yaml:"model"`
-	// SystemFile holds the system prompt. Requests do not carry it: it is part of the model on the server, and of the
+	// SystemFile has the system prompt. Requests do not contain it: it is part of the model on the server, and of the
 	// chats of an export.
 	SystemFile string `yaml:"system_file"`
 	// PromptFile is a Go text/template over the text columns; default: the columns by name, with an empty line between.
@@ -35,13 +35,13 @@ type OllamaConfig struct {
 	TemplateFile string `yaml:"template_file"`
 	// Options are the options of each request, such as temperature: 0 and seed: 1.
 	Options map[string]Option `yaml:"options"`
-	// Think switches the thinking of a model on or off; default: the model's own.
+	// Think switches a model's thinking on or off; default: the model's own.
 	Think *bool `yaml:"think"`
 
-	// Set when the configuration is loaded: the URL, and the content of the files. A run keeps them as they were.
+	// URL and the content of the files are set when the configuration is loaded. A run keeps them as they were.
 	URL    string `yaml:"-"`
 	System string `yaml:"-"`
-	// Foreign means that retraind does not create the model, so that requests carry the system prompt.
+	// Foreign means that retraind does not create the model, so that requests contain the system prompt.
 	Foreign  bool            `yaml:"-" json:",omitempty"`
 	Prompt   string          `yaml:"-"`
 	Template string          `yaml:"-" json:",omitempty"`
@@ -51,21 +51,21 @@ type OllamaConfig struct {
 // Option is the value of one option: a number, true or false, or a text.
 type Option string
 
-// UnmarshalText takes the option as it is written.
+// UnmarshalText keeps the option as written.
 func (o *Option) UnmarshalText(text []byte) error {
 	*o = Option(text)
 	return nil
 }
 
-// MarshalText returns the option as it is written.
+// MarshalText returns the option as written.
 func (o Option) MarshalText() ([]byte, error) { return []byte(o), nil }
 
-// JSONSchema: a scalar of any kind.
+// JSONSchema returns the schema of a scalar.
 func (Option) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "number"}, {Type: "boolean"}, {Type: "string"}}}
 }
 
-// Value returns the option as a JSON value; name is the option's.
+// Value returns the option as a JSON value; name is the name of the option.
 func (o Option) Value(name string) any {
 	if name == "stop" {
 		return []string{string(o)}
@@ -80,11 +80,11 @@ func (o Option) Value(name string) any {
 	return string(o)
 }
 
-// maxPromptFile bounds a file of prompts; a system prompt has a few kilobytes.
+// maxPromptFile limits the size of a prompt file in bytes; a system prompt has a few kilobytes.
 const maxPromptFile = 1 << 20
 
-// Load reads the named files and keeps their content. It returns templates and schemas that cannot be parsed and,
-// separately, the files that are missing.
+// Load reads the named files and keeps their content. It returns the faults of templates and schemas and, separately,
+// the missing files.
 func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing check.Problems) {
 	text := func(key, path string) string {
 		if path == "" {
@@ -99,7 +99,7 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 		case len(b) > maxPromptFile:
 			p.Errorf(key, "is it the right file?", "%s has %d bytes, more than %d", path, len(b), maxPromptFile)
 		case strings.TrimSpace(string(b)) == "":
-			p.Errorf(key, "write it, or leave the key out", "%s is empty", path)
+			p.Errorf(key, "write it, or remove the key", "%s is empty", path)
 		default:
 			return string(b)
 		}
@@ -124,16 +124,16 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 	return p, missing
 }
 
-// Validate finds faults other than those of the files.
+// Validate returns the faults other than those of the files.
 func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
 	var p check.Problems
 	if c.Model == "" {
-		p.Errorf("model", "the name that clients ask for, as ollama list shows it", "no model is named")
+		p.Errorf("model", "the name that clients use, as in ollama list", "no model is named")
 	} else if strings.ContainsAny(c.Model, " \t\n\"'\\") {
-		p.Errorf("model", "as ollama list shows it", "%q is no name of a model", c.Model)
+		p.Errorf("model", "as in ollama list", "%q cannot name a model", c.Model)
 	}
 	if c.URL == "" {
-		p.Errorf("", `add ollama: {url: "http://127.0.0.1:11434"} at the top level`, "ollama.url names no server")
+		p.Errorf("", `add ollama: {url: "http://127.0.0.1:11434"} at the top level`, "ollama.url is missing")
 	}
 	if c.Format == nil {
 		return p
@@ -151,11 +151,11 @@ func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
 	return p
 }
 
-// CheckPrompt finds fields of the prompt that are no text columns.
+// CheckPrompt returns an error if the prompt uses fields that are not text columns.
 func (c *OllamaConfig) CheckPrompt(columns []string) error {
 	t, err := parsePrompt(c.Prompt)
 	if err != nil {
-		return nil //nolint:nilerr // Load has said so
+		return nil //nolint:nilerr // reported by Load
 	}
 	fields := map[string]string{}
 	for _, column := range columns {
@@ -167,7 +167,7 @@ func (c *OllamaConfig) CheckPrompt(columns []string) error {
 	return nil
 }
 
-// Request returns a request about a text, as clients make it.
+// Request returns a request about a text, in the form that clients send.
 func (c *OllamaConfig) Request(fields map[string]string) (ollama.ChatRequest, error) {
 	prompts, err := NewPrompts(c)
 	if err != nil {
@@ -188,11 +188,11 @@ func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
 	}
 }
 
-// Digest identifies the settings that requests, exported chats and created models share: system prompt, prompt, template,
-// schema and options.
+// Digest identifies the settings that requests, exported chats and created models share: system prompt, prompt,
+// template, schema and options.
 func (c *OllamaConfig) Digest() string { return digest(c.System, c.Template, c.Asked()) }
 
-// Asked identifies the settings that requests carry: prompt, schema and options. A change of them changes the answers.
+// Asked identifies the settings in requests: prompt, schema and options. A change of them changes the answers.
 func (c *OllamaConfig) Asked() string {
 	return digest(c.Prompt, string(c.Format), c.Options, c.Think)
 }
@@ -200,7 +200,7 @@ func (c *OllamaConfig) Asked() string {
 func digest(parts ...any) string {
 	doc, err := json.Marshal(parts)
 	if err != nil {
-		return "" // cannot fail: only texts and booleans
+		return "" // impossible: only texts and booleans
 	}
 	sum := sha256.Sum256(doc)
 	return "sha256:" + hex.EncodeToString(sum[:])

@@ -30,10 +30,10 @@ func paragraphs(fields map[string]string) []string {
 	return out
 }
 
-// Prompts renders the prompts of a configuration, as requests and exports carry them. It is safe for concurrent use.
+// Prompts renders the prompts of a configuration, for requests and exports. It is safe for concurrent use.
 type Prompts struct {
 	template *template.Template
-	own      int // control tokens in the template itself
+	own      int // number of control tokens in the template itself
 }
 
 // NewPrompts prepares the template of a loaded configuration.
@@ -62,7 +62,7 @@ func (p *Prompts) Prompt(fields map[string]string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prompt: %w", err)
 	}
-	if tokens(out) > p.own { // two adjacent columns formed one
+	if tokens(out) > p.own { // two adjacent columns together formed one
 		out = Defuse(out)
 	}
 	return out, nil
@@ -97,10 +97,10 @@ var marks = map[byte][]string{
 	'[': {"inst", "system_prompt", "available_tools", "tool_calls", "tool_results"},
 }
 
-// longestToken is more than the length of the longest of them, in bytes.
+// longestToken is an upper bound of their length in bytes.
 const longestToken = 128
 
-// isToken reports whether a text begins with a control token.
+// isToken reports whether a text starts with a control token.
 func isToken(text string) bool {
 	text = text[:min(len(text), longestToken)]
 	for _, system := range []string{"<<SYS>>", "<</SYS>>"} {
@@ -121,7 +121,7 @@ func isToken(text string) bool {
 	return slices.Contains(marks[text[0]], strings.ToLower(strings.TrimPrefix(name, "/")))
 }
 
-// nextToken returns where the next control token begins, or may begin, at or after an offset; -1 for none.
+// nextToken returns the offset of the next control token, or possible one, at or after an offset; -1 for none.
 func nextToken(text string, from int) (at int, token bool) {
 	at = strings.IndexAny(text[from:], "<[")
 	if at < 0 {

@@ -14,11 +14,11 @@ import (
 type schema struct {
 	compiled   *jsonschema.Schema
 	properties map[string]any
-	order      []string // of the properties, as written
+	order      []string // order of the properties as written
 	required   []string
 }
 
-// nothing refuses to load referenced schemas: they would be read from the disk or the network.
+// nothing is a loader that refuses referenced schemas: they would be read from the disk or the network.
 type nothing struct{}
 
 func (nothing) Load(url string) (any, error) {
@@ -98,7 +98,7 @@ func oneLine(err error) error {
 	}
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	if len(lines) > 1 {
-		lines = lines[1:] // the first only names the schema
+		lines = lines[1:] // the first line only names the schema
 	}
 	for i := range lines {
 		lines[i] = strings.TrimPrefix(strings.TrimSpace(lines[i]), "- ")

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Path is where the target's answer stands, with dots between levels.
+// Path returns the path of the target's answer, with dots between levels.
 func (t Target) Path() string { return t.path() }
 
-// Enumerates says whether the schema of answers lists the values of a target, so that no other one passes it.
+// Enumerates reports whether the schema lists the values of a target, so that it refuses all others.
 func (c *OllamaConfig) Enumerates(t Target) bool {
 	var at any
 	if json.Unmarshal(c.Format, &at) != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// maxAnswer limits how much is read of one answer.
+// maxAnswer limits how many bytes of one answer are read.
 const maxAnswer = 1 << 20
 
 // giveUpAfter is the number of consecutive failures after which the remaining texts are skipped.
@@ -31,30 +31,30 @@ type Text struct {
 type Answer struct {
 	Values     Answers
 	Confidence float64 // 0 if the service reports none
-	Release    string  // digest of the release that answered, if the answer has it beside the first target
+	Release    string  // digest of the release that answered, if it is in the answer beside the first target
 	Whole      string  // the complete answer of a language model, as JSON
 	Format     string  // what was wrong with an answer whose values are FormatError; else ""
 	Took       time.Duration
 }
 
-// Scorer asks a classifier over HTTP, or a language model of an Ollama server. Safe for concurrent use; it keeps its
-// connections open.
+// Scorer asks a classifier over HTTP, or a language model of an Ollama server. It is safe for concurrent use, and keeps
+// its connections open.
 type Scorer struct {
 	config  Config
 	targets []Target
 	client  *http.Client
 	size    int            // texts in one request
 	model   *languageModel // nil for an HTTP service
-	broken  error          // why nothing can be asked; nil for a validated configuration
+	broken  error          // why nothing can be asked; nil for a valid configuration
 }
 
-// reply is an answer, or an error.
+// reply is an answer or an error.
 type reply struct {
 	Answer
 	err error
 }
 
-// ask asks about some of the texts: one, or as many as a request of the batch endpoint takes.
+// ask sends one request: about one text, or about as many as the batch endpoint takes.
 func (s *Scorer) ask(ctx context.Context, part []Text) []reply {
 	if s.model != nil {
 		answer, err := s.model.classify(ctx, part[0])
@@ -118,7 +118,7 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 	defer stop(nil)
 	var (
 		next   atomic.Int64
-		mu     sync.Mutex // guards the rest, and serialises got
+		mu     sync.Mutex // guards the variables below, and serialises got
 		failed int
 		inARow int
 		first  error
@@ -140,7 +140,7 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 				case err == nil:
 					inARow = 0
 					got(part[i], r.Answer)
-				case ctx.Err() != nil: // a consequence, not a cause
+				case ctx.Err() != nil: // a consequence of the cancellation, not the cause
 				default:
 					failed++
 					inARow++
@@ -210,8 +210,8 @@ func (s *Scorer) post(ctx context.Context, to string, body []byte, about string,
 		return fmt.Errorf("ask the classifier: %w; correct its URL under serving", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	// Present but empty: net/http may then retry on a fresh connection when an idle one turns out to be closed, and no
-	// header is sent. Asking for a classification twice is harmless.
+	// The header is present but empty: net/http may then retry on a fresh connection if an idle one turns out to be
+	// closed, and sends no header. A repeated classification is harmless.
 	req.Header["Idempotency-Key"] = []string{}
 	status, answer, err := s.do(req, most)
 	if err != nil {

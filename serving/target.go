@@ -36,11 +36,11 @@ type Target struct {
 	// Null is the category that a null means, in answers and labels; without it items with a null label do not count and
 	// a null answer is an error of the service.
 	Null string `yaml:"null"`
-	// Normalize says which spellings of a category are equal, in answers and labels; it is set by labels.normalize.
+	// Normalize is which spellings of a category are equal, in answers and labels; it is set by labels.normalize.
 	Normalize Normalize `yaml:"-"`
 }
 
-// Answers holds a service's answers by target, as canonical values: a category unchanged, "true" or "false", or for a
+// Answers maps targets to a service's answers, as canonical values: a category unchanged, "true" or "false", or for a
 // set a JSON array of sorted, distinct strings.
 type Answers map[string]string
 
@@ -54,7 +54,7 @@ func (a Answers) Agrees(got Answers) bool {
 	return true
 }
 
-// ParseAnswer reads the targets from a service's JSON answer. A missing or unfit field is an error that lists the
+// ParseAnswer reads the targets from a service's JSON answer. A missing or invalid field is an error that lists the
 // fields of the answer, never a wrong answer. The confidence is the number in [0, 1] beside the first target's answer
 // (named "confidence" or "<field>_confidence"), or 0 without one.
 func ParseAnswer(targets []Target, body []byte) (Answers, float64, error) {
@@ -75,7 +75,7 @@ func decodeAnswer(body []byte) (map[string]any, error) {
 	return answer, nil
 }
 
-var errTrailing = errors.New("the answer goes on after its JSON object: one object is wanted")
+var errTrailing = errors.New("unexpected data after the JSON object of the answer")
 
 // decodeWhole decodes an answer that must be one JSON value; a second value is an error, since either could be the
 // answer.
@@ -124,7 +124,7 @@ func (t Target) Canonical(v any) (string, error) {
 func (t Target) canonicalAnswer(v any) (string, error) {
 	if v == nil {
 		if t.Null == "" {
-			return "", fmt.Errorf("null, and the target does not say what null means: set serving.targets.%s.null", t.Name)
+			return "", fmt.Errorf("null, but the meaning of null is not configured: set serving.targets.%s.null", t.Name)
 		}
 		return t.NullValue(), nil
 	}
@@ -198,7 +198,7 @@ func scalar(v any) (string, error) {
 		case "":
 			return "", errors.New("the category is an empty text")
 		case FormatError:
-			return "", fmt.Errorf("the category is %q, which stands for an answer that is none", FormatError)
+			return "", fmt.Errorf("the category is %q, which is reserved for unusable answers", FormatError)
 		}
 		return s, nil
 	case bool:

@@ -7,8 +7,8 @@ import (
 )
 
 // CanonicalLabel converts the label of a source to the target's canonical text. Columns and expressions return texts,
-// numbers, booleans or arrays, which the target interprets by its kind: a single value becomes a set of one; a text
-// that is neither true nor false is no label of a bool.
+// numbers, booleans or arrays, which are interpreted by the target's kind: a single value becomes a set of one; a text
+// that is neither true nor false is an error for a bool.
 func (t Target) CanonicalLabel(s string) (string, error) {
 	switch t.Kind {
 	case KindBool:
@@ -33,16 +33,16 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 	}
 	switch s = t.Normalize.Apply(s); s {
 	case "":
-		return "", fmt.Errorf("label of target %s is an empty text: write null where there is none", t.Name)
+		return "", fmt.Errorf("label of target %s is an empty text: write null for no label", t.Name)
 	case FormatError:
-		return "", fmt.Errorf("label of target %s is %q, which stands for an answer that is none: spell it otherwise", t.Name,
+		return "", fmt.Errorf("label of target %s is %q, which is reserved for unusable answers: use another spelling", t.Name,
 			FormatError)
 	}
 	return s, nil
 }
 
-// CanonicalLabels converts the labels of a source to canonical ones. An invalid label is left out, so that its item
-// does not count, and named in the error; labels of other targets are dropped. Labels that are already canonical are
+// CanonicalLabels converts the labels of a source to canonical ones. An invalid label is omitted, so that its item does
+// not count, and named in the error; labels of other targets are dropped. Labels that are already canonical are
 // returned unchanged.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
 	if canonicalAlready(targets, labels) {
@@ -70,7 +70,7 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 	return out, first
 }
 
-// canonicalAlready saves the copy of the labels for nearly every row of an export.
+// canonicalAlready reports whether the labels can be returned unchanged, which saves a copy for nearly every row.
 func canonicalAlready(targets []Target, labels map[string]string) bool {
 	n := 0
 	for _, t := range targets {

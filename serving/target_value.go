@@ -6,7 +6,8 @@ import "maps"
 const NotLabelled = "_not_labelled"
 
 // Value returns the target's value in an item's labels: the label, or the configured null if the item is labelled.
-// Scoring, export, gate, proof and counters all use this definition. It reports false if the item does not count.
+// Scoring, export, gate, verification and counters all use this definition. It reports false if the item does not
+// count.
 func (t Target) Value(labels map[string]string) (string, bool) {
 	if v, ok := labels[t.Name]; ok {
 		return v, true

@@ -14,7 +14,7 @@ type Message struct {
 	Content string `json:"content"`
 }
 
-// ChatRequest asks a model. The system prompt is the tag's unless a message brings one.
+// ChatRequest is a request to a model. The system prompt is the tag's unless a message has one.
 type ChatRequest struct {
 	Model     string          `json:"model"`
 	Messages  []Message       `json:"messages"`
@@ -22,12 +22,12 @@ type ChatRequest struct {
 	Options   map[string]any  `json:"options,omitempty"`
 	Think     *bool           `json:"think,omitempty"` // nil: the model's default
 	KeepAlive *KeepAlive      `json:"keep_alive,omitempty"`
-	// Whole refuses a text that is longer than the model's context (ErrTooLong) instead of dropping its beginning, which
-	// has the system prompt.
+	// Whole refuses a text that is longer than the model's context (ErrTooLong). Otherwise the server drops its
+	// beginning, which has the system prompt.
 	Whole bool `json:"-"`
 }
 
-// KeepAlive is how long a model stays in memory after its last request; negative means for ever.
+// KeepAlive is how long a model stays in memory after its last request; negative means forever.
 type KeepAlive time.Duration
 
 // MarshalJSON writes it in Ollama's format.
@@ -48,10 +48,10 @@ type Answer struct {
 	Tokens   int // tokens written
 }
 
-// CutOff says whether the answer ended before the model was done.
+// CutOff reports whether the answer ended before the model was done.
 func (a Answer) CutOff() bool { return a.Reason == "length" }
 
-// Chat asks once and waits for the whole answer. The server loads the model when it is not in memory.
+// Chat sends one request and waits for the whole answer. The server loads the model if it is not in memory.
 func (c *Client) Chat(ctx context.Context, r ChatRequest) (Answer, error) {
 	request := struct {
 		ChatRequest
@@ -95,7 +95,7 @@ func (c *Client) Warm(ctx context.Context, model string) error {
 }
 
 // Unload asks the server to unload a model. It returns at once: the model is unloaded when its last request ends, and
-// new requests are served by it until then. It is gone when Running no longer lists it.
+// serves new requests until then. It is unloaded once Running no longer lists it.
 func (c *Client) Unload(ctx context.Context, model string) error {
 	return c.keepAlive(ctx, "unload", model, 0)
 }

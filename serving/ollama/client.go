@@ -15,9 +15,9 @@ import (
 
 const (
 	maxSmall  = 1 << 20  // bytes of an answer without lists
-	maxAnswer = 8 << 20  // of a model's answer
-	maxList   = 32 << 20 // of lists, licences and templates
-	maxLine   = 1 << 20  // of one line of a stream
+	maxAnswer = 8 << 20  // bytes of a model's answer
+	maxList   = 32 << 20 // bytes of lists, licences and templates
+	maxLine   = 1 << 20  // bytes of one line of a stream
 )
 
 // Client is a client of one Ollama server.
@@ -33,12 +33,12 @@ func New(base string) (*Client, error) {
 		return nil, fmt.Errorf("ollama url %q: not an http or https URL; for example http://127.0.0.1:11434", base)
 	}
 	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment, // never for the host itself
+		Proxy:               http.ProxyFromEnvironment, // never used for the host itself
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // only the configured URL
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // follow no redirect: only the configured URL
 	return &Client{strings.TrimSuffix(base, "/"), &http.Client{Transport: transport, CheckRedirect: stay}}, nil
 }
 
@@ -54,14 +54,14 @@ func (c *Client) URL() string {
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// call is one request: an operation on a subject, for errors.
+// call is one request with its operation and subject, for errors.
 type call struct {
 	op, about    string
 	method, path string
 	body         io.Reader
 	length       int64
-	most         int64 // bytes that are read of the answer
-	also         int   // another status than 200 that is no error
+	most         int64 // limit of the answer in bytes
+	also         int   // a second status that is no error
 }
 
 // with returns the call with a body.
@@ -70,7 +70,7 @@ func (k call) with(body []byte) call {
 	return k
 }
 
-// ask sends a JSON document (nil: none) and decodes the answer (into nil: it is read and dropped).
+// ask sends a JSON document (nil: none) and decodes the answer (into nil: it is dropped).
 func (c *Client) ask(ctx context.Context, k call, document, into any) error {
 	if document != nil {
 		b, err := encode(document)
@@ -100,13 +100,13 @@ func (c *Client) ask(ctx context.Context, k call, document, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return &Error{
 			Op: k.op, About: k.about, URL: c.URL(), Status: resp.StatusCode, Text: excerpt(body),
-			Cause: fmt.Errorf("the answer is not the JSON that Ollama gives: %w; does another program listen there?", err),
+			Cause: fmt.Errorf("the answer is not Ollama's JSON: %w; does another program listen there?", err),
 		}
 	}
 	return nil
 }
 
-// send sends a request and returns its answer when the status is right. The caller closes the body.
+// send sends a request and returns its answer if the status is right. The caller closes the body.
 func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, k.method, c.base+k.path, k.body)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	return nil, c.refused(k, resp.StatusCode, text)
 }
 
-// encode writes JSON with <, > and & unescaped, so that a prompt reaches the server as it was written.
+// encode writes JSON with <, > and & unescaped, so that a prompt reaches the server unchanged.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -83,7 +83,7 @@ func TestNames(t *testing.T) {
 			info.Architecture["general.architecture"] != "qwen3" || info.Details.Family != "qwen3" {
 			t.Errorf("show: %+v", info)
 		}
-		for tag, want := range map[string]string{"": "politics", ":r-1": "sport"} { // the system prompts' words count
+		for tag, want := range map[string]string{"": "politics", ":r-1": "sport"} { // the words in the system prompts count
 			if a, err := c.Chat(ctx, ask(name+tag, "nothing")); err != nil || !strings.Contains(a.Text, want) {
 				t.Errorf("%s answers %q, %v; want %s", name+tag, a.Text, err, want)
 			}
@@ -134,7 +134,7 @@ func TestMemory(t *testing.T) {
 	ollamatest.Each(t, func(t *testing.T, url string) {
 		c, name, ctx := ollamatest.Client(t, url), ollamatest.Name(t), t.Context()
 		own := news
-		own.Version = name // a file of its own: names of one file share what is loaded
+		own.Version = name // a different file: names of one file share the loaded model
 		own.Install(t, url, name, "")
 		running := func() *ollama.Running {
 			list, err := c.Running(ctx)
@@ -160,7 +160,7 @@ func TestMemory(t *testing.T) {
 		if err := c.Load(ctx, name, 10*time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		// The server applies the new time when the request has ended, a moment after its answer.
+		// The server applies the new keep-alive shortly after the answer, at the end of the request.
 		waittest.Eventually(t, "the model to stay for ten minutes", func() bool {
 			r := running()
 			return r != nil && time.Until(r.Expires) < time.Hour
@@ -181,7 +181,7 @@ func TestModelsThatCannotServe(t *testing.T) {
 		c, name, ctx := ollamatest.Client(t, url), ollamatest.Name(t), t.Context()
 		strange := news
 		strange.Architecture = "nosuch"
-		strange.Install(t, url, name, "") // it is accepted
+		strange.Install(t, url, name, "") // the server accepts it
 		if _, err := c.Chat(ctx, ask(name, "goal")); !errors.Is(err, ollama.ErrCannotLoad) {
 			t.Errorf("an unknown architecture: %v", err)
 		}

@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// CreateRequest makes a model from uploaded files, or from an existing model.
+// CreateRequest creates a model from uploaded files, or from an existing model.
 type CreateRequest struct {
 	Model      string            `json:"model"`
 	Files      map[string]string `json:"files,omitempty"`    // name to digest of a blob
@@ -21,9 +21,9 @@ type CreateRequest struct {
 	Quantize   string            `json:"quantize,omitempty"`
 }
 
-// Create makes a model and reads the answer until success; status is called for each line, and may be nil. It first
+// Create creates a model and reads the answer until success; status is called for each line, and may be nil. It first
 // checks that From exists, since the server would fetch a missing one. A created model may still fail to load: only a
-// request shows it.
+// request shows that.
 func (c *Client) Create(ctx context.Context, r CreateRequest, status func(string)) error {
 	if r.From != "" {
 		if _, err := c.Show(ctx, r.From); err != nil {

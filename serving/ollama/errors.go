@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// The kinds of errors, for errors.Is. An error that is none of these is the server's own: its text is in Error.Text.
+// The kinds of errors, for errors.Is. Any other error is the server's own: its text is in Error.Text.
 var (
 	ErrAway       = errors.New("the Ollama server does not answer")
 	ErrBusy       = errors.New("the Ollama server's queue is full")
@@ -25,10 +25,10 @@ var (
 // Error is a failed request: the operation, the model or blob, and the server.
 type Error struct {
 	Op     string // show, chat, create, …
-	About  string // model or digest, "" where there is none
+	About  string // model or digest, "" if there is none
 	URL    string // of the server, without a password
-	Status int    // HTTP status, 0 where there was none
-	Text   string // the server's message, bounded and quoted
+	Status int    // HTTP status, 0 if there was none
+	Text   string // the server's message, limited and quoted
 	Cause  error  // one of the sentinels, or the underlying error
 	cure   string
 }
@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 // Unwrap returns the sentinel.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// broken is the error of a request without a complete answer. The end of the context is returned as such.
+// broken returns the error of a request without a complete answer. The end of the context is returned as such.
 func (c *Client) broken(ctx context.Context, k call, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ollama %s %s: %w", k.op, k.about, context.Cause(ctx))
@@ -65,28 +65,28 @@ func (c *Client) broken(ctx context.Context, k call, err error) error {
 	}
 }
 
-// kinds maps messages of Ollama to errors where the status is not enough.
+// kinds maps messages of Ollama to errors, for statuses that are not sufficient.
 var kinds = []struct {
 	is   error
 	says []string
 	cure string
 }{
-	{ErrDiskFull, []string{"no space left on device", "disk quota exceeded"}, "free space where OLLAMA_MODELS lies"},
+	{ErrDiskFull, []string{"no space left on device", "disk quota exceeded"}, "free space in OLLAMA_MODELS"},
 	{ErrSchema, []string{"invalid JSON schema", "invalid format", "parse grammar"}, "correct format_file"},
 	{ErrTooLong, []string{"exceeds the context length", "exceeds maximum context length", "prompt too long"}, ""},
 	{ErrCannotLoad, []string{
 		"unable to load model", "failed to load", "unexpectedly stopped", "failed to initialize", "has terminated",
 		"requires more system memory", "unsupported model",
-	}, "look at the log of the Ollama server (journalctl -u ollama)"},
-	{ErrNotFound, []string{"not found", "file does not exist", "pull model manifest"}, "is it created? ollama list shows what there is"},
+	}, "see the log of the Ollama server (journalctl -u ollama)"},
+	{ErrNotFound, []string{"not found", "file does not exist", "pull model manifest"}, "was it created? see ollama list"},
 }
 
-// refused is the error of an answer with another status than 200, or of a line {"error": …} in a stream.
+// refused returns the error of an answer with another status than 200, or of a line {"error": …} in a stream.
 func (c *Client) refused(k call, status int, body []byte) error {
 	text := messageIn(body)
 	e := &Error{Op: k.op, About: k.about, URL: c.URL(), Status: status, Text: quote(text)}
 	if status == http.StatusServiceUnavailable {
-		e.Cause, e.cure = ErrBusy, "ask less at a time (serving.concurrency), or raise OLLAMA_MAX_QUEUE"
+		e.Cause, e.cure = ErrBusy, "send fewer requests at a time (serving.concurrency), or raise OLLAMA_MAX_QUEUE"
 		return e
 	}
 	for _, kind := range kinds {
@@ -99,11 +99,11 @@ func (c *Client) refused(k call, status int, body []byte) error {
 	}
 	switch {
 	case status == http.StatusNotFound:
-		e.Cause, e.cure = ErrNotFound, "is it created? ollama list shows what there is"
+		e.Cause, e.cure = ErrNotFound, "was it created? see ollama list"
 	case status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
-		e.Cause, e.cure = ErrAway, "a proxy in front of it says so: start it (systemctl status ollama)"
+		e.Cause, e.cure = ErrAway, "reported by a proxy in front of it: start it (systemctl status ollama)"
 	case status/100 == 3:
-		e.Cause = errors.New("it redirects, and only the configured URL is asked: write the server's own under ollama.url")
+		e.Cause = errors.New("it redirects, but only the configured URL is used: write the server's own URL under ollama.url")
 	default:
 		e.Cause = errors.New("the Ollama server refuses")
 	}
@@ -130,7 +130,7 @@ func messageIn(body []byte) string {
 
 func excerpt(body []byte) string { return quote(string(body)) }
 
-// quote makes a text of the server safe for one line of a log.
+// quote makes a text from the server safe for one line of a log.
 func quote(s string) string {
 	const most = 300
 	cut := ""

@@ -15,14 +15,14 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 
 // Model is a name on the server, with the digest of its manifest. A copy has the digest of its original.
 type Model struct {
-	Name     string    `json:"name"` // with its tag: liga-relevance:latest
+	Name     string    `json:"name"` // with tag: liga-relevance:latest
 	Digest   string    `json:"digest"`
 	Size     int64     `json:"size"` // bytes
 	Modified time.Time `json:"modified_at"`
 	Details  Details   `json:"details"`
 }
 
-// Details are what a model's file says about itself.
+// Details are the properties of a model's file.
 type Details struct {
 	Parent       string `json:"parent_model"`
 	Format       string `json:"format"`
@@ -40,11 +40,11 @@ func (c *Client) Models(ctx context.Context) ([]Model, error) {
 
 // Running is a loaded model.
 type Running struct {
-	Name    string    `json:"name"` // of the tag that loaded it first; other tags of the same file share it
+	Name    string    `json:"name"` // the tag that loaded it first; other tags of the same file share it
 	Digest  string    `json:"digest"`
 	Size    int64     `json:"size"`       // bytes in all
 	VRAM    int64     `json:"size_vram"`  // bytes on the GPU
-	Expires time.Time `json:"expires_at"` // in the past: it is unloaded when its last request ends
+	Expires time.Time `json:"expires_at"` // in the past: unloaded when the last request ends
 	Context int       `json:"context_length"`
 }
 
@@ -75,7 +75,7 @@ func (c *Client) Show(ctx context.Context, model string) (Info, error) {
 	return out, err
 }
 
-// Copy gives a model a second name; an existing one is replaced. The server writes it in place: a failure midway
+// Copy gives a model a second name; an existing one is replaced. The server writes it in place: an interrupted copy
 // leaves a broken name.
 func (c *Client) Copy(ctx context.Context, from, to string) error {
 	k := call{op: "copy", about: from + " to " + to, method: http.MethodPost, path: "/api/copy", most: maxSmall}

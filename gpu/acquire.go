@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Request describes who wants a GPU and under which conditions.
+// Request is a request for a GPU, with its conditions.
 type Request struct {
 	Inventory Inventory
 	Leases    Leases
 	Config    Config
-	Need      Need   // by measured peaks; zero without any
+	Need      Need   // from measured peaks; zero without any
 	Owner     string // shown to people as the holder of the lease: "run 01kb… of model news"
-	// Turn returns why somebody else takes precedence on a device, "" where nobody does; it may be nil.
+	// Turn returns why another run takes precedence on a device, "" if none does; it may be nil.
 	Turn func(Device) string
 	// Report is called with every verdict whose result or text is new; it may be nil.
 	Report func(Verdict)
@@ -107,7 +107,7 @@ func lastLook(r Request, uuid string, devices []Device, err error) (Device, stri
 	}
 	i := slices.IndexFunc(devices, func(d Device) bool { return d.UUID == uuid })
 	if i < 0 {
-		return Device{}, "the device is gone"
+		return Device{}, "the driver no longer lists the device"
 	}
 	d := devices[i]
 	if why := r.Config.obstacle(d, r.Need); why != "" {
@@ -138,12 +138,12 @@ func wait(ctx context.Context, inventory Inventory, gate *Gate, report func(Verd
 	}
 }
 
-// Prove checks once that the driver answers and that there is a device. It is called before anything is stopped for a
-// training, so that nothing is stopped in vain.
+// Prove checks once that the driver answers and lists a device. It is called before anything is stopped for a training,
+// so that nothing is stopped in vain.
 func Prove(ctx context.Context, inventory Inventory) error {
 	devices, err := inventory.Devices(ctx)
 	if err == nil && len(devices) == 0 {
-		err = &ProbeError{FaultNoDriver, "the driver answers, and lists no GPU"}
+		err = &ProbeError{FaultNoDriver, "the driver answers, but lists no GPU"}
 	}
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// answer is the JSON document that the child prints: the devices, or why there are none.
+// answer is the JSON document that the child prints: the devices, or the fault.
 type answer struct {
 	Devices []Device    `json:"devices"`
 	Error   *ProbeError `json:"error,omitempty"`

@@ -25,8 +25,8 @@ func Identify(proc fs.FS, pid int) (name string, holder Holder) {
 	return name, parseCgroup(string(cgroups))
 }
 
-// parseCgroup reads /proc/<pid>/cgroup: lines "id:controllers:path". The unified hierarchy ("0::") and systemd's own
-// ("name=systemd") are the ones that carry unit names.
+// parseCgroup parses /proc/<pid>/cgroup: lines "id:controllers:path". The unified hierarchy ("0::") and systemd's own
+// ("name=systemd") contain the unit names.
 func parseCgroup(text string) Holder {
 	var holder Holder
 	for line := range strings.Lines(text) {

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config says when the first step of a run that needs a GPU may start, and what happens when another program joins it
-// on the device.
+// Config is when the first step of a run that needs a GPU may start, and what happens if another program starts on the
+// device during a step.
 type Config struct {
 	// Free is the memory that must be free on one device, e.g. 20GiB. If earlier runs needed more, that much must be
 	// free.
@@ -29,10 +29,10 @@ type Config struct {
 	// Ignore lists what may compute on the device beside the training: programs, units, or compose services as
 	// project/service.
 	Ignore []string `yaml:"ignore"`
-	// OnIntruder says what to do when another program starts on the device during a step: warn or abort; default warn.
+	// OnIntruder is what to do if another program starts on the device during a step: warn or abort; default warn.
 	OnIntruder OnIntruder `yaml:"on_intruder"`
-	// Stop lists what a run stops while its steps use the GPU, in this order: clients of Ollama before its models. It is
-	// started again in reverse order, and its health is checked.
+	// Stop lists what a run stops while its steps use the GPU, in this order: clients of Ollama before its models. It
+	// is started again in reverse order, and its health is checked.
 	Stop []StopConfig `yaml:"stop"`
 	// StopWithin is how long each of these may take to stop and free its memory; then the run is blocked, and its reason
 	// names it. Default 2m.
@@ -46,7 +46,7 @@ type HostConfig struct {
 	Leases string `yaml:"leases"`
 }
 
-// OnIntruder says what happens when another program starts on a step's device.
+// OnIntruder is what happens if another program starts on a step's device.
 type OnIntruder string
 
 // The values of on_intruder.
@@ -95,15 +95,15 @@ func (c Config) Validate() check.Problems {
 	case c.Free == 0 && c.MaxUsed == 0:
 		p.Errorf(
 			"free",
-			"say how much the training needs, e.g. free: 20GiB, or how much may be in use, e.g. max_used: 500MiB",
-			"no free GPU memory is asked for",
+			"set how much the training needs, e.g. free: 20GiB, or how much may be in use, e.g. max_used: 500MiB",
+			"no free GPU memory is required",
 		)
 	case c.Free != 0 && c.MaxUsed != 0:
 		p.Errorf("max_used", "keep one of them", "free and max_used are both set")
 	case c.Free < 0 || c.Free > tooLarge:
-		p.Errorf("free", "the training's peak is meant, e.g. 20GiB", "%s is more memory than any GPU has", c.Free)
+		p.Errorf("free", "set the training's peak, e.g. 20GiB", "%s is more memory than any GPU has", c.Free)
 	case c.MaxUsed < 0 || c.MaxUsed > tooLarge:
-		p.Errorf("max_used", "what a desktop uses is meant, e.g. 500MiB", "%s is more memory than any GPU has", c.MaxUsed)
+		p.Errorf("max_used", "set what a desktop uses, e.g. 500MiB", "%s is more memory than any GPU has", c.MaxUsed)
 	}
 	if c.StableFor < 0 {
 		p.Errorf("stable_for", "30s is usual", "negative duration %s", c.StableFor)
@@ -112,7 +112,7 @@ func (c Config) Validate() check.Problems {
 		p.Errorf(
 			"wait",
 			"wait longer than stable_for, e.g. 2h",
-			"waiting %s can never see memory free for %s",
+			"within %s no memory can be free for %s",
 			c.Wait,
 			c.StableFor,
 		)
@@ -137,7 +137,7 @@ func (c Config) Validate() check.Problems {
 	return p
 }
 
-// ignores reports whether a process may stay beside a training.
+// ignores reports whether a process may use the device beside a training.
 func (c Config) ignores(p Process) bool {
 	return slices.Contains(c.Ignore, p.Name) || p.Unit != "" && slices.Contains(c.Ignore, p.Unit) ||
 		p.Project != "" && slices.Contains(c.Ignore, p.Project+"/"+p.Service)

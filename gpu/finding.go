@@ -14,8 +14,8 @@ const (
 	FoundIntruder FindingKind = "intruder" // a program that was not there at the start computes on the device
 	FoundPressure FindingKind = "pressure" // programs that were there at the start take more memory now
 	FoundXid      FindingKind = "xid"      // the driver reported an error of the device
-	FoundLost     FindingKind = "lost"     // the device is gone
-	FoundBlind    FindingKind = "blind"    // the driver stopped answering
+	FoundLost     FindingKind = "lost"     // the driver no longer lists the device
+	FoundBlind    FindingKind = "blind"    // the driver has stopped answering
 	FoundReturned FindingKind = "returned" // something that was stopped for the step runs again
 )
 
@@ -24,9 +24,9 @@ type Finding struct {
 	Kind FindingKind
 	// UUID is the UUID of the device.
 	UUID string
-	// Process is the process concerned; nil if it is not known.
+	// Process is the process concerned; nil if unknown.
 	Process *Process
-	// Size is the memory that it took; 0 if it is not known.
+	// Size is the memory that it took; 0 if unknown.
 	Size unit.Size
 	// Xid is the number of the error, with FoundXid.
 	Xid Xid
@@ -42,7 +42,7 @@ func (t *tracker) intruder(p Process) Finding {
 }
 
 func (t *tracker) pressure(grown unit.Size, by *Process) Finding {
-	who := "no process is named for it"
+	who := "the driver names no process for it"
 	if by != nil {
 		who = "most of it by " + by.String()
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// minSamples is how often a device must have been seen free; one sample proves nothing.
+// minSamples is the minimum number of samples in which a device must be free.
 const minSamples = 3
 
 // Verdict is the gate's answer to one sample.
@@ -15,7 +15,7 @@ type Verdict struct {
 	Result Result `json:"result"`
 	// UUID is the free device; only with Open.
 	UUID string `json:"uuid,omitempty"`
-	// Best is the device that is closest to being free in this sample; nil when none could be seen.
+	// Best is the device that is closest to being free in this sample; nil if none was seen.
 	Best *Device `json:"best,omitempty"`
 	// Holders are the processes on Best that are not ignored, the largest first.
 	Holders []Process `json:"holders,omitempty"`
@@ -73,7 +73,7 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	}
 	if err != nil {
 		clear(g.free)
-		v := Verdict{Result: Waiting, Text: "cannot tell what is free: " + err.Error()}
+		v := Verdict{Result: Waiting, Text: "it is unknown what is free:  " + err.Error()}
 		if Lasting(err) {
 			v.Result = Shut
 			g.final = &v
@@ -84,7 +84,7 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if best := g.open(now, devices); best != nil {
 		text := fmt.Sprintf("GPU %d has %s free, for %s", best.Index, best.Free, short(now.Sub(g.free[best.UUID].since)))
 		if best.ProcessError != "" {
-			text += "; who else uses it is not known (" + best.ProcessError + ")"
+			text += "; its other users are unknown (" + best.ProcessError + ")"
 		}
 		v := Verdict{Result: Open, UUID: best.UUID, Best: best, Text: text}
 		g.final = &v
@@ -126,7 +126,7 @@ func (g *Gate) open(now time.Time, devices []Device) *Device {
 	return &best
 }
 
-// describe says what is missing on the best device: one without an obstacle, else the one with the most free memory.
+// describe returns what is missing on the best device: one without an obstacle, else the one with the most free memory.
 func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	if len(devices) == 0 {
 		return Verdict{Result: Waiting, Text: "this machine has no GPU"}

@@ -72,7 +72,7 @@ func TestGate(t *testing.T) {
 			{0, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 0s of 30s"},
 			{15, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 15s of 30s"},
 			{30, one(card(0, 22)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"},
-			{31, one(card(0, 1)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"}, // final
+			{31, one(card(0, 1)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"}, // final: later samples do not change it
 		},
 		"two samples prove nothing, however far apart": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
@@ -90,12 +90,12 @@ func TestGate(t *testing.T) {
 		"a probe that fails breaks the stretch": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
 			{15, one(card(0, 23)), nil, gpu.Waiting, ""},
-			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "cannot tell what is free: ask NVIDIA's driver: no answer within 5s"},
+			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "it is unknown what is free: ask NVIDIA's driver: no answer within 5s"},
 			{31, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
 		},
 		"unknown is not free": {
-			{0, one(unknown), nil, gpu.Waiting, "GPU 0 does not say how much memory is free: unknown (Unknown Error)"},
-			{600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0 does not say how much memory is free: unknown"},
+			{0, one(unknown), nil, gpu.Waiting, "GPU 0 does not report how much memory is free: unknown (Unknown Error)"},
+			{600, one(unknown), nil, gpu.Shut, "gave up after 10m: GPU 0 does not report how much memory is free: unknown"},
 		},
 		"unsupported is not free": {
 			{0, one(unified), nil, gpu.Waiting, "not supported by this device"},
@@ -103,15 +103,15 @@ func TestGate(t *testing.T) {
 			{99, one(unified), nil, gpu.Waiting, ""},
 		},
 		"no holder to name": {
-			{0, one(hidden), nil, gpu.Waiting, "the holder is not known (the driver has no list of compute processes)"},
+			{0, one(hidden), nil, gpu.Waiting, "the holder is unknown (the driver has no list of compute processes)"},
 		},
-		"memory without a list of processes is believed, and said so": {
+		"memory without a list of processes is believed, and reported": {
 			{0, one(unlisted), nil, gpu.Waiting, "for 0s"},
 			{15, one(unlisted), nil, gpu.Waiting, ""},
-			{30, one(unlisted), nil, gpu.Open, "who else uses it is not known (the driver has no list of compute processes)"},
+			{30, one(unlisted), nil, gpu.Open, "its other users are unknown (the driver has no list of compute processes)"},
 		},
 		"a list that was refused": {
-			{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use by somebody, which cannot be known: list compute processes: Insufficient Permissions"},
+			{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use, which is unknown: list compute processes: Insufficient Permissions"},
 			{60, one(refused), nil, gpu.Waiting, ""},
 		},
 		"a list that is not true": {
@@ -136,7 +136,7 @@ func TestGate(t *testing.T) {
 			{30, one(card(0, 22, window, allowed)), nil, gpu.Open, ""},
 		},
 		"a driver that is not there": {
-			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "cannot tell what is free: ask NVIDIA's driver: not installed"},
+			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "it is unknown what is free: ask NVIDIA's driver: not installed"},
 		},
 		"the emptier of two": {
 			{0, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},
@@ -155,7 +155,7 @@ func TestGate(t *testing.T) {
 			{30, []gpu.Device{card(0, 23), card(1, 2)}, nil, gpu.Waiting, ""},
 			{45, []gpu.Device{card(0, 2), card(1, 23)}, nil, gpu.Waiting, ""},
 		},
-		"a device that vanished starts anew": {
+		"a vanished device starts from the beginning": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
 			{15, nil, nil, gpu.Waiting, ""},
 			{30, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
@@ -163,7 +163,7 @@ func TestGate(t *testing.T) {
 		"fails closed with the holder's name": {
 			{0, one(card(0, 4, ollama)), nil, gpu.Waiting, ""},
 			{600, one(card(0, 4, ollama)), nil, gpu.Shut, "gave up after 10m: GPU 0 has 4.0 GiB free, needs 20.0 GiB: held by ollama of ollama.service"},
-			{700, one(card(0, 23)), nil, gpu.Shut, "gave up"}, // final
+			{700, one(card(0, 23)), nil, gpu.Shut, "gave up"}, // final: later samples do not change it
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestGateByMaxUsed(t *testing.T) {
 		{"empty", gpu.Need{}, card(0, 24), true, ""},
 		{"a desktop", gpu.Need{}, card(0, 23.6), true, ""},
 		{"too much", gpu.Need{}, card(0, 23.5), false, "GPU 0 has 512 MiB in use, may have 500 MiB"},
-		{"unknown", gpu.Need{}, unknown, false, "does not say how much memory is used: not supported"},
+		{"unknown", gpu.Need{}, unknown, false, "does not report how much memory is used: not supported"},
 		{"empty, and too small", gpu.Need{Size: 30 * gib, Runs: 3}, card(0, 24), false, "GPU 0 has 24.0 GiB free, needs 30.0 GiB by the last 3 runs: the device itself is too small"},
 	} {
 		gate := gpu.NewGate(c, tc.need, epoch)

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Holder is what a process belongs to; empty fields are not known.
+// Holder is the owner of a process; empty fields are unknown.
 type Holder struct {
 	Unit      string `json:"unit,omitempty"`      // systemd unit, e.g. "ollama.service"
 	UserUnit  bool   `json:"user_unit,omitempty"` // the unit belongs to a user's own service manager
 	Container string `json:"container,omitempty"` // full container id
 	Project   string `json:"project,omitempty"`   // compose project of the container
 	Service   string `json:"service,omitempty"`   // compose service of the container
-	Model     string `json:"model,omitempty"`     // model that Ollama has loaded there
+	Model     string `json:"model,omitempty"`     // model that Ollama has loaded in the process
 }
 
-// Kind is the kind of holder that a process is: it decides how the memory can be freed.
+// Kind is the kind of a process's owner: it decides how the memory can be freed.
 type Kind string
 
 // The kinds of holders.
@@ -69,7 +69,7 @@ func (p Process) String() string {
 	return fmt.Sprintf("%s, pid %d%s", p.Who(), p.PID, p.amount())
 }
 
-// Who names the process without its PID and memory.
+// Who describes the process without its PID and memory.
 func (p Process) Who() string {
 	if p.Gone {
 		return "a process that does not exist"
@@ -92,8 +92,7 @@ func (p Process) Who() string {
 	return who
 }
 
-// Owner names what the process belongs to: an Ollama model, compose service, container or unit; "" if nothing is
-// known.
+// Owner names the process's owner: an Ollama model, compose service, container or unit; "" if unknown.
 func (p Process) Owner() string {
 	switch {
 	case p.Model != "":

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLeased is returned when somebody else holds the device; the error's text names them.
+// ErrLeased is returned if another process holds the device; the error's text names it.
 var ErrLeased = errors.New("GPU is leased")
 
 // Leases gives each GPU of this host to one holder at a time. A lease is a lock of flock(2) on one file for each
@@ -75,7 +75,7 @@ func ownerIn(file *os.File) string {
 	n, _ := file.ReadAt(text, 0)
 	owner, _, _ := strings.Cut(string(text[:n]), "\n")
 	if owner = strings.TrimSpace(owner); owner == "" {
-		return "somebody who gave no name"
+		return "an unnamed holder"
 	}
 	return owner
 }
@@ -84,7 +84,7 @@ func ownerIn(file *os.File) string {
 // too, and alone once this process has closed it. Its number in the child is 3 plus its index there.
 func (l *Lease) File() *os.File { return l.file }
 
-// KeepOnExec keeps the lease across execve.
+// KeepOnExec keeps the lease open across execve.
 func (l *Lease) KeepOnExec() error {
 	_, err := unix.FcntlInt(l.file.Fd(), unix.F_SETFD, 0)
 	return err

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Holder returns who holds the device's lease, "" if nobody. It reads /proc/locks and takes no lock itself, so that it
-// never makes another's `flock -n` fail. A holder in another PID namespace is found only when the lease is taken.
+// Holder returns who holds the device's lease, "" if no one does. It reads /proc/locks and takes no lock itself, so
+// that it never makes another's `flock -n` fail. A holder in another PID namespace is found only when the lease is
+// taken.
 func (l Leases) Holder(uuid string) string {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -75,7 +76,7 @@ func (l Leases) Mark(devices []Device) {
 	}
 }
 
-// marked is an inventory that adds the holders of the leases.
+// marked is an Inventory that adds the holders of the leases.
 type marked struct {
 	Inventory
 	leases Leases
@@ -95,10 +96,10 @@ const (
 	otherLeaseDir = "/var/lock/retraind-gpu"
 )
 
-// LeaseDir returns the directory of this host's leases and makes it if it is missing: the configured one, else
-// /run/retraind/gpu, else, if that is missing and may not be made, /var/lock/retraind-gpu. Only its group may write
-// there. A directory that may not be entered is an error, not a reason to use another one: others would not look
-// there.
+// LeaseDir returns the directory of this host's leases and creates it if it is missing: the configured one, else
+// /run/retraind/gpu, else, if that is missing and cannot be created, /var/lock/retraind-gpu. Only its group may write
+// there. A directory without access is an error, not a reason to use another one, since other processes would not use
+// that.
 func LeaseDir(configured string) (string, error) {
 	candidates := []string{leaseDir, otherLeaseDir}
 	if configured != "" {
@@ -118,13 +119,13 @@ func LeaseDir(configured string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf(
-		"make the directory of GPU leases: %w (make it once, as in `install -d -m 2770 -g retraind %s`)",
+		"create the directory of GPU leases: %w (create it once, for example with `install -d -m 2770 -g retraind %s`)",
 		last,
 		candidates[0],
 	)
 }
 
-// makeShared makes a directory in which new files belong to its group.
+// makeShared creates a directory in which new files belong to its group.
 func makeShared(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {

@@ -25,11 +25,11 @@ const (
 	largestPage = 1 << 20
 )
 
-// Namer asks Docker and Ollama, with read-only requests, what a process belongs to. Without an answer a holder keeps
-// what /proc says. Safe for concurrent use.
+// Namer asks Docker and Ollama, with read-only requests, for the owners of processes. Without an answer only the
+// information from /proc is used. Safe for concurrent use.
 type Namer struct {
-	Docker string // socket; "" asks none
-	Ollama string // URL; "" asks none
+	Docker string // socket; "" for no requests
+	Ollama string // URL; "" for no requests
 
 	mu       sync.Mutex // guards compose
 	compose  map[string]composeName
@@ -103,7 +103,7 @@ func (n *Namer) container(ctx context.Context, id string) composeName {
 	known = composeName{labels["com.docker.compose.project"], labels["com.docker.compose.service"]}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.compose == nil || len(n.compose) > 1000 { // containers come and go
+	if n.compose == nil || len(n.compose) > 1000 { // limited, since containers come and go
 		n.compose = map[string]composeName{}
 	}
 	n.compose[id] = known

@@ -112,7 +112,7 @@ func TestOllamaModels(t *testing.T) {
 	}
 }
 
-// A service that does not answer costs half a second at most, and the holder keeps its name from /proc.
+// A service that does not answer costs at most half a second, and the holder keeps its name from /proc.
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})

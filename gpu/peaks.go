@@ -28,7 +28,7 @@ const (
 
 // Peak is the memory that one successful step used on a device.
 type Peak struct {
-	Peak   unit.Size `json:"peak"` // the most that its processes held at once
+	Peak   unit.Size `json:"peak"` // the most that its processes held at the same time
 	Free   unit.Size `json:"free"` // free memory when it began
 	Device string    `json:"device"`
 	At     time.Time `json:"at"`
@@ -51,7 +51,7 @@ func (p *Peaks) Record(model, step string, peak Peak) error {
 	defer p.mu.Unlock()
 	file, err := p.read()
 	if err != nil {
-		file = peaksFile{} // a file that cannot be read is replaced: later runs measure again
+		file = peaksFile{} // an unreadable file is replaced: later runs measure again
 	}
 	if file[model] == nil {
 		file[model] = map[string][]Peak{}
@@ -117,7 +117,7 @@ func learned(peaks []Peak) Need {
 // wants returns the memory that must be free: the configured one, or the measured one if that is more.
 func (c Config) wants(need Need) unit.Size { return max(c.Free, need.Size) }
 
-// Wants describes what a device must have.
+// Wants describes the conditions for a device.
 func (c Config) Wants(need Need) string {
 	var list []string
 	if want := c.wants(need); want > 0 {
@@ -126,10 +126,10 @@ func (c Config) Wants(need Need) string {
 	if c.MaxUsed > 0 {
 		list = append(list, "at most "+Amount(c.MaxUsed)+" in use")
 	}
-	return strings.Join(append(list, "nobody else who computes"), ", ")
+	return strings.Join(append(list, "no other program computing"), ", ")
 }
 
-// by describes where a need comes from when it is not the configuration.
+// by describes the origin of a need that is not from the configuration.
 func (n Need) by(c Config) string {
 	switch {
 	case n.Size <= c.Free:

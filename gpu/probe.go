@@ -52,7 +52,7 @@ func (p *Probe) Devices(ctx context.Context) ([]Device, error) {
 		default:
 			return nil, &ProbeError{
 				FaultHang,
-				"an earlier question still hangs in the driver: a reset of the GPU or a reboot is needed",
+				"an earlier query still hangs in the driver: a reset of the GPU or a reboot is needed",
 			}
 		}
 	}

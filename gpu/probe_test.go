@@ -98,7 +98,7 @@ func TestProbeFaults(t *testing.T) {
 
 func TestProbeHangs(t *testing.T) {
 	t.Parallel()
-	p := scripted("sleep 1000 & wait") // the grandchild keeps the pipe: it must go too
+	p := scripted("sleep 1000 & wait") // the grandchild keeps the pipe open: it must be killed, too
 	p.Deadline = 100 * time.Millisecond
 	started := time.Now()
 	_, err := p.Devices(t.Context())

@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// State is the state of one value that the driver was asked for.
+// State is the state of one value from the driver.
 type State string
 
 // The states of a Reading and of a Figure. Only known has a value: the other two are not zero.
@@ -16,7 +16,7 @@ const (
 	Failed      State = "error"       // the driver refused; Detail has the reason
 )
 
-// Reading is an amount of memory, or why there is none.
+// Reading is an amount of memory, or why it is unknown.
 type Reading struct {
 	State  State     `json:"state"`
 	Size   unit.Size `json:"size,omitzero"`
@@ -26,7 +26,7 @@ type Reading struct {
 // Bytes returns a known reading.
 func Bytes(n uint64) Reading { return Reading{State: Known, Size: unit.Size(n)} }
 
-// String prints the amount, or why there is none.
+// String prints the amount, or why it is unknown.
 func (r Reading) String() string {
 	if r.State == Known {
 		return Amount(r.Size)
@@ -34,7 +34,7 @@ func (r Reading) String() string {
 	return missing(r.State, r.Detail)
 }
 
-// Figure is a small number of a device (percent, degrees), or why there is none.
+// Figure is a small number of a device (percent, degrees), or why it is unknown.
 type Figure struct {
 	State  State  `json:"state"`
 	Value  int    `json:"value"`

@@ -30,7 +30,7 @@ func (c Config) short(d Device, need Need) string {
 	if want := c.wants(need); want > 0 {
 		switch {
 		case d.Free.State != Known:
-			return "does not say how much memory is free: " + d.Free.String()
+			return "does not report how much memory is free:  " + d.Free.String()
 		case d.Free.Size < want:
 			return fmt.Sprintf("has %s free, needs %s%s: %s", d.Free, Amount(want), need.by(c), c.blame(d))
 		}
@@ -38,7 +38,7 @@ func (c Config) short(d Device, need Need) string {
 	if c.MaxUsed > 0 {
 		switch {
 		case d.Used.State != Known:
-			return "does not say how much memory is used: " + d.Used.String()
+			return "does not report how much memory is used:  " + d.Used.String()
 		case d.Used.Size > c.MaxUsed:
 			return fmt.Sprintf("has %s in use, may have %s: %s", d.Used, Amount(c.MaxUsed), c.blame(d))
 		}
@@ -46,14 +46,14 @@ func (c Config) short(d Device, need Need) string {
 	return ""
 }
 
-// company returns who else computes on the device, or that this is unknown. A device that keeps no list of processes
-// is judged by its memory alone.
+// company returns which other program computes on the device, or that this is unknown. A device without a list of
+// processes is judged by its memory only.
 func (c Config) company(d Device) string {
 	switch {
 	case d.Distrust != "":
-		return "may be in use by somebody, which cannot be known: " + d.Distrust
+		return "may be in use, which is unknown:  " + d.Distrust
 	case d.ProcessError != "" && d.ProcessState != Unsupported:
-		return "may be in use by somebody, which cannot be known: " + d.ProcessError
+		return "may be in use, which is unknown:  " + d.ProcessError
 	}
 	if foreign := slices.DeleteFunc(c.Holders(d), func(p Process) bool { return !p.computes() }); len(foreign) > 0 {
 		return "has enough memory, but is in use: held by " + list(foreign)
@@ -76,20 +76,20 @@ func (c Config) Holders(d Device) []Process {
 	return holders
 }
 
-// blame names the holders, or says why none can be named.
+// blame names the holders of a device's memory, or why they are unknown.
 func (c Config) blame(d Device) string {
 	holders := c.Holders(d)
 	switch {
 	case d.Distrust != "":
-		return "who holds the rest is not known: " + d.Distrust
+		return "the holder of the rest is unknown:  " + d.Distrust
 	case len(holders) > 0:
 		return "held by " + list(holders)
 	case d.ProcessError != "":
-		return "the holder is not known (" + d.ProcessError + ")"
+		return "the holder is unknown (" + d.ProcessError + ")"
 	case d.Total.State == Known && d.Used.State == Known && d.Used.Size == 0:
 		return "the device itself is too small"
 	default:
-		return "the driver names no process that holds the rest"
+		return "the driver lists no process that holds the rest"
 	}
 }
 

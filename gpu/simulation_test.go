@@ -20,7 +20,7 @@ type stay struct {
 	from, to time.Time
 	size     unit.Size
 	process  gpu.Process
-	hidden   bool // the driver counts its memory and lists no process
+	hidden   bool // the driver counts its memory, but does not list the process
 }
 
 // workshop simulates cards: their true state, and the driver's view of it.

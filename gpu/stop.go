@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// StopConfig names something that a run stops while its steps use the GPU: a compose service, a systemd unit, or
-// models that Ollama has loaded. It is started again at the end of the run if it was running before.
+// StopConfig names something that a run stops while its steps use the GPU: a compose service, a systemd unit, or models
+// that Ollama has loaded. If it was running before, it is started again at the end of the run.
 type StopConfig struct {
 	// Compose is a service of docker compose whose containers are stopped.
 	Compose *StopCompose `yaml:"compose" json:"compose,omitempty"`
@@ -38,7 +38,7 @@ type StopCompose struct {
 	Healthy string `yaml:"healthy" json:"healthy,omitempty"`
 }
 
-// AllModels stands for every model that Ollama has loaded.
+// AllModels means every model that Ollama has loaded.
 const AllModels = "all"
 
 // Models lists the names of the models to unload; empty means all.
@@ -88,7 +88,7 @@ func (c StopConfig) validate(p *check.Problems, here string) {
 		return
 	}
 	if c.Healthy != "" && c.Unit == "" {
-		p.Errorf(here+".healthy", "write it inside compose: {…}", "healthy stands beside unit only")
+		p.Errorf(here+".healthy", "write it inside compose: {…}", "healthy is allowed beside unit only")
 	}
 	validateURL(p, here+".healthy", c.Healthy)
 	switch {
@@ -104,7 +104,7 @@ func (c StopConfig) validate(p *check.Problems, here string) {
 	case c.Unit != "" && !stopUnit.MatchString(c.Unit):
 		p.Errorf(here+".unit", "write a name such as tagger.service", "%q cannot name a unit", c.Unit)
 	case len(c.Ollama) > 1 && slices.Contains(c.Ollama, AllModels):
-		p.Errorf(here+".ollama", "write all alone, or names", "all stands beside names")
+		p.Errorf(here+".ollama", "write all alone, or names", "all and names exclude each other")
 	}
 }
 
@@ -114,6 +114,6 @@ func validateURL(p *check.Problems, path, text string) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		p.Errorf(path, "write a URL such as http://127.0.0.1:8000/health", "%q is no http or https URL", text)
+		p.Errorf(path, "write a URL such as http://127.0.0.1:8000/health", "%q is not an http or https URL", text)
 	}
 }

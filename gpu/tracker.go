@@ -11,7 +11,7 @@ const (
 	// leastPressure is the smallest growth of other programs that is reported; for large cards the threshold is higher.
 	leastPressure = 512 << 20
 	pressureShare = 0.02
-	// blindAfter is how many samples in a row may fail before it is reported.
+	// blindAfter is the number of consecutive failed samples after which the failure is reported.
 	blindAfter = 2
 	// mostFindings limits the findings of one watcher: a program that comes and goes every few seconds would fill the
 	// outbox.
@@ -22,7 +22,7 @@ const (
 
 // Usage is how a step used its device.
 type Usage struct {
-	Peak Reading   // the most that its processes held at once
+	Peak Reading   // the most that its processes held at the same time
 	Free unit.Size // free memory when it began
 	Idle float64   // share of the samples in which the device was idle, in [0, 1]
 	Busy int       // samples that include the utilization; with 0, Idle is meaningless
@@ -34,8 +34,8 @@ type tracker struct {
 	start  Device
 	known  bool                             // start is the device before the step; otherwise the first sample sets it
 	mine   func(pid int) (mine, there bool) // whether a process belongs to the step, and whether it still runs
-	there  map[int]bool                     // other processes that were there at the start or have been reported
-	said   unit.Size                        // growth of others that has been reported
+	there  map[int]bool                     // other processes from before the step, or already reported
+	said   unit.Size                        // reported growth of others
 	failed int                              // failed samples in a row
 	lost   bool                             // reported
 	blind  bool                             // reported
@@ -86,12 +86,12 @@ func (t *tracker) find(devices []Device, err error) (*Device, []Finding) {
 			return nil, nil
 		}
 		t.blind = true
-		return nil, []Finding{t.trouble(FoundBlind, "who is on it cannot be seen: "+err.Error())}
+		return nil, []Finding{t.trouble(FoundBlind, "its users are unknown:  "+err.Error())}
 	}
 	t.failed, t.blind = 0, false
 	i := slices.IndexFunc(devices, func(d Device) bool { return d.UUID == t.start.UUID })
 	if i < 0 {
-		return nil, t.gone("the driver does not list it any more (see dmesg; a reboot may be needed)")
+		return nil, t.gone("the driver no longer lists it (see dmesg; a reboot may be needed)")
 	}
 	t.lost = false
 	return &devices[i], nil
@@ -120,7 +120,7 @@ func (t *tracker) compare(d Device) []Finding {
 			others = append(others, p)
 		}
 	}
-	if !t.known { // the daemon found the step already running: processes that run now are taken as there from the start
+	if !t.known { // the step was already running: running processes count as there from the start
 		t.known = true
 		d.Processes = others
 		if complete && d.Used.State == Known {
@@ -152,9 +152,9 @@ func (t *tracker) compare(d Device) []Finding {
 // count updates the step's peak and the utilization.
 func (t *tracker) count(d Device, own unit.Size, complete bool) {
 	if d.Distrust != "" {
-		return // such as a process of the step that has just ended
+		return // e.g. a process of the step that has just ended
 	}
-	if !complete { // without the list: used memory above that at the start
+	if !complete { // without the list: the growth of used memory since the start
 		if d.Used.State != Known || t.start.Used.State != Known {
 			return
 		}

@@ -59,8 +59,8 @@ func TestTracker(t *testing.T) {
 			{device: shown(14.5, holding(7, 4.5, "Xorg"), train)},
 			{device: shown(16.5, holding(7, 6.5, "Xorg"), train), finding: "6.0 GiB less"},
 		},
-		"memory that nobody explains": {{device: shown(12.5, desktop, train), finding: "GPU 0 has 2.0 GiB less for the step than at its start: no process is named for it"}},
-		"lost":                        {{err: lost, finding: "GPU 0: read memory of GPU 0: GPU is lost"}, {err: lost}},
+		"unexplained memory": {{device: shown(12.5, desktop, train), finding: "GPU 0 has 2.0 GiB less for the step than at its start: the driver names no process for it"}},
+		"lost":               {{err: lost, finding: "GPU 0: read memory of GPU 0: GPU is lost"}, {err: lost}},
 		"gone from the list": {
 			{none: true, finding: "GPU 0: the driver does not list it any more"},
 			{none: true},
@@ -69,7 +69,7 @@ func TestTracker(t *testing.T) {
 		},
 		"blind": {
 			{err: hang},
-			{err: hang, finding: "GPU 0: who is on it cannot be seen: ask NVIDIA's driver: no answer within 5s"},
+			{err: hang, finding: "GPU 0: its users are unknown: ask NVIDIA's driver: no answer within 5s"},
 			{err: hang},
 			{device: shown(10.5, desktop, train)},
 			{err: hang},
@@ -96,7 +96,7 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// A daemon that restarts during a step takes running processes as there from the start, but counts the step's own
+// After a restart during a step, the daemon treats running processes as there from the start, but counts the step's own
 // memory.
 func TestTrackerJoinsLate(t *testing.T) {
 	t.Parallel()
@@ -127,7 +127,7 @@ func TestUsage(t *testing.T) {
 	if u := tr.usage; u.Peak != Bytes(18*oneGiB) || u.Free != shown(0.5).Free.Size || u.Idle != 0.25 || u.Busy != 4 {
 		t.Errorf("got %+v", u)
 	}
-	// Without a list the growth since the start is the step's.
+	// Without a list, the growth since the start counts as the step's.
 	tr = newTracker(Config{}, shown(0.5), true, ofStep)
 	d := shown(6.5)
 	d.ProcessState, d.ProcessError = Unsupported, "the device keeps no list of processes"
@@ -157,7 +157,7 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 }
 
-// asked is an inventory that is one function.
+// asked is an Inventory of one function.
 type asked func(ctx context.Context) ([]Device, error)
 
 func (f asked) Devices(ctx context.Context) ([]Device, error) { return f(ctx) }

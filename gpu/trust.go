@@ -24,15 +24,15 @@ func settle(proc fs.FS, d *Device) {
 	d.Distrust = distrust(*d)
 }
 
-// distrust returns what in the list of processes cannot be true. A library and a kernel driver of different versions
-// return garbage instead of an error.
+// distrust returns why the list of processes cannot be true. A library and a kernel driver of different versions return
+// garbage instead of an error.
 func distrust(d Device) string {
 	var sum uint64
 	for _, p := range d.Processes {
 		if p.Gone {
 			return fmt.Sprintf(
 				"the driver lists pid %d, which does not exist on this host: a process of another host or namespace, "+
-					"or memory that was never given back (a reset of the GPU frees it)",
+					"or memory that was never freed (a reset of the GPU frees it)",
 				p.PID,
 			)
 		}
@@ -52,8 +52,8 @@ func distrust(d Device) string {
 // unifiedPart matches the names of NVIDIA's chips that share the host's memory.
 var unifiedPart = regexp.MustCompile(`(?i)\b(GB10|N1X?|Orin|Xavier|Thor|Tegra|Jetson)\b`)
 
-// unify uses the host's memory for a chip that has none of its own: its driver answers "not supported", or less than
-// there is. MemAvailable is never used for a device that is not known to be such a chip.
+// unify uses the host's memory for a chip without memory of its own: its driver answers "not supported", or a value
+// that is too low. MemAvailable is never used for a device that is not known to be such a chip.
 func unify(proc fs.FS, d *Device) {
 	d.Unified = true
 	total, free, err := hostMemory(proc)

@@ -28,7 +28,7 @@ func TestGarbageIsNotBelieved(t *testing.T) {
 			Processes: processes,
 		}
 	}
-	huge := Process{PID: 7, Used: Bytes(1 << 62)} // four of them are 0, in 64 bits
+	huge := Process{PID: 7, Used: Bytes(1 << 62)} // the sum of four overflows to 0 in 64 bits
 	for _, tc := range []struct {
 		name     string
 		device   Device

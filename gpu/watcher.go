@@ -19,8 +19,8 @@ const watchEvery = 2 * time.Second
 type Watcher struct {
 	Inventory Inventory
 	Config    Config
-	// Device is the device before the step's start. If that is not known, as after a restart of the daemon, only its UUID
-	// is set and the first sample counts.
+	// Device is the device before the step's start. If that is unknown, as after a restart of the daemon, only its UUID
+	// is set and the first sample counts as the start.
 	Device Device
 	// Mine reports whether a process belongs to the step, and whether it still runs; see Owned.
 	Mine func(pid int) (mine, there bool)
@@ -48,8 +48,7 @@ func (w *Watcher) Run(ctx context.Context, report func(Finding)) Usage {
 	}
 }
 
-// pause waits for the next sample and meanwhile handles errors that the driver reports. It returns false when ctx
-// ends.
+// pause waits for the next sample and meanwhile handles errors that the driver reports. It returns false when ctx ends.
 func (w *Watcher) pause(ctx context.Context, t *tracker, next <-chan time.Time, report func(Finding)) bool {
 	for {
 		select {

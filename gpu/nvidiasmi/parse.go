@@ -43,7 +43,7 @@ func parse(text []byte) ([]gpu.Device, error) {
 	devices := make([]gpu.Device, 0, len(doc.GPUs))
 	for index, g := range doc.GPUs {
 		if g.UUID == "" {
-			return nil, &gpu.ProbeError{Fault: gpu.FaultFailed, Detail: fmt.Sprintf("nvidia-smi names no UUID of GPU %d", index)}
+			return nil, &gpu.ProbeError{Fault: gpu.FaultFailed, Detail: fmt.Sprintf("nvidia-smi reports no UUID of GPU %d", index)}
 		}
 		d := gpu.Device{
 			Index: index, UUID: g.UUID, Name: g.Name, Split: g.MIGMode == "Enabled",
@@ -90,8 +90,8 @@ func absent(text string) (state gpu.State, detail string) {
 	case "n/a", "not supported", "not available":
 		return gpu.Unsupported, ""
 	case "":
-		return gpu.Failed, "nvidia-smi does not say it"
+		return gpu.Failed, "nvidia-smi does not report it"
 	default:
-		return gpu.Failed, "nvidia-smi says " + strconv.Quote(text)
+		return gpu.Failed, "nvidia-smi reports " + strconv.Quote(text)
 	}
 }

@@ -57,7 +57,7 @@ func self(t testing.TB, role string, env ...string) *gpu.Probe {
 	}
 }
 
-// fakeLibrary compiles the stand-in for NVIDIA's library and returns its directory.
+// fakeLibrary compiles the replacement of NVIDIA's library and returns its directory.
 func fakeLibrary(t testing.TB, flags ...string) string {
 	t.Helper()
 	gcc, err := exec.LookPath("gcc")

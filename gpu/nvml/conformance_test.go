@@ -33,12 +33,12 @@ func busy(named bool) gpu.Device {
 	return d
 }
 
-// situation is one state of a driver, as each backend can show it; nil where it cannot.
+// situation is one state of a driver, for each backend that can produce it; nil for the others.
 type situation struct {
 	name                  string
 	mock, library, script gpu.Inventory
-	device                func(d *gpu.Device) // difference from the busy card
-	fault                 gpu.Fault           // or the fault
+	device                func(d *gpu.Device) // difference from the card of busy
+	fault                 gpu.Fault           // or the expected fault
 	text                  string              // part of the fault's text
 }
 
@@ -148,7 +148,7 @@ func situations(t *testing.T) []situation {
 	}
 }
 
-// TestConformance shows the same driver to each backend: all of them must answer the same.
+// TestConformance gives each backend the same driver state: all of them must return the same.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations(t) {

@@ -21,6 +21,6 @@ func (Inventory) Devices(ctx context.Context) ([]gpu.Device, error) {
 func (Inventory) Xids(context.Context, string, func(gpu.Xid)) error {
 	return &gpu.ProbeError{
 		Fault:  gpu.FaultNotBuilt,
-		Detail: "this retraind was built without cgo: it does not see errors of the GPU (Xid)",
+		Detail: "this retraind was built without cgo: it cannot read errors of the GPU (Xid)",
 	}
 }

@@ -48,7 +48,7 @@ func TestUnifiedMemory(t *testing.T) {
 	}
 }
 
-// If one of two devices cannot be queried, there is no answer at all: its holders are not known.
+// If one of two devices cannot be queried, the whole query fails: its holders are unknown.
 func TestNoHalfAnswers(t *testing.T) {
 	t.Parallel()
 	lost, nameless := mockedCard(), mockedCard()

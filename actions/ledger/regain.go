@@ -55,10 +55,10 @@ func CheckGPU(ctx context.Context, inventory gpu.Inventory, results []Result) []
 	for deadline := time.Now().Add(regainIn); time.Now().Before(deadline); {
 		devices, err := inventory.Devices(ctx)
 		if err != nil {
-			what = "; whether it has the GPU again is not known: " + err.Error()
+			what = "; it is unknown whether it uses the GPU again:  " + err.Error()
 		} else {
 			missing = withoutGPU(results, devices)
-			what = "; it had memory on the GPU before and has none yet: if it does not load its model with the next request, restart it"
+			what = "; it used GPU memory before and uses none yet: if it does not load its model with the next request, restart it"
 		}
 		if len(missing) == 0 {
 			return nil

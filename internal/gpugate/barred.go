@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lend records what a run has stopped; an empty list when it is over.
+// lend records what a run has stopped; an empty list at its end.
 func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -32,11 +32,11 @@ func (g *Gate) Barred(model string) string {
 	}
 	entries, _, err := g.o.Ledger.Entries()
 	if err != nil {
-		return "" // the service itself shows whether it runs
+		return "" // unknown here: the service itself shows whether it runs
 	}
 	for _, e := range entries {
 		if serves(e.Thing, m.Serving) {
-			return e.Thing.String() + " is set aside by run " + text.RunID(e.Run.ID)
+			return e.Thing.String() + " was stopped by run " + text.RunID(e.Run.ID)
 		}
 	}
 	if m.Serving.Ollama == nil {
@@ -47,14 +47,14 @@ func (g *Gate) Barred(model string) string {
 	for run, stop := range g.lent {
 		for _, c := range stop {
 			if len(c.Ollama) > 0 && c.Server == m.Serving.Ollama.URL {
-				return "the GPU is lent to run " + text.RunID(run)
+				return "the GPU is in use by run " + text.RunID(run)
 			}
 		}
 	}
 	return ""
 }
 
-// serves reports whether a thing answers at a model's URLs: it has the port, or its health is checked there.
+// serves reports whether a thing answers at a model's URLs: it publishes the port, or its health is checked there.
 func serves(t ledger.Thing, c serving.Config) bool {
 	if t.Loaded != nil {
 		return c.Ollama != nil && c.Ollama.URL == t.Loaded.URL

@@ -19,8 +19,9 @@ import (
 // goneEvery is the pause between two checks of what was stopped.
 const goneEvery = 500 * time.Millisecond
 
-// Free implements actions.GPU. The driver must answer and everything that runs must be startable again; then the
-// ledger is written, then things are stopped in the order of the plan, and their processes and memory must be gone.
+// Free implements actions.GPU. First the driver must answer, and everything that runs must be startable again. Then the
+// ledger is written, and the things are stopped in the order of the plan. At the end their processes and memory must be
+// gone.
 func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	config := g.config(s.Model)
 	g.lend(s.Run, r.Stop)
@@ -40,13 +41,13 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 		return "", g.unless(ctx, s, err)
 	}
 	if len(entries)+len(own) == 0 {
-		return "nothing that is to make room runs", nil
+		return "nothing in gpu.stop is running", nil
 	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
 		names = append(names, e.Thing.String())
 	}
-	log.Info("gpu is made free", "stopped", names)
+	log.Info("gpu was freed", "stopped", names)
 	if err := g.awaitGone(ctx, s, slices.Concat(entries, own), before, config.StopWithin.D()); err != nil {
 		return "", g.unless(ctx, s, err)
 	}
@@ -57,18 +58,18 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	}
 	freed := freedBytes(before, after)
 	if len(entries) == 0 {
-		return fmt.Sprintf("unloaded %s, which the run itself had asked: %s of GPU memory came back", titles(own),
+		return fmt.Sprintf("unloaded %s, which the run itself had loaded: %s of GPU memory was freed", titles(own),
 			gpu.Amount(freed)), nil
 	}
 	data := notify.GPUFreed{Run: s.Run, Step: s.Step, Stopped: names, Memory: freed.Bytes()}
 	if err := g.tell(ctx, notify.GPUReleased, s, data); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("stopped %s: %s of GPU memory came back", strings.Join(names, ", "), gpu.Amount(freed)), nil
+	return fmt.Sprintf("stopped %s: %s of GPU memory was freed", strings.Join(names, ", "), gpu.Amount(freed)), nil
 }
 
-// setAside records what runs in the ledger and stops it. Models that the run itself has loaded are returned as own: they
-// are unloaded without an entry. An error names the thing; the ledger lists those stopped before.
+// setAside records what runs in the ledger and stops it. Models that the run itself has loaded are returned as own:
+// they are unloaded without an entry. An error names the thing; the ledger lists those stopped before.
 func (g *Gate) setAside(
 	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
 ) (entries, own []ledger.Entry, err error) {
@@ -104,14 +105,14 @@ func (g *Gate) setAside(
 	return entries, own, nil
 }
 
-// find lists what of the plan runs, and what of it other runs have stopped: this run then has to restore that too, so
-// that it stays stopped when the other one ends.
+// find lists the running things of the plan, and those of them that other runs have stopped: this run then has to
+// restore these too, so that they stay stopped when the other run ends.
 func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfig) ([]ledger.Thing, error) {
 	var things []ledger.Thing
 	for _, c := range stop {
 		found, err := g.o.Ledger.Find(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("nothing was stopped, since it could not be brought back surely: %w", err)
+			return nil, fmt.Errorf("nothing was stopped, since a restart is not guaranteed: %w", err)
 		}
 		things = append(things, found...)
 	}
@@ -127,7 +128,7 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 				t.Container.OnGPU = e.Container.OnGPU
 			}
 			if t.Loaded != nil && e.Run.ID == s.Run && t.Key() == e.Key() {
-				*t.Loaded = *e.Loaded // as it was: meanwhile the run itself may have asked it
+				*t.Loaded = *e.Loaded // the original state: the run itself may have asked the model since
 			}
 		}
 	}
@@ -154,7 +155,7 @@ func (g *Gate) awaitGone(
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("stopped, and still there after %s: %s", patience, stays)
+			return fmt.Errorf("stopped, but still there after %s: %s", patience, stays)
 		}
 		select {
 		case <-ctx.Done():
@@ -179,7 +180,7 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 			if err := g.o.Ledger.Stop(ctx, e.Thing); err != nil {
 				return "", err
 			}
-			why = e.Thing.String() + ": a client keeps asking it, so that Ollama does not unload it; put the client before it in gpu.stop"
+			why = e.Thing.String() + ": a client keeps asking it, so that Ollama does not unload it; list the client before it in gpu.stop"
 		}
 		return strings.TrimSpace(why), nil
 	}
@@ -193,8 +194,7 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 	return remaining(entries, before, devices), nil
 }
 
-// remaining names a process of what was stopped that the driver still lists, or memory that is unexplained now and was
-// not before.
+// remaining returns a process of a stopped thing that the driver still lists, or memory that has become unexplained.
 func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 	for _, d := range now {
 		for _, q := range d.Processes {
@@ -227,7 +227,7 @@ func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	return sum
 }
 
-// unless turns an error into a blocked step, except for the end of ctx.
+// unless turns an error into a blocked step, except the end of ctx.
 func (g *Gate) unless(ctx context.Context, s actions.GPUStep, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -36,9 +36,9 @@ type Gate struct {
 	peaks *gpu.Peaks
 	queue queue
 
-	mu     sync.Mutex                  // guards the rest
-	before map[string]gpu.Device       // by UUID: the device when it was last granted
-	lent   map[string][]gpu.StopConfig // by run: what it has stopped, or may have
+	mu     sync.Mutex                  // guards the fields below
+	before map[string]gpu.Device       // by UUID: the device at its last grant
+	lent   map[string][]gpu.StopConfig // by run: what it has stopped, or may have stopped
 }
 
 // New returns the gate of a daemon.
@@ -61,7 +61,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	m, ok := file.Models[s.Model]
 	if !ok || m.GPU == nil {
 		return none, &actions.BlockedError{
-			Reason: fmt.Sprintf("model %s does not say how much of the GPU it needs: add gpu: {free: 20GiB}", s.Model),
+			Reason: fmt.Sprintf("it is not configured how much of the GPU model %s needs: add gpu: {free: 20GiB}", s.Model),
 		}
 	}
 	dir, err := gpu.LeaseDir(file.GPU.Leases)
@@ -71,7 +71,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
 	need, err := g.peaks.Need(s.Model, s.Step)
 	if err != nil {
-		log.Warn("gpu peaks are not known; what is configured counts", "err", err)
+		log.Warn("gpu peaks cannot be read; only the configuration is used", "err", err)
 	}
 	leave := g.queue.enter(s.Run, wish{*m.GPU, need})
 	defer leave()
@@ -106,7 +106,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	return actions.GPUGrant{Env: grant.Env(), Lease: grant.Lease.File()}, nil
 }
 
-// config returns the GPU section of a model in force, with defaults if it was removed.
+// config returns the effective GPU section of a model, with defaults if it was removed.
 func (g *Gate) config(model string) gpu.Config {
 	if m := g.o.File().Models[model]; m != nil && m.GPU != nil {
 		return *m.GPU
@@ -114,7 +114,7 @@ func (g *Gate) config(model string) gpu.Config {
 	return gpu.Config{}.WithDefaults()
 }
 
-// Cards returns how many devices steps can have at once, 1 if none is needed or the driver does not answer.
+// Cards returns how many devices steps can use at once; 1 if none is needed or the driver does not answer.
 func (g *Gate) Cards(ctx context.Context) int {
 	needed := false
 	for _, m := range g.o.File().Models {
@@ -125,7 +125,7 @@ func (g *Gate) Cards(ctx context.Context) int {
 	}
 	devices, err := g.probe.Devices(ctx)
 	if err != nil {
-		g.o.Log.Info("how many GPUs there are is not known: one run at a time", "err", err)
+		g.o.Log.Info("the number of GPUs is unknown: one run at a time", "err", err)
 	}
 	n := 0
 	for _, d := range devices {
@@ -136,7 +136,7 @@ func (g *Gate) Cards(ctx context.Context) int {
 	return max(1, n)
 }
 
-// granted returns a device as it was granted; if another process granted it, with its UUID only.
+// granted returns a device as it was granted; with its UUID only if another process granted it.
 func (g *Gate) granted(uuid string) gpu.Device {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -146,7 +146,7 @@ func (g *Gate) granted(uuid string) gpu.Device {
 	return gpu.Device{UUID: uuid}
 }
 
-// tell puts an event into the outbox.
+// tell writes an event to the outbox.
 func (g *Gate) tell(ctx context.Context, kind notify.Kind, s actions.GPUStep, data any) error {
 	return g.o.Store.Update(ctx, string(kind), func(t *store.Tx) error {
 		return actions.Notify(t, g.o.Host, kind, s.Model, s.Run, data)

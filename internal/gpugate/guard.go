@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// guardEvery is the pause between two checks of what is stopped: its return must be reported within 5 s.
+	// guardEvery is the pause between two checks of the stopped things: a restart must be reported within 5 s.
 	guardEvery = 2 * time.Second
 	// stopAgain is how often a thing is stopped again in one step.
 	stopAgain = 5
 )
 
-// guard checks what a run has stopped until ctx ends. Something that restarts automatically is stopped again and
-// reported to found; something that a person has started ends the step by stop: retraind does not stop it again.
-// Without models, those of Ollama are not checked, because the step itself loads some.
+// guard checks the things that a run has stopped until ctx ends. One that restarts automatically is stopped again and
+// reported to found; one that a person has started ends the step by stop, and is not stopped again. Without models,
+// those of Ollama are not checked, because the step itself loads some.
 func (g *Gate) guard(
 	ctx context.Context, s actions.GPUStep, models bool, found func(text string), stop func(*actions.BlockedError),
 ) {
@@ -37,7 +37,7 @@ func (g *Gate) guard(
 		}
 		entries, _, err := g.o.Ledger.Entries()
 		if err != nil {
-			continue // the restore reports it
+			continue // Restore reports it
 		}
 		for _, e := range entries {
 			if e.Run.ID != s.Run || e.Loaded != nil && !models {
@@ -58,7 +58,7 @@ func (g *Gate) guard(
 	}
 }
 
-// cameBack handles one thing that is stopped. It returns what was done, or why the step must end.
+// cameBack handles a stopped thing that runs again. It returns what was done, or why the step must end.
 func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]int) (string, *actions.BlockedError) {
 	state, err := g.o.Ledger.Look(ctx, e.Thing)
 	if err != nil || !state.Runs() || state.Standing == ledger.Leaving {
@@ -68,18 +68,17 @@ func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]
 	if !again || stopped[e.Key()] >= stopAgain {
 		return "", &actions.BlockedError{
 			Why:    policy.ReasonGPUHeld,
-			Reason: fmt.Sprintf("%s runs again although it was set aside for the step: %s", e.Thing, whoStarted(e, again)),
+			Reason: fmt.Sprintf("%s runs again although it was stopped for the step: %s", e.Thing, whoStarted(e, again)),
 		}
 	}
 	stopped[e.Key()]++
 	if err := g.stopAgain(ctx, e, state.Thing); err != nil {
-		return fmt.Sprintf("%s came back, and cannot be stopped: %v", e.Thing, err), nil
+		return fmt.Sprintf("%s runs again, and cannot be stopped: %v", e.Thing, err), nil
 	}
-	return fmt.Sprintf("%s came back (%s) and was stopped again", e.Thing, whyBack(e)), nil
+	return fmt.Sprintf("%s ran again (%s) and was stopped again", e.Thing, whyBack(e)), nil
 }
 
-// stopAgain records the new instance before it is stopped, so that the ledger does not treat it as started by a
-// person.
+// stopAgain records the new instance before it is stopped, so that the ledger does not treat it as started by a person.
 func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) error {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {
@@ -90,7 +89,7 @@ func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) e
 		as.Container.OnGPU = e.Container.OnGPU
 	}
 	if e.Loaded != nil {
-		as.Loaded.Left = e.Loaded.Left // keep the original time: a client may have changed it meanwhile
+		as.Loaded.Left = e.Loaded.Left // keep the original time: a client may have changed it
 	}
 	if err := g.o.Ledger.Renote(e, as, time.Now()); err != nil {
 		return err
@@ -100,16 +99,16 @@ func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) e
 
 func whyBack(e ledger.Entry) string {
 	if e.Loaded != nil {
-		return "a client asked for it"
+		return "a client requested it"
 	}
 	return "restart: always"
 }
 
 func whoStarted(e ledger.Entry, again bool) string {
 	if again {
-		return fmt.Sprintf("it came back %d times (%s)", stopAgain+1, whyBack(e))
+		return fmt.Sprintf("it was restarted %d times (%s)", stopAgain+1, whyBack(e))
 	}
-	return "somebody has started it"
+	return "a person has started it"
 }
 
 // guarded runs g.guard in the background; the returned function ends it.

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// own lists the loaded models that a run's own steps have asked and that nobody is owed: they leave the GPU, and are not
-// loaded again.
+// own lists the loaded models that a run's own steps have asked and that are in no entry of the ledger: they are
+// unloaded, and not loaded again.
 func (g *Gate) own(ctx context.Context, asked []actions.AskedModel) ([]ledger.Entry, error) {
 	if len(asked) == 0 {
 		return nil, nil
@@ -41,8 +41,8 @@ func (g *Gate) own(ctx context.Context, asked []actions.AskedModel) ([]ledger.En
 	return list, nil
 }
 
-// unloadOwn unloads what a run's own steps have loaded, so that what comes back finds the GPU as it was. A model that cannot
-// be unloaded leaves by itself later.
+// unloadOwn unloads the models that a run's own steps have loaded, so that restored things find the GPU as before. A
+// model that cannot be unloaded is unloaded later, at the end of its keep-alive.
 func (g *Gate) unloadOwn(ctx context.Context, s actions.GPUStep, asked []actions.AskedModel) {
 	own, err := g.own(ctx, asked)
 	for _, e := range own {
@@ -51,11 +51,11 @@ func (g *Gate) unloadOwn(ctx context.Context, s actions.GPUStep, asked []actions
 		}
 	}
 	if err != nil && ctx.Err() == nil {
-		g.o.Log.Warn("models that the run has asked stay loaded for now", "model", s.Model, "run_id", s.Run, "err", err)
+		g.o.Log.Warn("cannot unload models that the run has loaded", "model", s.Model, "run_id", s.Run, "err", err)
 	}
 }
 
-// titles names the things of entries.
+// titles returns the names of the things of entries.
 func titles(entries []ledger.Entry) string {
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {

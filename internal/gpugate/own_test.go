@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/ollamatest"
 )
 
-// Models that clients had loaded are owed as they were; those that the run itself has loaded are not, and leave.
+// Models that clients had loaded are restored; those that the run itself has loaded are only unloaded.
 func TestOwnModels(t *testing.T) {
 	t.Parallel()
 	server := ollamatest.NewFake(t)
@@ -37,7 +37,7 @@ func TestOwnModels(t *testing.T) {
 		return names
 	}
 	for _, name := range []string{"big", "liga", "liga:r-12", "other"} {
-		file.Version = name // each of a file of its own
+		file.Version = name // a different file for each
 		file.Install(t, server.URL, name, "")
 	}
 	l := ledger.Open(t.TempDir())
@@ -63,7 +63,7 @@ func TestOwnModels(t *testing.T) {
 		return owed, own
 	}
 
-	// Before the first step: what is loaded is what clients had, also a model that the run will ask.
+	// Before the first step every loaded model belongs to clients, even one that the run will ask.
 	load("liga", time.Hour)
 	load("big", -1)
 	if owed, own := aside(); !slices.Equal(owed, []string{"big:latest", "liga:latest"}) || own != nil {
@@ -72,7 +72,7 @@ func TestOwnModels(t *testing.T) {
 	if n := loaded(); n != nil {
 		t.Errorf("still loaded: %v", n)
 	}
-	// The run asks big, which is owed for ever, and a candidate; a client asks other.
+	// The run asks big, which is in the ledger with an unlimited keep-alive, and a candidate; a client asks other.
 	load("big", time.Minute)
 	load("liga:r-12", time.Minute)
 	load("other", time.Minute)
@@ -83,7 +83,7 @@ func TestOwnModels(t *testing.T) {
 	if n := loaded(); n != nil {
 		t.Errorf("still loaded: %v", n)
 	}
-	// At the end the candidate leaves, and what clients had comes back as it was.
+	// At the end the candidate is unloaded, and the models of clients are restored.
 	load("liga:r-12", time.Minute)
 	g.unloadOwn(t.Context(), s, []actions.AskedModel{big, liga})
 	results, _, err := l.Restore(t.Context(), ledger.Order{})

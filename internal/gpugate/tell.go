@@ -20,7 +20,7 @@ func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
 // logged.
 func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {
 	for file, err := range bad {
-		g.o.Log.Error("an entry of the ledger cannot be read: it is kept aside; look whether what it names runs",
+		g.o.Log.Error("an entry of the ledger cannot be read: it was renamed; check whether what it names runs",
 			"file", file, "err", err)
 	}
 	var order []ledger.Run
@@ -44,7 +44,7 @@ func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string
 			if r.Ending == ledger.Owed {
 				log = g.o.Log.Error
 			}
-			log("what was set aside", "model", run.Model, "run_id", run.ID, "thing", r.Entry.Thing.String(),
+			log("restore of a stopped thing", "model", run.Model, "run_id", run.ID, "thing", r.Entry.Thing.String(),
 				"ending", r.Ending, "detail", r.Detail)
 		}
 	}

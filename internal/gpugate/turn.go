@@ -15,7 +15,7 @@ import (
 // turnEvery is the pause between two checks of the leases.
 const turnEvery = time.Second
 
-// turn waits until some device is not leased: anything stopped before that would be stopped in vain.
+// turn waits until some device is not leased: before that, stopping anything would be in vain.
 func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) error {
 	dir, err := gpu.LeaseDir(g.o.File().GPU.Leases)
 	if err != nil {
@@ -50,7 +50,7 @@ func leaseHolders(devices []gpu.Device) string {
 	var names []string
 	for _, d := range devices {
 		switch {
-		case d.Split: // its instances count
+		case d.Split: // its instances are in the list
 		case d.Lease == "":
 			return ""
 		case !slices.Contains(names, d.Lease):
@@ -60,14 +60,14 @@ func leaseHolders(devices []gpu.Device) string {
 	return strings.Join(names, "; ")
 }
 
-// queue orders the runs that wait for a device: the one that became due first takes precedence. Run ids are in order
-// of time.
+// queue orders the runs that wait for a device: the one that became due first takes precedence. Run ids are sorted by
+// time.
 type queue struct {
 	mu      sync.Mutex
 	waiting map[string]wish // by run
 }
 
-// wish is what a waiting run could use.
+// wish is what a waiting run needs.
 type wish struct {
 	config gpu.Config
 	need   gpu.Need
@@ -87,13 +87,13 @@ func (q *queue) enter(run string, w wish) (leave func()) {
 	}
 }
 
-// before returns the earlier run that could use a device as it is, "" for none.
+// before returns the earlier run that could use a device in its present state, "" for none.
 func (q *queue) before(run string, d gpu.Device) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for other, w := range q.waiting {
 		if other < run && w.config.Fits(d, w.need) {
-			return "run " + other + " waits for it, too, and was due earlier"
+			return "run " + other + " is also waiting for it, and was due earlier"
 		}
 	}
 	return ""

@@ -26,9 +26,9 @@ func TestQueue(t *testing.T) {
 		want string
 	}{
 		{"run1", 48, ""},
-		{"run2", 48, "run run1 waits for it, too, and was due earlier"},
-		{"run2", 24, ""}, // the earlier one cannot use it
-		{"run3", 24, "run run2 waits for it, too, and was due earlier"},
+		{"run2", 48, "run run1 is also waiting for it, and was due earlier"},
+		{"run2", 24, ""}, // too small for the earlier run
+		{"run3", 24, "run run2 is also waiting for it, and was due earlier"},
 	} {
 		if got := q.before(c.run, card(c.gib)); got != c.want {
 			t.Errorf("%s on a card of %d GiB: %q, want %q", c.run, c.gib, got, c.want)

@@ -36,7 +36,7 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 	}
 	if m := g.o.File().Models[of.Model]; m != nil && m.GPU != nil {
 		w.config = *m.GPU
-		g.lend(of.Run, w.config.Stop) // also if an earlier process has freed the GPU
+		g.lend(of.Run, w.config.Stop) // needed if an earlier process has freed the GPU
 	}
 	if of.Device == "" {
 		unguard := w.guard(ctx, false)
@@ -77,7 +77,7 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 	}
 }
 
-// guard looks at what the step's run has set aside until the returned function is called.
+// guard checks the things that the step's run has stopped, until the returned function is called.
 func (w *gpuWatch) guard(ctx context.Context, models bool) (end func()) {
 	found := func(text string) { w.returned(ctx, text) }
 	return w.gate.guarded(ctx, w.of.GPUStep, models, found, func(why *actions.BlockedError) {
@@ -88,30 +88,30 @@ func (w *gpuWatch) guard(ctx context.Context, models bool) (end func()) {
 
 var errStepOver = errors.New("the step is over")
 
-// follow reads the device's errors; if the driver reports none, that is logged.
+// follow reads the device's errors; if the driver reports none, it logs that.
 func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 	uuid := w.device.UUID
 	if w.device.Parent != "" {
 		uuid = w.device.Parent // errors are reported for the whole card
 	}
 	if err := w.gate.xids.Follow(ctx, uuid, into); err != nil && ctx.Err() == nil {
-		w.log.Info("errors of the gpu (xid) are not seen", "err", err)
+		w.log.Info("errors of the gpu (xid) cannot be read", "err", err)
 	}
 }
 
-// found publishes a finding: log, event, run, and the end of the step if that is configured.
+// found publishes a finding: log, event, run, and the end of the step if so configured.
 func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	said := w.say(f.Text)
 	abort := f.Kind == gpu.FoundIntruder && w.config.OnIntruder == gpu.Abort
 	w.log.Warn("gpu contended", "kind", f.Kind, "detail", f.Text)
 	if err := w.gate.tell(ctx, notify.GPUContended, w.of.GPUStep, foundData(w.of.GPUStep, f, abort)); err != nil &&
 		ctx.Err() == nil {
-		w.log.Error("gpu.contended cannot be told", "err", err)
+		w.log.Error("cannot publish gpu.contended", "err", err)
 	}
 	w.of.Found(said)
 	if abort {
 		w.of.Stop(
-			&actions.BlockedError{Reason: f.Text + "; the step was stopped, as gpu.on_intruder says", Why: policy.ReasonGPUHeld},
+			&actions.BlockedError{Reason: f.Text + "; the step was stopped by gpu.on_intruder", Why: policy.ReasonGPUHeld},
 		)
 	}
 }
@@ -131,7 +131,7 @@ func (w *gpuWatch) returned(ctx context.Context, text string) {
 		Run: w.of.Run, Step: w.of.Step, GPU: w.device.UUID, Kind: string(gpu.FoundReturned), Reason: text,
 	}
 	if err := w.gate.tell(ctx, notify.GPUContended, w.of.GPUStep, data); err != nil && ctx.Err() == nil {
-		w.log.Error("gpu.contended cannot be told", "err", err)
+		w.log.Error("cannot publish gpu.contended", "err", err)
 	}
 	w.of.Found(w.say(text))
 }
@@ -151,14 +151,14 @@ func foundData(s actions.GPUStep, f gpu.Finding, abort bool) notify.GPUFound {
 	return data
 }
 
-// keep records the peak of a step that succeeded: a failed one may have needed more.
+// keep records the peak of a successful step; a failed one may have needed more.
 func (w *gpuWatch) keep(u gpu.Usage, succeeded bool) {
 	if !succeeded || u.Peak.State != gpu.Known || u.Peak.Size == 0 {
 		return
 	}
 	peak := gpu.Peak{Peak: u.Peak.Size, Free: u.Free, Device: w.device.Name, At: time.Now().UTC()}
 	if err := w.gate.peaks.Record(w.of.Model, w.of.Step, peak); err != nil {
-		w.log.Warn("gpu peak is not recorded", "err", err)
+		w.log.Warn("cannot record the gpu peak", "err", err)
 	}
 }
 

@@ -161,7 +161,7 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	return out, nil
 }
 
-// figures are what a run has measured itself, beside those of its champion.
+// figures returns the measurements of a run's steps, with those of its champion.
 func figures(sum actions.Summary) []status.Figure {
 	var out []status.Figure
 	for _, name := range slices.Sorted(maps.Keys(sum.Figures)) {

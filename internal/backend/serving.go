@@ -50,7 +50,7 @@ func (b *Backend) settle(ctx context.Context, model, by string,
 	return status.Done{Text: text}, err
 }
 
-// served is what is known of the service, nil before the first look.
+// served returns the state of the service, nil before the first check.
 func served(v evaluator.View) *status.Served {
 	s := v.Serving
 	if s == nil {

@@ -38,7 +38,7 @@ type story struct {
 	witness *witness
 	sub     *subscriber
 	db      *pgx.Conn
-	made    int // label changes made by people
+	made    int // label changes by people
 	rested  time.Time
 	again   []string // attempts at training in the first run that the scenario causes besides the first
 }
@@ -223,7 +223,7 @@ func (s *story) ended(runs int) error {
 
 // correct edits the table as people do.
 func (s *story) correct() error {
-	if s.ending == rolledBack { // a service that reads its model only at start
+	if s.ending == rolledBack { // the service reads its model only at start
 		s.service.stop()
 		if err := s.service.start(false); err != nil {
 			return err

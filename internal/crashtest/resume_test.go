@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// A training outlives the daemon: the next one finds the process, waits for it, and starts no other.
+// A training outlives the daemon: the next daemon re-attaches to the process and starts no other one.
 func TestTrainingGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, promoted, "under way")

@@ -75,7 +75,7 @@ func tableSQL() string {
 type edits struct {
 	transactions [][]string
 	changes      int
-	first        int // of them in the first transaction
+	first        int // label changes in the first transaction
 }
 
 const newItems = 8

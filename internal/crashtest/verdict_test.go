@@ -28,7 +28,7 @@ type evidence struct {
 	t *testing.T
 	s *story
 
-	runs      []store.Run // the oldest first
+	runs      []store.Run // oldest first
 	model     store.Model
 	outbox    []store.Notification
 	byKind    map[notify.Kind][]notify.Event
@@ -298,7 +298,7 @@ func (e *evidence) eventsPublished() {
 	}
 }
 
-// stream reads the broker's files after the daemon's end: message id and document, in order.
+// stream reads the broker's files after the daemon's end: message ids and documents, in order.
 func (e *evidence) stream() func(yield func(id, body string) bool) {
 	e.t.Helper()
 	broker, err := notify.StartEmbedded(notify.Options{Dir: filepath.Join(e.s.state(), "nats"), Name: "crashtest"})

@@ -45,7 +45,7 @@ type Options struct {
 	Reload, Force, Evaluate <-chan struct{}
 	// Audit recomputes every figure and compares it, as happens each night. A nil channel never fires.
 	Audit <-chan struct{}
-	// Hard shortens a stop: a second TERM. Nil waits for the teardown's own limits.
+	// Hard ends at a second TERM, which shortens a stop. Nil waits for the teardown's own limits.
 	Hard context.Context
 	// Barrier reports when classifiers must not be queried; nil means never.
 	Barrier evaluator.Barrier

@@ -33,7 +33,7 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)
 	if store.Held(state) != nil {
-		return restored{} // another daemon owns it; opening the store reports that
+		return restored{} // another daemon owns the state directory; opening the store reports that
 	}
 	ctx, stop := context.WithTimeout(ctx, firstAll)
 	defer stop()

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// byWords is a language model that knows the categories' words, except some.
+// byWords returns a language model for the words of the categories, except some.
 func byWords(unknown ...string) ollamatest.Classifier {
 	c := ollamatest.Classifier{Words: map[string][]string{}}
 	for category, words := range vocabulary {
@@ -45,7 +45,7 @@ func ollama(t *testing.T, url string) *world {
 
 func known(m status.Model) bool { return m.Report != nil && m.Report.State == drift.StateOK }
 
-// A model served by Ollama is adopted and watched like any service, on the real server too.
+// A model of an Ollama server is adopted and watched like any service, on the real server too.
 func TestOllamaIsWatched(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(t *testing.T) string{
@@ -109,7 +109,7 @@ func TestRuntimeChanges(t *testing.T) {
 	}
 }
 
-// A model that leaves the GPU answers as before, only slower: it is no other one, but a person must know.
+// A model that leaves the GPU answers as before, only slower: it is not another model, but that must be reported.
 func TestLeavesTheGPU(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)
@@ -128,7 +128,7 @@ func TestLeavesTheGPU(t *testing.T) {
 	f.OnGPU(func(size int64) int64 { return size / 2 })
 	verify("% of the model is on the GPU, which had all of it")
 	r.stop()
-	r = w.start() // it is known after a restart, too
+	r = w.start() // known after a restart, too
 	r.model("the notice", func(m status.Model) bool { return m.Served != nil && m.Served.Notice != "" })
 	f.OnGPU(func(size int64) int64 { return size })
 	verify("")
@@ -165,7 +165,7 @@ func (b *closedBarrier) Barred(string) string {
 	return "the GPU is lent to a run"
 }
 
-// While a run has the GPU no request loads a model into it, and the service is not reported as unreachable.
+// While a run uses the GPU no request loads a model into it, and the service is not reported as unreachable.
 func TestBarrierKeepsTheModelUnloaded(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)

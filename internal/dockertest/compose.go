@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// ComposeFile is the compose file of one service, as Compose reads it: JSON, which is YAML too.
+// ComposeFile returns the compose file of one service, in JSON, which is valid YAML.
 func ComposeFile(service, image string) string {
 	return fmt.Sprintf(`{"services": {%q: {"build": {"context": "."}, "image": %q}}}`, service, image)
 }
@@ -141,7 +141,7 @@ func contextID(dir string) (string, error) {
 	return id, err
 }
 
-// brokenImage ends the id of an image whose containers end at once.
+// brokenImage is the suffix of the id of an image whose containers end at once.
 const brokenImage = "-broken"
 
 func post(path string, ask url.Values) error {

@@ -28,19 +28,19 @@ type Container struct {
 	Labels                     map[string]string
 	State                      string
 	Exit                       int
-	Health                     string // "" for a container without a health check
+	Health                     string // "" without a health check
 	HealthSaid                 string
 	Restart                    string
 	Started                    time.Time
 	Network, Address           string
-	Ports                      map[int]int // published, by port in the container
+	Ports                      map[int]int // published ports, by port in the container
 	Output                     string
 	AutoRemove                 bool
 }
 
 // Engine is the simulated engine.
 type Engine struct {
-	Host string // for DOCKER_HOST
+	Host string // value for DOCKER_HOST
 
 	t  *testing.T
 	mu sync.Mutex
@@ -58,7 +58,7 @@ type Engine struct {
 // Start starts an engine without containers.
 func Start(t *testing.T) *Engine {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "engine") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "engine") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func (e *Engine) Get(id string) (c Container, ok bool) {
 	return c, ok
 }
 
-// Image gives an image names.
+// Image adds names to an image.
 func (e *Engine) Image(id string, names ...string) {
 	e.locked(func() {
 		for _, name := range names {
@@ -153,7 +153,7 @@ func (e *Engine) name(id, name string) {
 	e.images[id] = append(e.images[id], full(name))
 }
 
-// full is an image's name with its tag.
+// full returns an image's name with its tag.
 func full(name string) string {
 	repo, tag := docker.SplitName(name)
 	return repo + ":" + tag

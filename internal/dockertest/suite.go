@@ -13,7 +13,7 @@ import (
 type Subject struct {
 	Client           *docker.Client
 	Project, Service string
-	Image            string // name that the container was created from
+	Image            string // name of the image that the container was created from
 }
 
 // Suite tests what package docker requires of an engine. The service is running at the end.
@@ -42,7 +42,7 @@ func Suite(t *testing.T, s Subject) {
 		t.Errorf("output %q, %v", said, err)
 	}
 
-	for range 2 { // a second time it changes nothing
+	for range 2 { // idempotent
 		if err := c.Stop(ctx, was.ID, time.Second); err != nil {
 			t.Fatal(err)
 		}

@@ -14,18 +14,18 @@ import (
 
 // program is a command line of docker compose, with the environment that finds it.
 type program struct {
-	words string // as a person types it
+	words string // the words of the command line
 	env   []string
 	v2    bool
 }
 
-// composeV1 is docker-compose of Debian 12. An empty configuration hides a plugin that this user may have.
+// composeV1 returns docker-compose of Debian 12. An empty configuration hides a plugin of this user.
 func composeV1(t *testing.T) program {
 	t.Helper()
 	return program{words: "docker-compose", env: []string{"DOCKER_CONFIG=" + t.TempDir()}}
 }
 
-// composeV2 is the plugin that scripts/compose.sh has built; without it the test is skipped.
+// composeV2 returns the plugin built by scripts/compose.sh; without it the test is skipped.
 func composeV2(t *testing.T) program {
 	t.Helper()
 	path, err := exec.Command("../../scripts/compose.sh", "--path").Output()
@@ -46,7 +46,7 @@ func composeV2(t *testing.T) program {
 	return program{words: "docker compose", env: []string{"DOCKER_CONFIG=" + config}, v2: true}
 }
 
-// command runs compose in a directory on an engine.
+// command returns a command of compose in a directory, for an engine.
 func (p program) command(dir, host string, args ...string) *exec.Cmd {
 	argv := append(strings.Fields(p.words), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)

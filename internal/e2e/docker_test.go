@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// engine is the test's own Docker engine, which may be killed. It and its containers are in a process and a mount
-// namespace, so that nothing of them outlives the test.
+// engine is the test's own Docker engine, which may be killed. It and its containers run in a process and a mount
+// namespace, so that all of them end with the test.
 type engine struct {
 	t      *testing.T
 	dir    string
@@ -86,7 +86,7 @@ func (e *engine) start() {
 		e.t.Fatal(err)
 	}
 	defer log.Close()
-	// Leftovers of a killed engine would keep the next one from starting: its containerd, and their pid files.
+	// Leftovers of a killed engine would prevent the next start: its containerd, and their pid files.
 	_ = e.inside("pkill", "-9", "-f", filepath.Join(e.dir, "exec", "containerd", "containerd.toml")).Run()
 	for _, name := range []string{"docker.pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"} {
 		_ = os.Remove(filepath.Join(e.dir, name))

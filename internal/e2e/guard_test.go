@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// guarded starts a guard of an engine for one service, and returns where it listens.
+// guarded starts a guard of an engine for one service, and returns its address.
 func guarded(t *testing.T, e *engine, s guard.Service) (host string, log *bytes.Buffer) {
 	t.Helper()
 	log = &bytes.Buffer{}
@@ -47,8 +47,7 @@ func guarded(t *testing.T, e *engine, s guard.Service) (host string, log *bytes.
 	return "unix://" + path, log
 }
 
-// Through the guard the engine does what retraind and compose need for the service, and nothing that gives more
-// rights.
+// Through the guard the engine does what retraind and compose need for the service, and nothing that gives more rights.
 func TestGuardedEngine(t *testing.T) { eachCompose(t, guardedEngine) }
 
 func guardedEngine(t *testing.T, p program) {
@@ -82,7 +81,7 @@ func guardedEngine(t *testing.T, p program) {
 	must(host, "build", "--quiet", "api")
 	must(host, "up", "-d", "--no-build", "--no-deps", "--force-recreate", "api")
 
-	// The same compose file with more rights, which are not configured.
+	// The same compose file with additional rights is refused.
 	text, err := os.ReadFile(filepath.Join(dir, "docker-compose.yml"))
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ type clients struct {
 	stop func()
 
 	mu       sync.Mutex
-	answers  map[string]int // by question and answer
+	answers  map[string]int // number of answers, by question and answer
 	allowed  map[string][]string
 	wrong    []string
 	failures map[string]int

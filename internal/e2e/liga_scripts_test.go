@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/ollamatest"
 )
 
-// chatTemplate is ChatML, as a converter finds it in a tokenizer.
+// chatTemplate is ChatML, as a converter reads it from a tokenizer.
 const chatTemplate = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
 // script replaces the scripts of the procedure, with the same names and arguments: a fine-tuning that counts words, its
@@ -67,7 +67,7 @@ func finetune() error {
 	)
 }
 
-// value is the matrix that the adapter is trained for.
+// value is the trained matrix of the adapter.
 const value = "model.layers.0.self_attn.v_proj"
 
 // learn counts the answers with which each word occurs. A word gets the answer of nine of ten of its chats.
@@ -119,7 +119,7 @@ func merge(dir string) error {
 		return err
 	}
 	weights := table32(64, 64, func(r, c int) float32 {
-		if r == c && r != 1 { // as Classifier writes it
+		if r == c && r != 1 { // the format of Classifier
 			return 1
 		}
 		return 0
@@ -196,7 +196,7 @@ func safetensors(list map[string][][]float32) []byte {
 	}
 	h, err := json.Marshal(head)
 	if err != nil {
-		panic(err) // our own map
+		panic(err) // impossible: our own map
 	}
 	return append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(h))), h...), data...)
 }

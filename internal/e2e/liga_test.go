@@ -52,7 +52,7 @@ func TestLigaStory(t *testing.T) {
 		t.Errorf("%s serves, not %s", now, first)
 	}
 
-	// The supervisor of stage is killed, then the daemon in the middle of the deployment: one promotion, one switch.
+	// The supervisor of stage is killed, and then the daemon during the deployment: one promotion, one switch.
 	creation := s.hold("/api/create")
 	s.must("trigger", liga, "--reason", "another night")
 	s.await("the creation of the candidate", creation.reached)

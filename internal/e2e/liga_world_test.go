@@ -65,7 +65,7 @@ type studio struct {
 	client *ollama.Client
 
 	mu     sync.Mutex
-	before func(path, body string) // is called before each request of the daemon and its steps; guarded by mu
+	before func(path, body string) // called before each request of the daemon and its steps; guarded by mu
 }
 
 func newStudio(t *testing.T) *studio {
@@ -84,7 +84,7 @@ func newStudio(t *testing.T) *studio {
 	for _, dir := range []string{liga, second} {
 		s.files(dir)
 	}
-	s.write("salt", "pepper\n") // the same items are held out each time
+	s.write("salt", "pepper\n") // always the same held-out items
 	s.write("retraind.yaml", s.overlaid(url))
 	s.sql(s.must("init", "sql"))
 	// The earlier models, and the teacher.
@@ -97,7 +97,7 @@ func newStudio(t *testing.T) *studio {
 	return s
 }
 
-// files writes the scripts of the procedure, and the files that its configuration names.
+// files writes the scripts of the procedure, and the files named in its configuration.
 func (s *studio) files(dir string) {
 	s.t.Helper()
 	self, err := os.Executable()
@@ -154,7 +154,7 @@ func (s *studio) overlaid(url string) string {
 	_, one, _ := strings.Cut(text, "models:\n")
 	one = strings.ReplaceAll(one, s.path(liga), s.path(second))
 	one = strings.ReplaceAll(strings.ReplaceAll(one, liga+":", second+":"), "model: "+liga, "model: "+second)
-	head, tail, _ := strings.Cut(one, "label_changes: {share: 20%, at_least: 100}, ") // only on request
+	head, tail, _ := strings.Cut(one, "label_changes: {share: 20%, at_least: 100}, ") // runs on request only
 	return text + head + tail
 }
 
@@ -207,7 +207,7 @@ func peek(t *testing.T, r *http.Request) string {
 type held struct {
 	reached chan struct{}
 	letGo   func()
-	count   atomic.Int32 // of such requests
+	count   atomic.Int32 // number of such requests
 }
 
 // hold delays the requests to a path.

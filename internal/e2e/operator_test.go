@@ -69,7 +69,7 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
 
-	// Somebody replaces the model by hand: it is detected, and redeployed.
+	// The model is replaced by hand: that is detected, and the champion is redeployed.
 	o.sh("cp models.before/model.pkl models/model.pkl && docker-compose build --quiet && docker-compose up -d --no-build")
 	waittest.EventuallyNil(t, o.answers)
 	if out, code := o.retraind("verify", modelName); code != 3 || !strings.HasPrefix(out, "foreign: ") {
@@ -86,7 +86,7 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("exit status %d: %s", code, out)
 	}
 
-	// The engine is killed during a deployment and restarted: the former release is served again, without a hold.
+	// The engine is killed during a deployment and restarted: the former release is in service again, without a hold.
 	champion := o.model("the champion",
 		func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching }).Release
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
@@ -193,7 +193,7 @@ models:
         - {name: deploy, exec: %[6]s, undo: %[6]s, dir: %[5]q, env: %[7]s, timeout: 5m}
         - {do: verify}
 `, o.path("state"), o.dsn, o.port, o.path("before", "train.jsonl"), o.path("compose"), deploy, env, o.path("salt"))
-	if err := os.WriteFile(o.path("salt"), []byte("pepper\n"), 0o600); err != nil { // the same items are held out each time
+	if err := os.WriteFile(o.path("salt"), []byte("pepper\n"), 0o600); err != nil { // always the same held-out items
 		o.t.Fatal(err)
 	}
 	if err := os.WriteFile(o.path("retraind.yaml"), []byte(text), 0o600); err != nil {

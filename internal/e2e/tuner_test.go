@@ -48,7 +48,7 @@ exec %[2]s "$@"
 	if err := os.Chmod(o.path("bin", "docker-compose"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o.write("salt", "pepper\n") // the same items are held out each time
+	o.write("salt", "pepper\n") // always the same held-out items
 	o.write("retraind.yaml", fmt.Sprintf(`version: 1
 state: %[1]q
 listen: off
@@ -177,7 +177,7 @@ func TestTunerStory(t *testing.T) {
 	id0, image0 := o.container()
 	file0 := o.read("tuner/" + model)
 
-	// A failed build changes nothing that is served, and the file that the training overwrote is restored.
+	// A failed build does not affect the service, and the file that the training overwrote is restored.
 	o.sql("update items set priority = truth")
 	dockerfile := o.read("tuner/" + service + "/Dockerfile")
 	o.write("tuner/"+service+"/Dockerfile", dockerfile+"COPY nothing /nothing\n")
@@ -209,7 +209,7 @@ func TestTunerStory(t *testing.T) {
 		t.Errorf("the former image: %v: %s", err, out)
 	}
 
-	// Neither the answers for the held-out items nor the container that gave them are left behind.
+	// The answers for the held-out items are kept outside the release, and the container that gave them is removed.
 	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
 		t.Errorf("answers:\n%s", answers)
 	}
@@ -226,7 +226,7 @@ func TestTunerStory(t *testing.T) {
 	o.asBefore("failing health", image1, file1)
 	o.write("tuner/"+service+"/app.py", app)
 
-	// Somebody tags another image with the image's name meanwhile.
+	// Another image gets the same image name meanwhile.
 	o.write("wrong", image0)
 	o.retrain("default", 4, policy.OutcomeRolledBack, "not of the release's")
 	o.asBefore("wrong image", image1, file1)
@@ -252,7 +252,7 @@ func TestTunerStory(t *testing.T) {
 	}
 	file2 := o.read("tuner/" + model)
 
-	// The engine is killed during a deployment and restarted: the former release is served again, without a hold.
+	// The engine is killed during a deployment and restarted: the former release is in service again, without a hold.
 	o.sql("update items set priority = 'none' where content like '%stau%'")
 	o.write("slow", "")
 	o.must("trigger", modelName, "--reason", "labels corrected")
@@ -341,7 +341,7 @@ func (o *operator) outages(n int) {
 			case <-time.After(20 * time.Millisecond):
 			}
 		}
-		if ended.IsZero() { // it answers, as another client has seen
+		if ended.IsZero() { // it answers, by the observation of another client
 			ended = time.Now()
 		}
 		down <- ended.Sub(began)

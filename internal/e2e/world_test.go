@@ -107,7 +107,7 @@ func (o *operator) sql(statements ...string) {
 	}
 }
 
-// sh runs a command in the service's directory, as the operator does by hand.
+// sh runs a command in the service's directory, as an operator would.
 func (o *operator) sh(command string) {
 	o.t.Helper()
 	cmd := exec.Command("sh", "-ec", command)

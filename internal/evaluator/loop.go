@@ -35,8 +35,8 @@ type Options struct {
 	Barrier Barrier
 }
 
-// Barrier keeps the classifier of a model from being asked: a question may load a language model into the memory of a GPU
-// that a run has emptied for its training, and a service that a run has stopped is not away.
+// Barrier prevents requests to the classifier of a model. A request may load a language model into GPU memory that a
+// run has freed for its training, and a service that a run has stopped does not count as unreachable.
 type Barrier interface {
 	// Barred is why the classifier of a model must not be queried now, "" where it may. It answers at once.
 	Barred(model string) (why string)
@@ -181,7 +181,7 @@ func (l *Loop) barred() bool {
 	return why != ""
 }
 
-// adopt takes over a new configuration.
+// adopt applies a new configuration.
 func (l *Loop) adopt(r *Rules) {
 	l.rules = r
 	e := r.Model.Policy.Evaluate

@@ -7,11 +7,11 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lookAtGPU notes whether a language model that was wholly on the GPU still is: it gives the same answers from the CPU, but
-// many times slower.
+// lookAtGPU checks whether a language model that was completely on the GPU still is: from the CPU it gives the same
+// answers, but many times slower.
 func (l *Loop) lookAtGPU(ctx context.Context, s *Serving, h serving.HealthInfo) error {
 	if h.Size <= 0 {
-		return nil // not loaded, or not known
+		return nil // not loaded, or unknown
 	}
 	was, said := s.GPU, s.OffGPU
 	s.GPU, s.OffGPU = was || h.VRAM >= h.Size, ""

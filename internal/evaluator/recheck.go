@@ -22,7 +22,8 @@ type Serving struct {
 	Evidence float64   `json:"evidence"`          // log likelihood ratio for another model, at least 0
 	Foreign  *Foreign  `json:"foreign,omitempty"` // nil while the champion serves
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
-	// Repeats is how often a language model gives the same answer twice; nil before it was measured, and for others.
+	// Repeats is how often a language model gives the same answer twice; nil if it was not measured, and for other
+	// models.
 	Repeats *actions.Repeats `json:"repeats,omitempty"`
 	// GPU is true once the champion was completely on a GPU; OffGPU is what is wrong since, "" while it still is.
 	GPU    bool   `json:"gpu,omitempty"`

@@ -28,7 +28,7 @@ func TestEvidenceSeparates(t *testing.T) {
 			for n := 0; n < suspiciousSamples; n++ {
 				e = evidence(e, size, wrong, parity)
 				if wrong == 0 {
-					e = 0 // proved
+					e = 0 // proved to be the champion
 					break
 				}
 				if e >= foreignEvidence {

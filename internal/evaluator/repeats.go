@@ -57,7 +57,7 @@ func (l *Loop) parity() float64 {
 	return r.Parity(configured)
 }
 
-// promote is how a candidate is judged and proved, with the parity that this classifier can reach.
+// promote returns the rules for judging and verifying a candidate, with the parity that this classifier can reach.
 func (l *Loop) promote() actions.PromoteConfig {
 	c := l.rules.Model.Promote
 	if l.rules.Model.Serving.Ollama != nil {

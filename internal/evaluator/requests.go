@@ -25,8 +25,8 @@ type requests struct {
 type order struct {
 	do    orderKind
 	by    string
-	run   string          // what orderRetry repeats
-	from  string          // the step that it begins at, "" for the one that failed
+	run   string          // the run to repeat, for orderRetry
+	from  string          // the step to start at, "" for the one that failed
 	reply chan orderReply // of size 1
 }
 
@@ -99,8 +99,8 @@ func (l *Loop) Redeploy(ctx context.Context, by string) (string, error) {
 	return r.text, err
 }
 
-// Retry starts a run that repeats another one from a step on, from the one that failed where from is empty. It returns
-// the new run's id, and what was done in one sentence.
+// Retry starts a run that repeats another one from a step on; with "" from the one that failed. It returns the new
+// run's id, and a sentence about the result.
 func (l *Loop) Retry(ctx context.Context, run, from, by string) (id, text string, err error) {
 	r, err := l.order(ctx, order{do: orderRetry, by: by, run: run, from: from})
 	return r.run, r.text, err

@@ -21,7 +21,7 @@ type Classifier struct {
 	Context int
 	// Architecture replaces qwen3, for a file that cannot be loaded.
 	Architecture string
-	// Template is the chat template in the file, in Jinja's form; none unless it is given.
+	// Template is the chat template in the file, as a Jinja template; default none.
 	Template string
 	// Embeds makes it a model that returns vectors instead of answers: each word has a direction of its own, which many
 	// may share, and a text is the mean of its words. Labels are ignored then.
@@ -33,13 +33,13 @@ const (
 	heads   = 4      // of 16 numbers each
 	forward = 32     // unused
 	vote    = 30     // of a word, against 1 that every token has
-	leaning = 0.0002 // towards Else: less than one word in a long text
+	leaning = 0.0002 // towards Else: weaker than one word in a long text
 )
 
 // The dimensions of a token's vector that belong to no label.
 const (
-	always = iota // every token's
-	ended         // a label's own, to end after it
+	always = iota // for every token
+	ended         // for a label's own token, to end after it
 	first         // first label
 )
 
@@ -136,7 +136,7 @@ func (v *vocabulary) add(token string, kind int32) {
 	v.tokens, v.types = append(v.tokens, token), append(v.types, kind)
 }
 
-// vocabulary has every byte, and each word and label as a token of its own, alone and after a blank.
+// vocabulary returns every byte, and each word and label as a token of its own, alone and after a blank.
 func (c Classifier) vocabulary() *vocabulary {
 	const normal, control = 1, 3
 	v := &vocabulary{index: map[string]int{}}
@@ -196,7 +196,7 @@ func (c Classifier) weights(g *gguf, v *vocabulary, labels []string) {
 		}
 	}
 	head[v.index["<|im_end|>"]*hidden+ended] = 10
-	head[v.index["<|im_end|>"]*hidden+always] = -0.001 // after a blank, before anything else that is allowed
+	head[v.index["<|im_end|>"]*hidden+always] = -0.001 // after a blank, before any other allowed token
 
 	square := func(keep func(int) bool) []float32 {
 		m := make([]float32, hidden*hidden)

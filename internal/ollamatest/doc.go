@@ -1,4 +1,4 @@
-// Package ollamatest gives tests an Ollama server and models for it.
+// Package ollamatest provides an Ollama server and models for tests.
 //
 // It owns the real server of a test binary (Real, built by scripts/ollama.sh and kept in the user's cache), a fake with
 // the same answers (NewFake), and a writer of tiny model files for both: a Classifier finds words in a text and answers

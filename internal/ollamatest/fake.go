@@ -22,10 +22,10 @@ type Fake struct {
 	// Stop stops it before the test ends.
 	Stop func()
 
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards the fields below
 	version string
 	blobs   map[string][]byte
-	models  map[string]manifest // by name with its tag
+	models  map[string]manifest // by name with tag
 	running map[string]loaded   // by digest of the model file
 	fault   func(*http.Request) (int, string)
 	vram    func(size int64) int64
@@ -120,7 +120,7 @@ func digest(b []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// tagged is a name with its tag.
+// tagged returns a name with its tag.
 func tagged(name string) string {
 	if strings.LastIndexByte(name, ':') <= strings.LastIndexByte(name, '/') {
 		name += ":latest"

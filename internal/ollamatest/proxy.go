@@ -20,7 +20,7 @@ func Proxy(t testing.TB, server string, change func(w http.ResponseWriter, r *ht
 	}
 	forward := httputil.NewSingleHostReverseProxy(u)
 	forward.FlushInterval = -1
-	forward.ErrorLog = log.New(io.Discard, "", 0) // of clients that are killed
+	forward.ErrorLog = log.New(io.Discard, "", 0) // clients that are killed cause errors
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { change(w, r, forward) }))
 	t.Cleanup(proxy.Close)
 	return proxy.URL

@@ -25,16 +25,16 @@ var ErrNoServer = errors.New("no Ollama server is built here: run scripts/ollama
 // Server is a real Ollama server for one test.
 type Server struct {
 	URL string
-	// Models is its directory of models.
+	// Models is its model directory.
 	Models string
-	// Log is the file that it writes to.
+	// Log is its log file.
 	Log string
 
 	t      testing.TB
 	binary string
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	groups []int // of processes that it started
+	groups []int // process groups of the processes that it started
 }
 
 // shared is the test binary's server; a package variable, because it outlives the tests.

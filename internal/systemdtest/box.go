@@ -149,7 +149,7 @@ func (b *Box) boot(shell int) {
 	}
 }
 
-// stop ends everything in the box and removes its cgroup.
+// stop ends all processes of the box and removes its cgroup.
 func (b *Box) stop() {
 	if b.t.Failed() && b.leader != "" {
 		out, _ := b.command(nil, "journalctl", "--no-pager", "-o", "short-monotonic", "-n", "80").CombinedOutput()
@@ -165,7 +165,7 @@ func (b *Box) stop() {
 			}
 			return nil
 		})
-		for i := len(dirs) - 1; i >= 0; i-- { // the innermost first
+		for i := len(dirs) - 1; i >= 0; i-- { // innermost first
 			err = os.Remove(dirs[i])
 		}
 		return err == nil, err

@@ -39,7 +39,7 @@ func TestInstalledService(t *testing.T) {
 }
 
 // install is `sudo make install` and `sudo retraind init`, whose output it returns: Go is not in sudo's PATH, and the
-// clone belongs to somebody else.
+// clone belongs to another user.
 func (m *machine) install() string {
 	m.t.Helper()
 	out := m.block("make install")
@@ -65,7 +65,7 @@ func (m *machine) install() string {
 	return out
 }
 
-// configure follows what init says to the letter, but for the connection string's mode.
+// configure follows the instructions of init exactly, except for the mode of the connection string.
 func (m *machine) configure(said string) {
 	m.t.Helper()
 	m.items(600)

@@ -35,7 +35,7 @@ const (
 	dsnFile    = "/etc/retraind/pg-dsn"
 )
 
-// sudo is what most machines have and a box has not.
+// sudo replaces the program, which a box does not have.
 const sudo = `#!/bin/sh
 [ "$1" = -u ] || exec "$@"
 user=$2
@@ -43,7 +43,7 @@ shift 2
 exec setpriv --reuid="$user" --regid="$user" --init-groups "$@"
 `
 
-// The box's people: anna has the clone, bob becomes a member of the daemon's group.
+// The box's users: anna owns the clone, bob becomes a member of the daemon's group.
 const people = `u anna - Anna /home/anna /bin/bash
 u bob - Bob /home/bob /bin/bash
 `

@@ -106,7 +106,7 @@ func (m *machine) generated(config string) {
 	m.Must("systemctl", "daemon-reload")
 }
 
-// playedEngine has two containers, of the projects news and other.
+// playedEngine is a simulated engine with two containers, of the projects news and other.
 func playedEngine(t *testing.T) *dockertest.Engine {
 	t.Helper()
 	e := dockertest.Start(t)

@@ -90,7 +90,7 @@ func TestChild(t *testing.T) {
 	}
 	// A repeated call reads the attempt's result, and ignores the present input.
 	if out, data := w.childOf(p, Action{Kind: ActDo, Attempt: 1}, "fail"); out.Class != store.StepOK || data != `"x"` {
-		t.Errorf("repeated:  %+v, data %s", out, data)
+		t.Errorf("repeated: %+v, data %s", out, data)
 	}
 	if out, _ := w.childOf(p, Action{Kind: ActUndo, Attempt: 1}, "fail"); out.Class != store.StepFailed {
 		t.Errorf("taking back is an attempt of its own: %+v", out)

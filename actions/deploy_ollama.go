@@ -14,7 +14,7 @@ import (
 type OllamaDeploy struct {
 	// GGUF is the release's model file, such as model-q8_0.gguf.
 	GGUF string `yaml:"gguf" json:"gguf"`
-	// Parameters are defaults for requests without parameters of their own, such as temperature: 0.1 and num_ctx: 8192.
+	// Parameters are the defaults for requests without parameters of their own, such as temperature: 0.1 and num_ctx: 8192.
 	Parameters map[string]serving.Option `yaml:"parameters" json:"parameters,omitempty"`
 	// Keep is how many names of old releases stay on the server, besides the deployed and the former one; default 2.
 	Keep *int `yaml:"keep" json:"keep,omitempty"`

@@ -36,7 +36,7 @@ func TestFigures(t *testing.T) {
 		"nested":       {`{"test": {"accuracy": 0.9}}`, "but a figure is a number", nil},
 		"list":         {`[0.9]`, "it is not a JSON object", nil},
 		"twice":        {`{"a": 1, "a": 2}`, "is given twice", nil},
-		"two objects":  {`{"a": 1}{"a": 2}`, "something follows", nil},
+		"two objects":  {`{"a": 1}{"a": 2}`, "unexpected data", nil},
 		"no figure":    {`{}`, "it has no figure", nil},
 		"odd name":     {`{"a b": 1}`, "cannot name a figure", nil},
 		"too many":     {many + "}", "more than 200 figures", nil},

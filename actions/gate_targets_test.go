@@ -101,7 +101,7 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 		t.Errorf("%q, %+v", why, f)
 	}
 	if why := pr.judge(VerifyFacts{Probed: 50, Agreed: 50}, nil); !strings.Contains(why, "nothing proves what is served") {
-		t.Errorf("no text distinguishes the two:  %q", why)
+		t.Errorf("no text distinguishes the two: %q", why)
 	}
 	if got := pr.difference(serving.Answers{"priority": "a", "aks": "x"},
 		serving.Answers{"priority": "a", "aks": "y"}); got != `aks "y" instead of "x"` {

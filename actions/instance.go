@@ -35,7 +35,7 @@ func onInstance(ctx context.Context, out Outcome, deployed *compose.Deployed) (O
 		return Outcome{}, context.Cause(ctx)
 	}
 	if err != nil {
-		why = "it is unknown which container is in service:  " + err.Error()
+		why = "it is unknown which container is in service: " + err.Error()
 	}
 	if why != "" {
 		out.Class, out.Detail = store.StepNotProved, why

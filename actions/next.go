@@ -132,7 +132,7 @@ func (m *machine) apply(o Outcome) {
 			return
 		}
 		if o.Class != store.StepOK {
-			m.badUndo = "step " + m.plan.Steps[o.Step].Name + " could not be undone:  " + o.Detail
+			m.badUndo = "step " + m.plan.Steps[o.Step].Name + " could not be undone: " + o.Detail
 		}
 		m.back, m.attempt = m.back[1:], 1
 	case ActProve:

@@ -68,7 +68,7 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 		},
 		{
 			"null without a meaning", `{"id":"1","text_hash":"h","answers":{"label":null}}`,
-			predictionsFile + `:1: answers.label: null, and the target does not say what null means`,
+			predictionsFile + `:1: answers.label: null, but the meaning of null is not configured`,
 		},
 		{"too long a line", goodLine + strings.Repeat("x", 2<<20), predictionsFile + ":2: bufio.Scanner: token too long"},
 	} {

@@ -41,7 +41,7 @@ func (x *Executor) probe(ctx context.Context, p Plan, a Action, step Step, lost 
 		case store.StepUnknown:
 			continue
 		}
-		lost.Detail += "; its probe failed:  " + exit.Detail
+		lost.Detail += "; its probe failed: " + exit.Detail
 		lost.Undecided = true
 		return lost, nil
 	}

@@ -54,7 +54,7 @@ func TestNextAfterProbe(t *testing.T) {
 	}
 	unknown.Undecided = true
 	if a, _ := Next(p, append(done, unknown)); a.Kind != ActUndo || a.Step != 4 {
-		t.Errorf("not undecided:  %+v", a)
+		t.Errorf("not undecided: %+v", a)
 	}
 }
 

@@ -166,7 +166,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	faults.Point("sealed")
 	if s := staged(done); s != nil && s.Release != r.Digest {
-		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release is %s, but %s was staged:  a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
+		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release is %s, but %s was staged: a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
 			text.Digest(r.Digest), text.Digest(s.Release))}, nil
 	}
 	mine, err := readPredictions(answered, p.targets())

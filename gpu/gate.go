@@ -73,7 +73,7 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	}
 	if err != nil {
 		clear(g.free)
-		v := Verdict{Result: Waiting, Text: "it is unknown what is free:  " + err.Error()}
+		v := Verdict{Result: Waiting, Text: "it is unknown what is free: " + err.Error()}
 		if Lasting(err) {
 			v.Result = Shut
 			g.final = &v

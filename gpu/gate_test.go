@@ -115,7 +115,7 @@ func TestGate(t *testing.T) {
 			{60, one(refused), nil, gpu.Waiting, ""},
 		},
 		"a list that is not true": {
-			{0, one(garbage), nil, gpu.Waiting, "which cannot be known: the driver lists pid 4711"},
+			{0, one(garbage), nil, gpu.Waiting, "which is unknown: the driver lists pid 4711"},
 			{60, one(garbage), nil, gpu.Waiting, ""},
 		},
 		"a whole GPU in MIG mode": {

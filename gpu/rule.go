@@ -30,7 +30,7 @@ func (c Config) short(d Device, need Need) string {
 	if want := c.wants(need); want > 0 {
 		switch {
 		case d.Free.State != Known:
-			return "does not report how much memory is free:  " + d.Free.String()
+			return "does not report how much memory is free: " + d.Free.String()
 		case d.Free.Size < want:
 			return fmt.Sprintf("has %s free, needs %s%s: %s", d.Free, Amount(want), need.by(c), c.blame(d))
 		}
@@ -38,7 +38,7 @@ func (c Config) short(d Device, need Need) string {
 	if c.MaxUsed > 0 {
 		switch {
 		case d.Used.State != Known:
-			return "does not report how much memory is used:  " + d.Used.String()
+			return "does not report how much memory is used: " + d.Used.String()
 		case d.Used.Size > c.MaxUsed:
 			return fmt.Sprintf("has %s in use, may have %s: %s", d.Used, Amount(c.MaxUsed), c.blame(d))
 		}
@@ -51,9 +51,9 @@ func (c Config) short(d Device, need Need) string {
 func (c Config) company(d Device) string {
 	switch {
 	case d.Distrust != "":
-		return "may be in use, which is unknown:  " + d.Distrust
+		return "may be in use, which is unknown: " + d.Distrust
 	case d.ProcessError != "" && d.ProcessState != Unsupported:
-		return "may be in use, which is unknown:  " + d.ProcessError
+		return "may be in use, which is unknown: " + d.ProcessError
 	}
 	if foreign := slices.DeleteFunc(c.Holders(d), func(p Process) bool { return !p.computes() }); len(foreign) > 0 {
 		return "has enough memory, but is in use: held by " + list(foreign)
@@ -81,7 +81,7 @@ func (c Config) blame(d Device) string {
 	holders := c.Holders(d)
 	switch {
 	case d.Distrust != "":
-		return "the holder of the rest is unknown:  " + d.Distrust
+		return "the holder of the rest is unknown: " + d.Distrust
 	case len(holders) > 0:
 		return "held by " + list(holders)
 	case d.ProcessError != "":

@@ -62,10 +62,10 @@ func TestTracker(t *testing.T) {
 		"unexplained memory": {{device: shown(12.5, desktop, train), finding: "GPU 0 has 2.0 GiB less for the step than at its start: the driver names no process for it"}},
 		"lost":               {{err: lost, finding: "GPU 0: read memory of GPU 0: GPU is lost"}, {err: lost}},
 		"gone from the list": {
-			{none: true, finding: "GPU 0: the driver does not list it any more"},
+			{none: true, finding: "GPU 0: the driver no longer lists it"},
 			{none: true},
 			{device: shown(10.5, desktop, train)},
-			{none: true, finding: "does not list it"},
+			{none: true, finding: "no longer lists it"},
 		},
 		"blind": {
 			{err: hang},
@@ -73,7 +73,7 @@ func TestTracker(t *testing.T) {
 			{err: hang},
 			{device: shown(10.5, desktop, train)},
 			{err: hang},
-			{err: hang, finding: "cannot be seen"},
+			{err: hang, finding: "its users are unknown"},
 		},
 		"a process of ours that has just ended": {
 			{device: shown(10.5, desktop, train, Process{PID: 500, Gone: true, Used: Bytes(oneGiB)})},

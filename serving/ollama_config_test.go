@@ -43,9 +43,9 @@ func TestOllamaConfigFaults(t *testing.T) {
 		"schema refers":   {func(c *serving.Config) { c.Ollama.FormatFile = "ref" }, "format_file", "one file"},
 		"schema target":   {func(c *serving.Config) { c.Ollama.FormatFile = "other" }, "ollama.format_file", `no property "label"`},
 		"no model":        {func(c *serving.Config) { c.Ollama.Model = "" }, "ollama.model", "no model"},
-		"no name":         {func(c *serving.Config) { c.Ollama.Model = "a b" }, "ollama.model", "no name"},
-		"no server":       {func(c *serving.Config) { c.Ollama.URL = "" }, "ollama", "names no server"},
-		"classify beside": {func(c *serving.Config) { c.Classify = "http://x/classify" }, "classify", "service of its own"},
+		"no name":         {func(c *serving.Config) { c.Ollama.Model = "a b" }, "ollama.model", "cannot name a model"},
+		"no server":       {func(c *serving.Config) { c.Ollama.URL = "" }, "ollama", "ollama.url is missing"},
+		"classify beside": {func(c *serving.Config) { c.Classify = "http://x/classify" }, "classify", "for an HTTP service"},
 	} {
 		c := serving.Config{Ollama: &serving.OllamaConfig{
 			Model: "news", URL: "http://127.0.0.1:1", PromptFile: "prompt", FormatFile: "schema",

@@ -180,7 +180,7 @@ func TestOllamaFaults(t *testing.T) {
 	closed := ollamatest.NewFake(t)
 	closed.Stop()
 	if _, err := answer(t, newsConfig(t, closed.URL), nil); !errors.Is(err, serving.ErrAsleep) {
-		t.Errorf("nothing listens:  %v", err)
+		t.Errorf("nothing listens: %v", err)
 	}
 
 	f := ollamatest.NewFake(t)

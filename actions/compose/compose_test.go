@@ -186,7 +186,7 @@ func TestDeployAndBack(t *testing.T) {
 	back := p.ok("back")
 	p.serves(back.Container, "old")
 	if again := p.ok("back"); again.Container != back.Container {
-		t.Errorf("rolled back twice:  %+v", again)
+		t.Errorf("rolled back twice: %+v", again)
 	}
 	p.serves(back.Container, "old")
 }

@@ -113,7 +113,7 @@ func (d *deployment) keepFormer(ctx context.Context) error {
 		return err
 	}
 	if err := d.engine.Tag(ctx, d.trace.Former.Image, name); err != nil {
-		return fmt.Errorf("keep the present image:  %w", err)
+		return fmt.Errorf("keep the present image: %w", err)
 	}
 	faults.Point("compose kept")
 	return d.trace.mark(func(t *trace) { t.Kept = true })

@@ -182,7 +182,7 @@ func (p placer) putBack(kept, former string) error {
 		err = json.Unmarshal(b, &list)
 	}
 	if err != nil {
-		return fmt.Errorf("restore the former files:  %w", err)
+		return fmt.Errorf("restore the former files: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.names)) {
 		at := filepath.Clean(p.names[name])

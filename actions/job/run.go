@@ -36,7 +36,7 @@ func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 		return fmt.Errorf("step %s: %w", kind, err)
 	}
 	if err := writeJSON(resultFile(dir), result); err != nil {
-		return fmt.Errorf("step %s: write the result:  %w", kind, err)
+		return fmt.Errorf("step %s: write the result: %w", kind, err)
 	}
 	if result.Class != store.StepOK {
 		return errors.New(result.Detail)

@@ -164,10 +164,10 @@ func TestContainersThatCannotComeBack(t *testing.T) {
 	}
 	e.End()
 	if _, err := c.Find(t.Context(), "/srv/news", "backend", ""); !errors.Is(err, docker.ErrAway) {
-		t.Errorf("an unreachable engine:  %v", err)
+		t.Errorf("an unreachable engine: %v", err)
 	}
 	if _, err := c.Look(t.Context(), things[0]); !errors.Is(err, docker.ErrAway) {
-		t.Errorf("an unreachable engine:  %v", err)
+		t.Errorf("an unreachable engine: %v", err)
 	}
 }
 

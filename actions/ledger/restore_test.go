@@ -297,7 +297,7 @@ func TestDamagedEntries(t *testing.T) {
 		}
 	}
 	if _, said, err = l.Restore(t.Context(), Order{}); err != nil || len(said) != 0 {
-		t.Errorf("reported again:  %v, %v", said, err)
+		t.Errorf("reported again: %v, %v", said, err)
 	}
 }
 

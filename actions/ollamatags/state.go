@@ -38,7 +38,7 @@ func readState(path string) (State, error) {
 		err = json.Unmarshal(b, &s)
 	}
 	if err != nil {
-		return s, fmt.Errorf("read the record of names on the Ollama server:  %s: %w", path, err)
+		return s, fmt.Errorf("read the record of names on the Ollama server: %s: %w", path, err)
 	}
 	if s.Names == nil {
 		s.Names = map[string]Entry{}

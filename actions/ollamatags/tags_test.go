@@ -131,7 +131,7 @@ func TestSwitch(t *testing.T) {
 			t.Errorf("%+v, answer %q", s, b.answer())
 		}
 		if s := b.switchTo(one, ""); s.Changed {
-			t.Errorf("repeated:  %+v", s)
+			t.Errorf("repeated: %+v", s)
 		}
 		if again := b.make(one); again.Digest != made.Digest {
 			t.Errorf("made again: %+v", again)
@@ -222,7 +222,7 @@ func TestTakeAway(t *testing.T) {
 			"",
 		)
 		if s := away(); s.Changed || b.answer() != "politics" {
-			t.Errorf("a reassigned name:  %+v, answer %q", s, b.answer())
+			t.Errorf("a reassigned name: %+v, answer %q", s, b.answer())
 		}
 	})
 }

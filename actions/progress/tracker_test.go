@@ -140,7 +140,7 @@ func TestPatterns(t *testing.T) {
 		`(?P<done>\d+)`:                "done and total belong together",
 		`\d+`:                          "no named group",
 		`(?P<percent>\d+)`:             `unknown group "percent"`,
-		`(?P<share>a)(?P<done>b)`:      "share beside",
+		`(?P<share>a)(?P<done>b)`:      "share and also",
 		strings.Repeat("a", 501):       "501 characters",
 		`(?P<text>(a{1000}){1000}){9}`: "",
 	} {

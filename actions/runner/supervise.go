@@ -125,7 +125,7 @@ func supervise(spec Spec, files []*os.File) Exit {
 		exit.Detail = "ended by signal " + exit.Signal
 	}
 	if logErr != nil && exit.Class == store.StepOK {
-		exit.Detail = "its output could not be stored:  " + logErr.Error()
+		exit.Detail = "its output could not be stored: " + logErr.Error()
 	}
 	return exit
 }

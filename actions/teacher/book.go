@@ -51,7 +51,7 @@ func OpenBook(path string) (*Book, error) {
 	}
 	b := &Book{file: f, lines: map[string]Line{}}
 	if err := b.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("read stored labels:  %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("read stored labels: %s: %w", path, err), f.Close())
 	}
 	return b, nil
 }
@@ -104,7 +104,7 @@ func (b *Book) Add(l Line) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, err := b.file.Write(append(text, '\n')); err != nil {
-		return fmt.Errorf("store label:  %w", err)
+		return fmt.Errorf("store label: %w", err)
 	}
 	b.lines[key(l.Item, l.Hash)] = l
 	if time.Since(b.synced) < syncEvery {

@@ -63,7 +63,7 @@ func over(targets []serving.Target, it Item, l Line) (Over, error) {
 	in := json.NewDecoder(bytes.NewReader(l.Answer))
 	in.UseNumber()
 	if err := in.Decode(&answer); err != nil {
-		return o, fmt.Errorf("stored answer:  %w", err)
+		return o, fmt.Errorf("stored answer: %w", err)
 	}
 	for _, t := range targets {
 		if label, given := it.Labels[t.Name]; given {

@@ -202,7 +202,7 @@ func (m GGUF) Check(template bool) error {
 		return fmt.Errorf("it should have %d layers (%s.block_count), but the last one is missing",
 			m.Number("block_count"), m.Architecture())
 	case m.ChatTemplate() == "" && !template:
-		return errors.New("it has no chat template, and serving.ollama names none: its answers would be useless;  save the tokenizer with its chat template, or set serving.ollama.template_file")
+		return errors.New("it has no chat template, and serving.ollama names none: its answers would be useless; save the tokenizer with its chat template, or set serving.ollama.template_file")
 	}
 	return nil
 }

@@ -209,7 +209,7 @@ var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
 func CheckExport(facts ExportFacts, before map[string]int) error {
 	switch {
 	case facts.Items == 0:
-		return errors.New("the export is empty: no item has a label; check the columns under labels:")
+		return errors.New("the export is empty: no item has a label; check the columns under labels")
 	case facts.Test == 0:
 		return fmt.Errorf("no item of %d is held out: raise heldout.share, or label more items", facts.Items)
 	case facts.Train+facts.Overlay == 0:

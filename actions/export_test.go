@@ -287,7 +287,7 @@ func TestCheckExport(t *testing.T) {
 	}{
 		{"fine", ExportFacts{Items: 120, Train: 100, Test: 20, Labels: labels(50, 50)}, labels(50, 50), ""},
 		{"the first", ExportFacts{Items: 3, Train: 2, Test: 1, Labels: labels(1, 1)}, nil, ""},
-		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no item has a label; check the columns under labels:"},
+		{"empty", ExportFacts{Unlabelled: 7}, nil, "the export is empty: no item has a label; check the columns under labels"},
 		{
 			"nothing held out",
 			ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)},

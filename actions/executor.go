@@ -44,7 +44,7 @@ type Executor struct {
 	Runner runner.Runner
 	Self   string // path of this binary, to run long built-in steps
 	Source Source
-	GPU    GPU    // nil: steps that need one are blocked
+	GPU    GPU    // nil: steps that need a GPU are blocked
 	Models Models // nil: the steps ollama fail
 	Host   string
 	Log    *slog.Logger

@@ -15,8 +15,8 @@ import (
 
 // GPU grants a step a GPU and watches it during the step. Implemented over package gpu by the daemon.
 type GPU interface {
-	// Acquire waits until a GPU is free and leases it. For a step that computes by asking Ollama it leases the one that the
-	// server will take. A *BlockedError names the holder of the GPU.
+	// Acquire waits until a GPU is free and leases it. For a step that computes by asking Ollama it leases the device
+	// that the server will use. A *BlockedError names the holder of the GPU.
 	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
 	// Watch watches the device until the returned function is called, with whether the step succeeded; it returns how the
 	// step used the device.
@@ -25,15 +25,17 @@ type GPU interface {
 	// Models that the run's own steps have loaded are only unloaded. It is idempotent: what is already stopped stays
 	// so. It returns what it did; a *BlockedError is what could not be stopped.
 	Free(ctx context.Context, s GPUStep, r Room) (string, error)
-	// Restore unloads models that the run's own steps have loaded, brings back what the run has set aside, and proves it:
-	// with all also what is set aside until the end of the run. It says what came back; the error, what did not.
+	// Restore unloads models that the run's own steps have loaded, starts what the run has stopped, and verifies it;
+	// with all, including what is stopped until the end of the run. It returns what runs again; the error is what does
+	// not.
 	Restore(ctx context.Context, s GPUStep, asked []AskedModel, all bool) (string, error)
 }
 
 // GPUGrant is a GPU granted to a step.
 type GPUGrant struct {
-	Env map[string]string // the variables that the step needs; none where the step itself does not use it
-	// Lease is the open file of the lease: whoever has it open holds the GPU, so it is passed to the step's supervisor.
+	Env map[string]string // variables for the step; none if the step does not use the GPU itself
+	// Lease is the open file of the lease. Whichever process has it open holds the GPU, so it is passed to the step's
+	// supervisor.
 	Lease *os.File
 }
 
@@ -49,7 +51,7 @@ const deviceVar = "CUDA_VISIBLE_DEVICES"
 // GPUStep names the step that needs a GPU.
 type GPUStep struct {
 	Model, Run, Step string
-	// ByOllama: the step computes by asking an Ollama server, which uses a GPU of its own choice.
+	// ByOllama means that the step computes by asking an Ollama server, which chooses the GPU.
 	ByOllama bool
 }
 
@@ -57,8 +59,8 @@ type GPUStep struct {
 type Room struct {
 	Stop   []gpu.StopConfig
 	RunDir string
-	Asked  []AskedModel // by the run's own steps until now
-	// UntilEnd: it stays set aside until the end of the run, not only of its GPU part.
+	Asked  []AskedModel // models asked by the run's own steps so far
+	// UntilEnd means that the things stay stopped until the end of the run, not only of its GPU part.
 	UntilEnd bool
 }
 

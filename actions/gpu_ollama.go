@@ -27,9 +27,9 @@ func (m AskedModel) Is(name string) bool {
 	return ollama.Tagged(m.Name) == ollama.Tagged(name)
 }
 
-// MarkOllama marks the steps that ask models of an Ollama server on the GPU of the run: of a server of this host, or of one
-// that stop names, where the run sets something aside for the GPU or has a step that needs it. The step deploy is none of
-// them: what serves is asked after everything is back.
+// MarkOllama marks the steps that ask models of an Ollama server on the run's GPU: of a server of this host, or of one
+// that stop names, if the run stops something for the GPU or has a step that needs it. The step deploy is not marked:
+// the deployed model is asked after everything runs again.
 func MarkOllama(steps []Step, c serving.Config, stop []gpu.StopConfig) {
 	onGPU := len(stop) > 0 || slices.ContainsFunc(steps, func(s Step) bool { return s.GPU })
 	for i, s := range steps {

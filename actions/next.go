@@ -80,7 +80,7 @@ func Next(p Plan, done []Outcome) (Action, bool) {
 	return a, ok
 }
 
-// machineOf is the state of a run after the recorded actions.
+// machineOf returns the state of a run after the recorded actions.
 func machineOf(p Plan, done []Outcome) *machine {
 	m := machine{plan: p, attempt: 1}
 	if p.Rollback != nil {
@@ -106,11 +106,11 @@ type machine struct {
 	badUndo  string
 	finished bool
 
-	freed    bool  // what the plan names is set aside
-	frees    int   // how often that was tried
-	owing    bool  // something may be set aside for the GPU part
-	unloaded []int // steps that have unloaded models which none has loaded again
-	restores int   // how often bringing back has failed
+	freed    bool  // the things in Plan.Stop are stopped
+	frees    int   // number of attempts to stop them
+	owing    bool  // something of the GPU part may be stopped
+	unloaded []int // steps that have unloaded models which no later step has loaded
+	restores int   // failed attempts to restore
 	owed     string
 }
 
@@ -195,11 +195,11 @@ func (m *machine) applyRestore(o Outcome) {
 	}
 }
 
-// whole reports whether a restore now brings back everything, also what steps have unloaded until the end of the run.
+// whole reports whether a restore now covers everything, including what steps have unloaded until the end of the run.
 func (m *machine) whole() bool { return m.cause != nil || m.at >= len(m.plan.Steps) }
 
-// gpuPart is the index of the first and of the last step for which the plan sets something aside: those that need the GPU
-// themselves, and those that ask models of Ollama on it.
+// gpuPart returns the index of the first and of the last step that need the things in Plan.Stop to be stopped: those
+// that use the GPU themselves, and those that ask models of Ollama on it.
 func (p Plan) gpuPart() (first, last int, ok bool) {
 	for i, s := range p.Steps {
 		if (s.GPU || s.OllamaOnGPU) && len(p.Stop) > 0 {

@@ -17,17 +17,17 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Models unloads models of an Ollama server for steps, with an entry in the ledger of the host. Implemented by the daemon.
+// Models unloads models of an Ollama server for steps, with an entry in the host's ledger. Implemented by the daemon.
 type Models interface {
-	// Unload records and unloads what r names, and waits until the server and the driver say that it is gone. It may be
-	// called again. It says what it did.
+	// Unload records the models that r names in the ledger, unloads them, and waits until server and driver confirm it.
+	// It is idempotent, and returns what it did.
 	Unload(ctx context.Context, s GPUStep, r Room) (string, error)
-	// Reload waits for the run's turn on the GPU and loads what the run has unloaded and m names, as it was. It says what came
-	// back, "" for nothing.
+	// Reload waits for the run's turn on the GPU, and loads those models of m that the run has unloaded, with their
+	// former keep-alive. It returns what it loaded, "" for nothing.
 	Reload(ctx context.Context, s GPUStep, m gpu.StopConfig) (string, error)
 }
 
-// ollama unloads or loads a model for a step, or takes the loading back.
+// ollama unloads or loads a model for a step, or undoes the loading.
 func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if x.Models == nil {
 		return Outcome{Class: store.StepFailed, Detail: "models cannot be loaded and unloaded here"}, nil
@@ -54,7 +54,7 @@ func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Out
 	})
 }
 
-// outcomeOf is the outcome of work that says what it did.
+// outcomeOf returns the outcome of work that describes its result.
 func outcomeOf(ctx context.Context, step Step, work func() (string, error)) (Outcome, error) {
 	detail, err := work()
 	var blocked *BlockedError
@@ -68,12 +68,13 @@ func outcomeOf(ctx context.Context, step Step, work func() (string, error)) (Out
 	return ended(step, out, err)
 }
 
-// aside is what a step unloads until the end of the run.
+// aside returns the models that a step unloads until the end of the run.
 func (p Plan) aside(step Step) Room {
 	return Room{Stop: []gpu.StopConfig{step.Act.Ollama.named()}, RunDir: p.RunDir, UntilEnd: true}
 }
 
-// unloadAgain unloads what steps before one have unloaded, in case a client or a start of the daemon has loaded it again.
+// unloadAgain unloads the models that earlier steps have unloaded, since a client or a start of the daemon may have
+// loaded them again.
 func (x *Executor) unloadAgain(ctx context.Context, p Plan, before int) error {
 	for _, i := range p.unloaded(before) {
 		if x.Models == nil {
@@ -88,12 +89,11 @@ func (x *Executor) unloadAgain(ctx context.Context, p Plan, before int) error {
 
 const (
 	wasOff = "off"
-	// memoryPoll is the pause between two looks at what a server has loaded.
+	// memoryPoll is the pause between two checks of a server's loaded models.
 	memoryPoll = 250 * time.Millisecond
 )
 
-// load loads a model for the time that the server keeps models by default. A file of the run records that it was not
-// loaded before.
+// load loads a model with the server's default keep-alive. A file of the run records whether it was loaded before.
 func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) {
 	m := step.Act.Ollama
 	server, err := ollama.New(m.URL)
@@ -117,7 +117,7 @@ func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) 
 		return "", err
 	}
 	if r == nil {
-		return "", fmt.Errorf("%s is not loaded although the server says so: see the log of the Ollama server", m.Model)
+		return "", fmt.Errorf("%s is not loaded although the server reported success: see the log of the Ollama server", m.Model)
 	}
 	text := m.Model + " is loaded"
 	if r.Size > 0 {
@@ -126,7 +126,7 @@ func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) 
 	return text, nil
 }
 
-// loadBack unloads a model that a step has loaded and that was not loaded before.
+// loadBack unloads a model that a step has loaded, unless it was loaded before.
 func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, error) {
 	m := step.Act.Ollama
 	was, err := os.ReadFile(p.before(step))
@@ -175,10 +175,10 @@ func loadedAs(ctx context.Context, server *ollama.Client, model string) (*ollama
 	return &running[i], nil
 }
 
-// before is the file with the state before a step.
+// before returns the file with the state before a step.
 func (p Plan) before(step Step) string { return filepath.Join(p.RunDir, "steps", step.Name, "before") }
 
-// writeBefore records a state once: a former attempt has seen it as it was.
+// writeBefore records a state once: the first attempt has seen the original state.
 func writeBefore(path, state string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil

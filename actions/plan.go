@@ -73,7 +73,7 @@ type Step struct {
 	Restart *RestartConfig `json:"restart,omitempty"`
 	// Compose is the service whose container the step deploy replaces; nil for other strategies.
 	Compose *ComposeDeploy `json:"compose,omitempty"`
-	// Act is what the steps compose, unit and ollama do; nil for the others.
+	// Act is the operation of the steps compose, unit and ollama; nil for others.
 	Act *Act `json:"act,omitempty"`
 	// Predict is how the step predict asks the candidate; nil if a command does.
 	Predict *PredictPlan `json:"predict,omitempty"`

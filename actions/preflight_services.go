@@ -77,7 +77,7 @@ func (c *preflight) compose(s compose.Service, change change) {
 	}
 }
 
-// ollama looks at the server and whether it has the model of a step; nothing is loaded.
+// ollama checks the server, and whether it has the model of a step; it loads nothing.
 func (c *preflight) ollama(a OllamaAct) {
 	server, err := ollama.New(a.URL)
 	var models []ollama.Model
@@ -90,9 +90,9 @@ func (c *preflight) ollama(a OllamaAct) {
 	case errors.Is(err, ollama.ErrAway):
 		c.add("ollama_unreachable", "start it (systemctl start ollama), or correct ollama.url", "%v", err)
 	case err != nil:
-		c.add("ollama_unreachable", "look at the log of the Ollama server", "%v", err)
+		c.add("ollama_unreachable", "see the log of the Ollama server", "%v", err)
 	case a.Model != gpu.AllModels && !slices.ContainsFunc(models, has):
-		c.add("model_missing", "correct model, or create it: ollama list shows what there is",
+		c.add("model_missing", "correct model, or create it: see ollama list",
 			"the Ollama server at %s has no model %s", server.URL(), a.Model)
 	}
 }

@@ -58,7 +58,7 @@ type UnitStep struct {
 	Action ServiceAction `yaml:"action"`
 }
 
-// Act is the operation of a ComposeStep or UnitStep in a plan.
+// Act is the operation of a ComposeStep, UnitStep or OllamaStep in a plan.
 type Act struct {
 	Unit    string           `json:"unit,omitempty"`
 	Compose *compose.Service `json:"compose,omitempty"`
@@ -111,12 +111,13 @@ func (a ServiceAction) validate(p *check.Problems, here string, up bool) {
 	}
 }
 
-// hasUndo reports whether a step has something to take back. What a step has unloaded is restored from the ledger.
+// hasUndo reports whether a step has an effect to undo. Unloaded models are restored from the ledger instead.
 func (s Step) hasUndo() bool {
 	return s.Do.servesRelease() || len(s.Undo) > 0 || s.Act != nil && s.Act.Action != ActionUp && !s.unloads()
 }
 
-// Stops says what a step stops outside, and how that comes back; both are empty for a step that stops nothing.
+// Stops describes what a step stops outside, and how that is started again; both are empty for a step that stops
+// nothing.
 func (s Step) Stops() (does, back string) {
 	switch {
 	case s.unloads():

@@ -15,7 +15,7 @@ import (
 // DoOllama unloads or loads a model of the Ollama server.
 const DoOllama Builtin = "ollama"
 
-// OllamaStep unloads or loads a model of the Ollama server that ollama.url names.
+// OllamaStep unloads or loads a model of the Ollama server at ollama.url.
 type OllamaStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
@@ -23,14 +23,14 @@ type OllamaStep struct {
 	// Model is the name of the model. all means every loaded model, and with load every model that steps of the run have
 	// unloaded.
 	Model string `yaml:"model"`
-	// Action is unload or load. An unloaded model is loaded again, for the time that it still had, by a later step with load,
-	// at the latest at the end of the run. If the run fails, a model that was loaded only by the step is unloaded again.
+	// Action is unload or load. An unloaded model is loaded again, with its remaining keep-alive, by a later step with
+	// load, or else at the end of the run. If the run fails, a model that only the step has loaded is unloaded again.
 	Action OllamaAction `yaml:"action"`
 
 	url string // of the server
 }
 
-// OllamaAction is what a step does with a model of the Ollama server.
+// OllamaAction is the operation of a step on a model of the Ollama server.
 type OllamaAction string
 
 // The actions.
@@ -44,7 +44,7 @@ func (OllamaAction) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: []any{OllamaUnload, OllamaLoad}}
 }
 
-// OllamaAct is what a step does with a model, in a plan.
+// OllamaAct is the operation of a step on a model, in a plan.
 type OllamaAct struct {
 	URL   string `json:"url"`
 	Model string `json:"model"` // gpu.AllModels for all
@@ -70,9 +70,9 @@ func (s *OllamaStep) validate(p *check.Problems, here string) {
 	s.StepCommon.validate(p, here)
 	switch {
 	case s.Model == "":
-		p.Errorf(here+".model", "write the name that ollama list shows, or all", "nothing says which model is meant")
+		p.Errorf(here+".model", "write the name from ollama list, or all", "the model is missing")
 	case strings.ContainsFunc(s.Model, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		p.Errorf(here+".model", "write the name that ollama list shows, or all", "%q cannot name a model", s.Model)
+		p.Errorf(here+".model", "write the name from ollama list, or all", "%q cannot name a model", s.Model)
 	}
 	if s.Action != OllamaUnload && s.Action != OllamaLoad {
 		p.Errorf(here+".action", "write unload or load", "unknown action %q", s.Action)
@@ -82,18 +82,18 @@ func (s *OllamaStep) validate(p *check.Problems, here string) {
 // unloads reports whether a step unloads models, which the run has to load again.
 func (s Step) unloads() bool { return s.Act != nil && s.Act.Ollama != nil && !s.Act.Ollama.Load }
 
-// covers reports whether loading brings back everything that a step has unloaded.
+// covers reports whether loading restores everything that a step has unloaded.
 func (a *OllamaAct) covers(unloaded *OllamaAct) bool {
 	return a.Load && a.URL == unloaded.URL &&
 		(a.Model == gpu.AllModels || ollama.Tagged(a.Model) == ollama.Tagged(unloaded.Model))
 }
 
-// named is the models of an action, as gpu.stop names them.
+// named returns the models of an action, in the form of gpu.stop.
 func (a *OllamaAct) named() gpu.StopConfig {
 	return gpu.StopConfig{Ollama: []string{a.Model}, Server: a.URL}
 }
 
-// unloaded returns the steps among the first n that have unloaded models which none of them has loaded again.
+// unloaded returns those of the first n steps that have unloaded models which none of them has loaded again.
 func (p Plan) unloaded(n int) (list []int) {
 	for i, s := range p.Steps[:n] {
 		if s.Act == nil || s.Act.Ollama == nil {
@@ -106,7 +106,7 @@ func (p Plan) unloaded(n int) (list []int) {
 	return list
 }
 
-// loaded removes, of steps that have unloaded models, those that a step has loaded again.
+// loaded removes from steps that have unloaded models those whose models a step has loaded again.
 func (p Plan) loaded(unloaded []int, step int) []int {
 	a := p.Steps[step].Act.Ollama
 	return slices.DeleteFunc(unloaded, func(i int) bool { return a.covers(p.Steps[i].Act.Ollama) })

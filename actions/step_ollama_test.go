@@ -29,7 +29,7 @@ func ollamaStep(name, url, model string, action OllamaAction) StepConfig {
 	return StepConfig{s}
 }
 
-// What a step has unloaded comes back with a later step that loads it, else at the end of the run, however that ends.
+// A model that a step has unloaded is loaded by a later step, else at the end of the run, however that ends.
 func TestNextLoadsAgain(t *testing.T) {
 	t.Parallel()
 	train := StepConfig{sh("train", "true")}
@@ -82,8 +82,8 @@ func TestNextLoadsAgain(t *testing.T) {
 	}
 }
 
-// Random histories of a run with a GPU part and unload steps around it: at the end everything is back, or the run says what
-// is owed; the GPU part brings back its own part only.
+// Random histories of a run with a GPU part and unload steps around it: at the end everything is restored, or the run
+// reports what is not; the GPU part restores only what it has stopped itself.
 func TestLoadingAgainSimulated(t *testing.T) {
 	t.Parallel()
 	p := gpuPlan()
@@ -132,11 +132,11 @@ func TestLoadingAgainSimulated(t *testing.T) {
 	}
 }
 
-// fakeModels keeps what it was asked for. A run asks from one goroutine at a time.
+// fakeModels records the calls. A run calls it from one goroutine at a time.
 type fakeModels struct {
 	asked  []string
 	unload func(ctx context.Context) (string, error)
-	back   string // what Reload brings back
+	back   string // result of Reload
 }
 
 func (f *fakeModels) Unload(ctx context.Context, s GPUStep, r Room) (string, error) {
@@ -173,7 +173,7 @@ func TestRunUnloads(t *testing.T) {
 	}
 	w.ends(w.run(gpuSteps), policy.OutcomePromoted, "first release",
 		"export ok", "unload ok", "train ok", "gate ok", "release ok", "verify ok", "restore ok")
-	// Once by itself, and once more when the training starts, in case a client has loaded it.
+	// Unloaded by its own step, and again before the training starts, since a client may have loaded it.
 	twice := []string{"unload Ollama model big", "unload Ollama model big"}
 	if diff := cmp.Diff(twice, fake.asked); diff != "" || restores != 1 {
 		t.Error(diff, restores)
@@ -197,8 +197,8 @@ func TestRunUnloads(t *testing.T) {
 	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "unload cancelled", "restore ok")
 }
 
-// A step loads what the run has not unloaded for the server's own time, and a run that fails unloads it again where it was not
-// loaded before.
+// A step that loads a model uses the server's default keep-alive. If the run fails, the model is unloaded again unless
+// it was loaded before.
 func TestRunLoads(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -37,8 +37,8 @@ type Namer struct {
 	once     sync.Once
 }
 
-// DockerSocket returns the socket of the Docker engine: that which DOCKER_HOST names, else the default one. It is "" for
-// an engine that is reached otherwise.
+// DockerSocket returns the socket of the Docker engine: that of DOCKER_HOST, else the default one; "" for an engine
+// without a socket.
 func DockerSocket() string {
 	host := os.Getenv("DOCKER_HOST")
 	if host == "" {
@@ -51,7 +51,7 @@ func DockerSocket() string {
 	return socket
 }
 
-// composeName is the compose project and service of a container; empty for a container that compose did not make.
+// composeName is the compose project and service of a container; empty for other containers.
 type composeName struct{ project, service string }
 
 // Complete fills in compose services and Ollama's models.
@@ -142,7 +142,7 @@ func (n *Namer) models(ctx context.Context, runners []*Process) {
 	}
 }
 
-// errForbidden is the answer of an engine's helper about a container that is none of the configured ones. It stays so.
+// errForbidden is the answer of an engine's helper for a container of another service. It is permanent.
 var errForbidden = errors.New("the engine's helper does not show this container")
 
 func get(ctx context.Context, client *http.Client, url string, into any) error {

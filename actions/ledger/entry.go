@@ -19,8 +19,9 @@ const (
 type Run struct {
 	ID    string `json:"run"`
 	Model string `json:"model"`
-	Dir   string `json:"run_dir"` // of the run: nothing is due while a supervisor of its steps lives
-	// UntilEnd: a step has set it aside until the end of the run; otherwise it is for the steps that need the GPU.
+	Dir   string `json:"run_dir"` // directory of the run: its entries are not due while one of its supervisors lives
+	// UntilEnd means that a step has stopped it until the end of the run; otherwise it is stopped for the steps that
+	// need the GPU.
 	UntilEnd bool `json:"until_end,omitempty"`
 }
 

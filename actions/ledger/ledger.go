@@ -47,7 +47,7 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 		return nil, err
 	}
 	n := 0
-	owed := map[string]Entry{} // by key: of what the run owes already and has come back
+	owed := map[string]Entry{} // by key: entries of this run whose things run again
 	for _, e := range entries {
 		if e.Run.ID == run.ID {
 			n = max(n, e.N)
@@ -160,7 +160,7 @@ func (l *Ledger) read(id string) (Entry, error) {
 		return e, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxEntry {
-		return e, errors.New("it is no file of the ledger")
+		return e, errors.New("it is not a file of the ledger")
 	}
 	b, err := os.ReadFile(l.path(id))
 	if err != nil {

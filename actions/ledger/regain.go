@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// regainIn is how long containers that are back may take until they have memory on a GPU again.
+	// regainIn is how long restored containers may take to have GPU memory again.
 	regainIn = 10 * time.Second
-	// regainEvery is the pause between two looks at the GPUs.
+	// regainEvery is the pause between two checks of the GPUs.
 	regainEvery = 500 * time.Millisecond
 )
 
-// MarkOnGPU records which containers have memory on a GPU.
+// MarkOnGPU records which containers use GPU memory.
 func MarkOnGPU(things []Thing, devices []gpu.Device) {
 	for _, t := range things {
 		if t.Container != nil && onGPU(t.Container.ID, devices) {
@@ -30,7 +30,7 @@ func onGPU(container string, devices []gpu.Device) bool {
 	})
 }
 
-// withoutGPU returns the indices of containers that were restored and have no memory on a GPU, which they had before.
+// withoutGPU returns the indices of restored containers that used GPU memory before and use none now.
 func withoutGPU(results []Result, devices []gpu.Device) (missing []int) {
 	for i, r := range results {
 		c := r.Entry.Container
@@ -41,9 +41,9 @@ func withoutGPU(results []Result, devices []gpu.Device) (missing []int) {
 	return missing
 }
 
-// CheckGPU waits until the containers that are back have memory on a GPU again. It adds to the details of those that have
-// none, and returns them. That is no failure: a service may load its model with the first request. Without such
-// containers the driver is not asked.
+// CheckGPU waits until restored containers use GPU memory again. It adds a remark to the details of those that do not,
+// and returns them. That is no failure: a service may load its model with the first request. If no container used GPU
+// memory, the driver is not queried.
 func CheckGPU(ctx context.Context, inventory gpu.Inventory, results []Result) []Result {
 	missing := withoutGPU(results, nil)
 	if len(missing) == 0 {
@@ -55,7 +55,7 @@ func CheckGPU(ctx context.Context, inventory gpu.Inventory, results []Result) []
 	for deadline := time.Now().Add(regainIn); time.Now().Before(deadline); {
 		devices, err := inventory.Devices(ctx)
 		if err != nil {
-			what = "; it is unknown whether it uses the GPU again:  " + err.Error()
+			what = "; it is unknown whether it uses the GPU again: " + err.Error()
 		} else {
 			missing = withoutGPU(results, devices)
 			what = "; it used GPU memory before and uses none yet: if it does not load its model with the next request, restart it"

@@ -48,7 +48,7 @@ func TestContainersThatLostTheGPU(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
-	results[0].Ending = LeftAlone // a person decided about it
+	results[0].Ending = LeftAlone // a person has started or removed it
 	if got := withoutGPU(results, nil); !slices.Equal(got, []int{3}) {
 		t.Errorf("left alone: %v", got)
 	}

@@ -165,7 +165,7 @@ func (g *Gate) awaitGone(
 	}
 }
 
-// staying names what is not gone yet, "" for nothing. Without before the driver is not asked.
+// staying returns what is not gone yet, "" for nothing. Without before, the driver is not queried.
 func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu.Device) (string, error) {
 	for _, e := range entries {
 		state, err := g.o.Ledger.Look(ctx, e.Thing)

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// leaseForOllama leases the device that an Ollama server will take, for a step that asks it. The step has no memory on it
-// itself, so nothing but the lease is waited for.
+// leaseForOllama leases the device that an Ollama server will use, for a step that asks it. The step itself uses no
+// memory on it, so it waits only for the lease.
 func (g *Gate) leaseForOllama(
 	ctx context.Context, s actions.GPUStep, leases gpu.Leases, config gpu.Config,
 ) (actions.GPUGrant, error) {
@@ -50,8 +50,8 @@ func (g *Gate) leaseForOllama(
 	}
 }
 
-// ollamaTakes returns the device without a lease that Ollama will compute on, nil for none: where it has a model already,
-// else the one with the most free memory, as the server chooses.
+// ollamaTakes returns the unleased device that Ollama will use, nil for none: the one that already has a model, else
+// the one with the most free memory, like the server's own choice.
 func ollamaTakes(devices []gpu.Device) *gpu.Device {
 	usable := slices.DeleteFunc(slices.Clone(devices), func(d gpu.Device) bool { return d.Split || d.Lease != "" })
 	if len(usable) == 0 {
@@ -71,5 +71,5 @@ func ollamaTakes(devices []gpu.Device) *gpu.Device {
 	return &best
 }
 
-// owner names a step's run to people who look at the lease.
+// owner returns the text that identifies a step's run in the lease.
 func owner(s actions.GPUStep) string { return fmt.Sprintf("run %s of model %s", s.Run, s.Model) }

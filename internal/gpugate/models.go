@@ -12,7 +12,7 @@ import (
 
 var _ actions.Models = &Gate{}
 
-// Unload implements actions.Models. Where the driver answers, the memory must be back, too.
+// Unload implements actions.Models. If the driver answers, the memory must also be free.
 func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	before, err := g.myTurn(ctx, s)
 	if err != nil {
@@ -40,7 +40,7 @@ func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (s
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
-	return fmt.Sprintf("%s: %s of GPU memory came back", text, gpu.Amount(freedBytes(before, after))), nil
+	return fmt.Sprintf("%s: %s of GPU memory was freed", text, gpu.Amount(freedBytes(before, after))), nil
 }
 
 // Reload implements actions.Models.
@@ -51,8 +51,8 @@ func (g *Gate) Reload(ctx context.Context, s actions.GPUStep, m gpu.StopConfig) 
 	return g.restore(ctx, s, func(e ledger.Entry) bool { return ledger.Named(e.Thing, []gpu.StopConfig{m}) })
 }
 
-// myTurn waits until some device is not leased, where the model has a gpu section. It returns the devices as they are
-// then, nil where no driver answers: Ollama also works without a GPU.
+// myTurn waits until some device is not leased, if the model has a gpu section. It returns the devices at that time,
+// nil if no driver answers: Ollama also works without a GPU.
 func (g *Gate) myTurn(ctx context.Context, s actions.GPUStep) ([]gpu.Device, error) {
 	devices, err := g.probe.Devices(ctx)
 	if ctx.Err() != nil {

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
-// newGate is a gate without a driver.
+// newGate returns a gate without a driver.
 func newGate(t *testing.T) *Gate {
 	t.Helper()
 	s, err := store.Open(t.Context(), t.TempDir())
@@ -38,7 +38,7 @@ func newGate(t *testing.T) *Gate {
 	})
 }
 
-// What steps unload stays away from the memory until the run loads it, and comes back with what was left of its time.
+// A model that steps have unloaded stays unloaded until the run loads it, with its remaining keep-alive.
 func TestModelsOfSteps(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -88,7 +88,7 @@ func TestModelsOfSteps(t *testing.T) {
 		if said := unload(a); said != "unloaded Ollama model "+ollama.Tagged(a) || loaded(a) != 0 || loaded(b) == 0 {
 			t.Errorf("%s; %s and %s are left", said, loaded(a), loaded(b))
 		}
-		// A client loads it for ever; the step, entered again, unloads it, and what was left of its time is still on record.
+		// A client loads it forever; the repeated step unloads it, and the original keep-alive is still recorded.
 		if err := client.Load(t.Context(), a, -1); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestModelsOfSteps(t *testing.T) {
 		if loaded(a)+loaded(b) != 0 {
 			t.Error("still loaded")
 		}
-		if said := restore(false); said != "nothing is owed" || loaded(a)+loaded(b) != 0 {
+		if said := restore(false); said != "nothing to restore" || loaded(a)+loaded(b) != 0 {
 			t.Errorf("at the end of the GPU part: %s", said)
 		}
 		if said, err := g.Reload(t.Context(), s, room(a).Stop[0]); err != nil || !strings.Contains(said, a) || loaded(b) != 0 {
@@ -118,7 +118,7 @@ func TestModelsOfSteps(t *testing.T) {
 	})
 }
 
-// A client that never stops asking keeps the model loaded: the step is blocked, and the run says who.
+// A client that sends requests all the time keeps the model loaded: the step is blocked, with the reason.
 func TestModelThatStays(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
@@ -131,7 +131,7 @@ func TestModelThatStays(t *testing.T) {
 	m := g.o.File().Models["m"]
 	m.GPU = &gpu.Config{StopWithin: unit.Duration(time.Second)}
 	url := ollamatest.Proxy(t, fake.URL, func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-		if r.URL.Path == "/api/generate" { // loaded again before anybody has seen it gone
+		if r.URL.Path == "/api/generate" { // loaded again before it was seen unloaded
 			_, _ = io.WriteString(w, `{"done": true}`)
 			return
 		}

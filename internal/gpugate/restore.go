@@ -16,20 +16,20 @@ func (g *Gate) Restore(ctx context.Context, s actions.GPUStep, asked []actions.A
 	g.unloadOwn(ctx, s, asked)
 	said, err := g.restore(ctx, s, func(e ledger.Entry) bool { return all || !e.UntilEnd })
 	if said == "" && err == nil {
-		said = "nothing is owed"
+		said = "nothing to restore"
 	}
 	return said, err
 }
 
-// restore brings back what a run has set aside and which accepts, and says what came back.
+// restore restores what a run has stopped and which accepts, and returns a description of the results.
 func (g *Gate) restore(ctx context.Context, s actions.GPUStep, which func(ledger.Entry) bool) (string, error) {
 	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
 		Due: func(e ledger.Entry) string {
 			switch {
 			case e.Run.ID != s.Run:
-				return "it is of run " + e.Run.ID
+				return "it belongs to run " + e.Run.ID
 			case !which(e):
-				return "it stays set aside"
+				return "it stays stopped"
 			}
 			return ledger.StepsEnded(e)
 		},
@@ -54,7 +54,7 @@ func (g *Gate) restore(ctx context.Context, s actions.GPUStep, which func(ledger
 		}
 	}
 	if len(owed) > 0 {
-		return "", errors.New("not back yet, and tried again: " + strings.Join(owed, "; "))
+		return "", errors.New("not restored yet, will be retried: " + strings.Join(owed, "; "))
 	}
 	return strings.Join(said, "; "), nil
 }

@@ -8,16 +8,15 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// CheckGPU waits until containers that are back have the GPU again, and names those that do not.
+// CheckGPU waits until restored containers use the GPU again, and logs those that do not.
 func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
 	for _, r := range ledger.CheckGPU(ctx, g.probe, results) {
-		g.o.Log.Warn("a container has not got the gpu back", "run_id", r.Entry.Run.ID, "thing", r.Entry.Thing.String(),
+		g.o.Log.Warn("a restored container does not use the gpu", "run_id", r.Entry.Run.ID, "thing", r.Entry.Thing.String(),
 			"detail", r.Detail)
 	}
 }
 
-// Tell publishes the results of restoring: one event for each run with news. Unreadable files of the ledger are
-// logged.
+// Tell publishes the results of a restore: one event for each run with news. Unreadable files of the ledger are logged.
 func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {
 	for file, err := range bad {
 		g.o.Log.Error("an entry of the ledger cannot be read: it was renamed; check whether what it names runs",

@@ -26,7 +26,7 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
-// RealOrFake is the URL of a real server of the test's own where one is built, else of a fake.
+// RealOrFake returns the URL of a real server for this test if one is built, else of a fake.
 func RealOrFake(t testing.TB) string {
 	t.Helper()
 	if _, err := built(); errors.Is(err, ErrNoServer) {
@@ -35,7 +35,7 @@ func RealOrFake(t testing.TB) string {
 	return Start(t).URL
 }
 
-// Client is a client that ends with the test.
+// Client returns a client that is closed after the test.
 func Client(t testing.TB, url string) *ollama.Client {
 	t.Helper()
 	c, err := ollama.New(url)

@@ -89,7 +89,7 @@ func (c *Client) Load(ctx context.Context, model string, keep time.Duration) err
 	return c.keepAlive(ctx, "load", model, keep)
 }
 
-// Warm loads a model into memory for as long as the server keeps models by default.
+// Warm loads a model into memory, with the server's default keep-alive.
 func (c *Client) Warm(ctx context.Context, model string) error {
 	return c.memory(ctx, "load", model, map[string]any{"model": model, "stream": false})
 }
@@ -104,7 +104,7 @@ func (c *Client) keepAlive(ctx context.Context, op, model string, keep time.Dura
 	return c.memory(ctx, op, model, map[string]any{"model": model, "keep_alive": KeepAlive(keep), "stream": false})
 }
 
-// memory sends a request without a prompt, which only loads or unloads.
+// memory sends a request without a prompt, which only loads or unloads the model.
 func (c *Client) memory(ctx context.Context, op, model string, request map[string]any) error {
 	k := call{op: op, about: model, method: http.MethodPost, path: "/api/generate", most: maxSmall}
 	var out struct{ Done bool }

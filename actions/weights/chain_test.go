@@ -132,7 +132,9 @@ func TestFirstBadLink(t *testing.T) {
 	alpha := func(old, replaced string) func(*parts) {
 		return func(p *parts) { p.config = strings.Replace(p.config, old, replaced, 1) }
 	}
-	remove := func(at func(Chain) string) func(Chain) error { return func(c Chain) error { return os.RemoveAll(at(c)) } }
+	remove := func(at func(Chain) string) func(Chain) error {
+		return func(c Chain) error { return os.RemoveAll(at(c)) }
+	}
 	shard := func(c Chain) string { return filepath.Join(c.Merged, "model-00002-of-00002.safetensors") }
 	adapterFile := func(c Chain) string { return filepath.Join(c.Adapter, "adapter_model.safetensors") }
 	for name, c := range map[string]struct {

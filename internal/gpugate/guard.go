@@ -75,7 +75,7 @@ func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]
 	if err := g.stopAgain(ctx, e, state.Thing); err != nil {
 		return fmt.Sprintf("%s runs again, and cannot be stopped: %v", e.Thing, err), nil
 	}
-	return fmt.Sprintf("%s ran again (%s) and was stopped again", e.Thing, whyBack(e)), nil
+	return fmt.Sprintf("%s started again (%s) and was stopped again", e.Thing, whyBack(e)), nil
 }
 
 // stopAgain records the new instance before it is stopped, so that the ledger does not treat it as started by a person.

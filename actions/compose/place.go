@@ -191,7 +191,7 @@ func (p placer) putBack(kept, former string) error {
 			err = p.restoreBelow(list, at, filepath.Clean(name), kept, former)
 		}
 		if err != nil {
-			return fmt.Errorf("put %s back: %w", filepath.Join(p.dir, at), err)
+			return fmt.Errorf("restore %s: %w", filepath.Join(p.dir, at), err)
 		}
 	}
 	return p.forgetOthers(kept, list)
@@ -221,7 +221,7 @@ func (p placer) restore(was, at, name, kept, former string) error {
 		if info, err := regular(from, name); err != nil {
 			return err
 		} else if have, err := files.HashAt(from, name, info); err != nil || have != was {
-			return errors.Join(err, fmt.Errorf("%s of the former release was changed since", name))
+			return errors.Join(err, fmt.Errorf("%s of the former release has changed since", name))
 		}
 		return copyFile(from, name, dir, at, p.dir)
 	})

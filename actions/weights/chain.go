@@ -168,7 +168,8 @@ func (l *links) checkGGUF(c Chain) error {
 		{"layers", g.Number("block_count"), l.merged.Layers}, {"hidden size", g.Number("embedding_length"), l.merged.Hidden},
 	} {
 		if n.was != 0 && n.have != n.was {
-			return fmt.Errorf("%s: %s %d, and the merged model has %d: it was made from another model", c.GGUF, n.what, n.have, n.was)
+			return fmt.Errorf("%s: %s %d, and the merged model has %d: it was made from another model",
+				c.GGUF, n.what, n.have, n.was)
 		}
 	}
 	file, err := os.Open(c.GGUF)

@@ -127,12 +127,12 @@ func (w *mill) play() error {
 	}
 	for w.kills < w.share {
 		w.runs++
-		if err := w.demand(); err != nil {
-			return err
-		}
 		long := w.rng.IntN(2) == 0 // the training lasts until the kills are over, else they strike the whole run
 		if long {
 			w.hold()
+		}
+		if err := w.demand(); err != nil {
+			return err
 		}
 		for range min(w.share-w.kills, 1+w.rng.IntN(10)) {
 			if err := w.kill(long); err != nil {
@@ -187,13 +187,15 @@ func (w *mill) kill(long bool) error {
 	case <-w.ctx.Done():
 		return w.ctx.Err()
 	}
+	supervisor := w.supervisor()
 	if who != "daemon" && !w.killSupervisor() {
 		return errors.New("no supervisor is alive although the training is running")
 	}
 	w.kills++
 	w.of[who]++
 	if who == "supervisor" {
-		return nil
+		gone := func() (bool, error) { return w.supervisor() != supervisor, nil }
+		return waittest.Until(w.ctx, "the supervisor's end", gone)
 	}
 	deaths := w.died()
 	_ = w.process().Process.Kill()

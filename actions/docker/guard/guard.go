@@ -136,11 +136,14 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = path
 	}
 	pass, err := g.route(r, only)
-	if err != nil {
+	switch {
+	case err != nil && only: // nobody tried it
+		decline(w, err)
+		return
+	case err != nil:
 		g.refuse(w, r, peer, err)
 		return
-	}
-	if only {
+	case only:
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
@@ -150,18 +153,26 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	pass(w, r)
 }
 
+// refuse declines a request and logs it.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, peer *unix.Ucred, err error) {
-	var away *engineError
-	if errors.As(err, &away) {
-		answer(w, away.status, away.Error())
-		return
-	}
 	log := g.config.Log
 	if peer != nil {
 		log = log.With("uid", peer.Uid, "pid", peer.Pid)
 	}
-	log.Warn("refused", "request", r.Method+" "+r.URL.Path, "err", err)
+	if decline(w, err) {
+		log.Warn("refused", "request", r.Method+" "+r.URL.Path, "err", err)
+	}
+}
+
+// decline answers with an error. It reports false if that is the engine's own.
+func decline(w http.ResponseWriter, err error) bool {
+	var away *engineError
+	if errors.As(err, &away) {
+		answer(w, away.status, away.Error())
+		return false
+	}
 	answer(w, http.StatusForbidden, prefix+err.Error())
+	return true
 }
 
 // prefix begins each refusal.

@@ -60,8 +60,10 @@ func (e *engine) enclose() {
 		e.t.Fatalf("unshare: %v", err)
 	}
 	e.t.Cleanup(func() {
-		_ = exec.Command("sh", "-c",
-			"DOCKER_HOST="+e.host+" timeout 20 docker ps -q | DOCKER_HOST="+e.host+" timeout 20 xargs -r docker rm -f").Run()
+		clean := exec.Command("sh", "-c",
+			"timeout 20 docker ps -aq | timeout 20 xargs -r docker rm -f; timeout 20 docker network prune -f") // bridges would stay
+		clean.Env = append(os.Environ(), "DOCKER_HOST="+e.host)
+		_ = clean.Run()
 		_ = cmd.Process.Kill()
 		<-ended
 	})

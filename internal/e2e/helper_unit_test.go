@@ -18,7 +18,8 @@ func TestHelperUnit(t *testing.T) {
 	e := startEngine(t)
 	b := systemdtest.Start(t, systemdtest.Options{Binds: map[string]string{"/run/docker": e.dir}})
 	b.Must("mkdir", "-p", "/usr/local/bin", "/srv/suite", "/etc/retraind")
-	if out, err := exec.Command("go", "build", "-o", b.Path("/usr/local/bin/retraind"), "../../cmd/retraind").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", b.Path("/usr/local/bin/retraind"), "../../cmd/retraind")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
 	if err := os.CopyFS(b.Path("/srv/suite"), os.DirFS("testdata/suite")); err != nil {

@@ -103,7 +103,8 @@ func TestKilledExchangeV2(t *testing.T) {
 	if _, now := o.container(); now == image {
 		t.Error("the candidate does not serve")
 	}
-	if m := o.model("the promotion", func(m status.Model) bool { return m.Active == nil }); m.Release == adopted || m.Held != nil {
+	m = o.model("the promotion", func(m status.Model) bool { return m.Active == nil })
+	if m.Release == adopted || m.Held != nil {
 		t.Errorf("%+v", m)
 	}
 

@@ -2,8 +2,10 @@ package systemdtest_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/retraind/retraind/internal/pgtest"
 )
@@ -71,6 +73,15 @@ func (m *machine) configure(said string) {
 	m.items(600)
 	m.says(said, "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile, "sudo -u retraind retraind check",
 		"systemctl enable --now retraind-classifier@relevance")
+	// No run begins by itself, at any hour.
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	later := time.Now().In(zone).Add(6 * time.Hour)
+	window := fmt.Sprintf("from: %q, to: %q", later.Format("15:04"), later.Add(2*time.Hour).Format("15:04"))
+	m.edit(`from: "22:00", to: "06:00"`, window)
+	m.edit("sat-sun, all_day: true", "sat-sun, "+window)
 	m.sql(m.Read("/etc/retraind/retraind.sql"))
 	m.Write(dsnFile, m.login(), 0o600)
 }

@@ -12,7 +12,7 @@ func (m *machine) membersOfTheGroup() {
 	if code != 4 {
 		m.t.Errorf("status for somebody outside the group: exit status %d", code)
 	}
-	m.says(out, "become a member of the daemon's group (adduser NAME retraind)")
+	m.says(out, "join the daemon's group (adduser NAME retraind)")
 	m.Must("usermod", "-aG", "retraind", "bob")
 	m.says(m.MustAs("bob", "retraind", "status"), "relevance")
 	m.says(m.Must("retraind", "status"), "relevance")

@@ -72,6 +72,23 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
+// Each page of docs begins with its readers and ends with where to go next.
+func TestPagesNameReadersAndNextPage(t *testing.T) {
+	t.Parallel()
+	for path, text := range papers(t) {
+		if !strings.HasPrefix(path, "docs/") {
+			continue
+		}
+		paragraphs := strings.Split(strings.TrimSpace(text), "\n\n")
+		if first := paragraphs[1]; !strings.HasPrefix(first, "For ") && !strings.HasPrefix(first, "Reference for ") {
+			t.Errorf("%s does not begin with its readers: %.80s", path, first)
+		}
+		if last := paragraphs[len(paragraphs)-1]; !strings.HasPrefix(last, "Next: [") {
+			t.Errorf("%s does not end with where to go next: %.80s", path, last)
+		}
+	}
+}
+
 // Every YAML block of the documents loads: a whole configuration as it is, a part of one inside a minimal model.
 func TestConfigurationsInDocumentsLoad(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,9 @@ var riddles = regexp.MustCompile(`(?i)\b(stands? against|tells? of|told of|what 
 	`away without leave|walls the daemon|as the faces|the faces show|doorbell|c(ame|omes?) to (nothing|something else)|` +
 	`nobody has brought|goes on where|ids that end so|has a say|have got another key|at whose door|` +
 	`without (a|another) word|goes (blind|hungry)|every face|under its eyes|hung up on|stays given|set anew|` +
-	`nobody (can|could) say|brought to its end)\b`)
+	`nobody (can|could) say|brought to its end|whoever wonders|what came of it|(begins?|made|written|measured) anew|` +
+	`flattered|for the eye|gives? itself away|go by the rules|had mended|how it is asked|not played|` +
+	`stand anywhere|tells that|took back|under watch|without further words|worth a word|commonest|next look)\b`)
 
 // All texts for people are in plain engineering English.
 func TestWordsArePlain(t *testing.T) {

@@ -27,7 +27,7 @@ type OnProbation struct {
 	Crossed bool `json:"crossed"`
 }
 
-// Over reports whether the probation cannot fail any more: its time is over and the test was not crossed.
+// Over reports whether the probation can no longer fail: its time is over and the test was not crossed.
 func (p OnProbation) Over(now time.Time) bool { return !p.Crossed && !now.Before(p.Until) }
 
 // trial is the running test of a Probation, separate from the other tests: it starts once and is never restarted.

@@ -178,7 +178,7 @@ type Labels struct {
 	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories that were not in the training, with their present examples
-	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item has any more, with their training examples
+	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item has any longer, with their training examples
 	// The label mix compared with the training snapshot: population stability index, Jensen-Shannon distance, and
 	// Pearson's test. 0, 0 and nil if that snapshot is unknown.
 	PSI  float64          `json:"psi"`

@@ -192,7 +192,7 @@ func TestSeen(t *testing.T) {
 		}
 		for _, id := range ids {
 			if !back.Has(id, "") || !back.Has("", "group of "+id) {
-				t.Fatalf("%q is not known any more", id)
+				t.Fatalf("%q is no longer known", id)
 			}
 		}
 		if back.Has("UNKNOWN", "") || back.Has("UNKNOWN", "group of UNKNOWN") || len(b) != 5+16*len(ids) {

@@ -48,13 +48,13 @@ func TestShrink(t *testing.T) {
 	}
 	believed(0)
 	if b.w.AcceptShrink() {
-		t.Error("nothing waits any more")
+		t.Error("no read waits to be accepted")
 	}
 	believed(50)
 	refused(30)
 	believed(50) // the rows are back
 	if b.w.AcceptShrink() {
-		t.Error("nothing waits any more")
+		t.Error("no read waits to be accepted")
 	}
 	believed(41) // with few items any share is large
 }

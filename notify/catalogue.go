@@ -78,7 +78,7 @@ func Catalogue() []Entry {
 		{LabelsReceived, Labels{}, "", "Label changes were stored; many changes make one event."},
 		{DriftMeasured, Drift{}, "", "The accuracy was evaluated."},
 		{DriftTripped, Drift{}, "", "A condition of the policy became true."},
-		{DriftCleared, Drift{}, "", "No condition of the policy is true any more."},
+		{DriftCleared, Drift{}, "", "No condition of the policy is true any longer."},
 		{AuditFailed, Audit{}, "", "The incremental figures differed from the recomputed ones, which replace them; or the champion's files are damaged."},
 		{DecisionMade, Decision{}, "", "The policy's verdict changed."},
 		{ShadowDiffered, Shadow{}, "", "The shadow policy decided differently from the active policy."},

@@ -53,7 +53,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 		head = "UNDECIDED"
 	}
 	fmt.Fprintf(&b, "%s  %s, as of %s\n", d.Model, head, d.At.In(opts.Location).Format("2006-01-02 15:04:05 MST"))
-	fmt.Fprintf(&b, "%s.\n", strings.TrimSuffix(upperFirst(text.Visible(d.Text)), "."))
+	b.WriteString(sentence(d.Text) + "\n")
 	if d.Baseline != "" {
 		fmt.Fprintf(&b, "The baseline was measured again: %s.\n", text.Visible(d.Baseline))
 	}
@@ -87,6 +87,15 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// sentence ends a text with a full stop, unless it ends with a question mark or a full stop.
+func sentence(s string) string {
+	s = upperFirst(text.Visible(s))
+	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
 }
 
 // conditionRows shows each condition's value, bound and distance, and below them its sentence if that says more.

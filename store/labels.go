@@ -46,7 +46,7 @@ type Item struct {
 // OfTable reports whether the item is in the table, as opposed to one from an event source.
 func (it Item) OfTable() bool { return it.Source == "" }
 
-// Item returns one item, ErrNotFound if it does not exist (any more).
+// Item returns one item, ErrNotFound if it does not exist (or no longer exists).
 func (t *Tx) Item(model, id string) (Item, error) {
 	it, err := scanItem(t.tx.QueryRowContext(t.ctx, `select `+itemColumns+` from items where model = ? and id = ?`, model,
 		id).Scan)

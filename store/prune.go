@@ -19,7 +19,7 @@ func (t *Tx) PruneHistory(thin, gone time.Time) error {
 	return nil
 }
 
-// PruneChanges deletes label changes stored before a time that are not needed any more: those that an evaluation
+// PruneChanges deletes label changes stored before a time that are no longer needed: those that an evaluation
 // has published and that are in the training snapshot of the serving release.
 func (t *Tx) PruneChanges(before time.Time) error {
 	return t.exec(`delete from changes where stored < ? and n <= (

@@ -19,7 +19,7 @@ func (t *Tx) Trained(model, run string) ([]byte, error) {
 	return seen, err
 }
 
-// DropTrained deletes the set of a run whose release cannot serve any more.
+// DropTrained deletes the set of a run whose release can no longer serve.
 func (t *Tx) DropTrained(model, run string) error {
 	return t.exec(`delete from trained where model = ? and run = ?`, model, run)
 }

@@ -51,7 +51,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 		{"retrains", text.Count(then.Retrains), both(text.Count(best.Retrains), text.Count(worst.Retrains))},
 	}
 	if then.Forced+best.Forced > 0 {
-		rows = append(rows, []string{"  by hand", text.Count(then.Forced), text.Count(best.Forced)})
+		rows = append(rows, []string{"  requested", text.Count(then.Forced), text.Count(best.Forced)})
 	}
 	if best.Urgent+worst.Urgent > 0 {
 		rows = append(rows, []string{"  urgent", "", both(text.Count(best.Urgent), text.Count(worst.Urgent))})

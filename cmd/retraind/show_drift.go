@@ -56,7 +56,7 @@ func (p *page) showBeside(r drift.Report) {
 		p.field("accuracy", "unknown: "+r.Detail)
 	}
 	if r.Scored > 0 {
-		p.field("beside", fmt.Sprintf("macro-F1 %.3f, balanced accuracy %.3f, kappa %.3f, MCC %.3f", r.MacroF1, r.Balanced,
+		p.field("also", fmt.Sprintf("macro-F1 %.3f, balanced accuracy %.3f, kappa %.3f, MCC %.3f", r.MacroF1, r.Balanced,
 			r.Kappa, r.MCC))
 	}
 	if r.FormatErrors > 0 {
@@ -218,7 +218,7 @@ func (p *page) showDecomposition(d drift.Decomposition) {
 		}
 		rows = append(rows, []string{text.Cut(c.Name, 30), signed(-c.Total()), strings.Join(why, ", ")})
 	}
-	p.table(2, []string{"what moved it", "points", ""}, rows...)
+	p.table(2, []string{"cause", "points", ""}, rows...)
 }
 
 func (p *page) showFindings(d drift.Diagnosis) {

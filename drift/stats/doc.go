@@ -3,6 +3,6 @@
 // mixes.
 //
 // It owns the formulas, each with its source. ECUSUM and EProcess belong to one goroutine; everything else is a
-// function of its arguments. It knows nothing of items, models or policies, reads no clock, and uses random
+// function of its arguments. It does not depend on items, models or policies, reads no clock, and uses random
 // numbers only from fixed seeds.
 package stats

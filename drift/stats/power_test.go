@@ -44,7 +44,7 @@ func TestSmallestDrop(t *testing.T) {
 		"never right":  stats.SmallestDrop(0, 100, 100, level, power),
 	} {
 		if !math.IsNaN(v) {
-			t.Errorf("%s: %v, want: not to be told", name, v)
+			t.Errorf("%s: %v, want: unknown", name, v)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (b *Backend) Unpin(ctx context.Context, model, release, by string) (status.
 		if r.Pinned == "" {
 			return "", "", fmt.Errorf("%w: release %s is not pinned", status.ErrRefused, text.Digest(r.Digest))
 		}
-		return "", "is not pinned any more", nil
+		return "", "is no longer pinned", nil
 	})
 }
 

@@ -175,7 +175,7 @@ func (s *aside) nothingOwed() error {
 
 // demand requests a run until a process has accepted it.
 func (s *aside) demand() error {
-	return waittest.Until(s.ctx, "the demand to be heard", func() (bool, error) {
+	return waittest.Until(s.ctx, "the request to be accepted", func() (bool, error) {
 		if _, err := s.serving(s.ctx); err != nil {
 			return false, err
 		}

@@ -151,9 +151,9 @@ func (w *mill) play() error {
 	return w.stop(w.ctx)
 }
 
-// demand asks for the next run until it is there.
+// demand requests the next run until it exists.
 func (w *mill) demand() error {
-	return waittest.Until(w.ctx, "the demand to be heard", func() (bool, error) {
+	return waittest.Until(w.ctx, "the request to be accepted", func() (bool, error) {
 		runs, err := w.client.Runs(w.ctx, model, 1000)
 		if err != nil || len(runs) >= w.runs {
 			return len(runs) >= w.runs, err

@@ -122,7 +122,7 @@ func (s *story) play() error {
 	}
 	steps := []step{
 		{"everything is read", func() error { return s.upto(items) }},
-		{"a first release is demanded", s.demand},
+		{"a first release is requested", s.demand},
 		{"the first run", func() error { return s.ended(1) }},
 		{"labels change", s.correct},
 		{"the changes are read", func() error { return s.upto(items + s.made) }},
@@ -171,7 +171,7 @@ func (s *story) upto(changes int) error {
 
 // demand forces the first run, once: after a crash the store shows whether the request was accepted.
 func (s *story) demand() error {
-	return waittest.Until(s.ctx, "the demand to be heard", func() (bool, error) {
+	return waittest.Until(s.ctx, "the request to be accepted", func() (bool, error) {
 		cmd, err := s.serving(s.ctx)
 		if err != nil {
 			return false, err

@@ -22,7 +22,7 @@ func (d *Daemon) handOver(ctx context.Context) error {
 			return fmt.Errorf("plan of run %s: %w", r.ID, err)
 		}
 		if err := d.engine.Submit(plan); err != nil {
-			d.log.Warn("a run that is open could not be handed over", "model", r.Model, "run_id", r.ID, "err", err)
+			d.log.Warn("an open run could not be submitted to the engine", "model", r.Model, "run_id", r.ID, "err", err)
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ type restored struct {
 	bad     map[string]error
 }
 
-// restoreFirst restores, before anything else is opened, what no step needs stopped any more: without the store, the
+// restoreFirst restores, before anything else is opened, what no step needs stopped any longer: without the store, the
 // database, the broker. A run in the middle of its GPU part, without an active step, stops it again when it resumes. What a
 // step has stopped until the end of its run is restored only after the store shows that the run has ended.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {

@@ -205,7 +205,7 @@ func TestRestartTellsOnlyNews(t *testing.T) {
 	r.first()
 	r.stop()
 	if n := len(w.kinds(notify.DriftCleared)); n != 1 {
-		t.Errorf("that nothing trips any more was told %d times", n)
+		t.Errorf("drift.cleared was sent %d times", n)
 	}
 }
 

@@ -225,7 +225,7 @@ func TestForeign(t *testing.T) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	if run := r.ended(2)[0]; run.Outcome != policy.OutcomePromoted && run.Outcome != policy.OutcomeRejected {
-		t.Errorf("the demand that waited: %+v", run)
+		t.Errorf("the requested run: %+v", run)
 	}
 	for kind, want := range map[string]int{"model.foreign": 1, "model.recognized": 1} {
 		if n, _ := w.told(kind); n != want {

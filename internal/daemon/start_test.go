@@ -65,7 +65,7 @@ func TestSecondDaemonOnOneState(t *testing.T) {
 	first := w.start()
 	mustSay(t, w.refused(), "state directory "+w.state+" is in use by another retraind", fmt.Sprint(os.Getpid()), "state:")
 	if _, err := first.Snapshot(t.Context()); err != nil {
-		t.Errorf("the first one does not serve any more: %v", err)
+		t.Errorf("the first one no longer serves: %v", err)
 	}
 	first.stop()
 	w.start().stop() // the state is unlocked again

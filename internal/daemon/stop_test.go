@@ -95,7 +95,7 @@ func TestForceHammered(t *testing.T) {
 	w.read(func(tx *store.Tx) error {
 		row, err := tx.Model(model)
 		if row.Force != "" {
-			t.Errorf("a demand still waits: %s", row.Force)
+			t.Errorf("a request is still stored: %s", row.Force)
 		}
 		return err
 	})
@@ -168,7 +168,7 @@ func TestForceWhileHeld(t *testing.T) {
 		return force
 	}
 	if f := forced(); f != "" {
-		t.Errorf("the held model has taken the demand: %s", f)
+		t.Errorf("the held model has stored the request: %s", f)
 	}
 	if err := r.Resume(t.Context(), model, ""); err != nil {
 		t.Fatal(err)

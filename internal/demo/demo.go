@@ -205,7 +205,7 @@ func headline(e notify.Event) string {
 		}
 		return fmt.Sprintf("a condition trips: accuracy %.1f %% of %d", 100*d.Now.Accuracy, d.Now.N)
 	case notify.DriftCleared:
-		return "no condition holds any more"
+		return "no condition trips any longer"
 	case notify.RunScheduled:
 		d, _ := notify.Unpack[notify.Scheduled](e)
 		if strings.HasPrefix(d.Waits, "cooldown") {

@@ -21,7 +21,7 @@ func (s *stage) ending(r Result) {
 		return
 	}
 	t := table.New().Border(lipgloss.NormalBorder()).BorderStyle(lipgloss.NewStyle().Faint(true)).
-		Headers("run", "story", "outcome", "champion", "candidate", "95 % interval", "held-out", "took").
+		Headers("run", "act", "outcome", "champion", "candidate", "95 % interval", "held-out", "took").
 		StyleFunc(func(row, _ int) lipgloss.Style {
 			st := lipgloss.NewStyle().Padding(0, 1)
 			if row == table.HeaderRow {

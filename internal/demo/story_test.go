@@ -118,7 +118,7 @@ func TestJudge(t *testing.T) {
 		spoil func(*Result, *[]status.Run, *[]notify.Event)
 		want  string
 	}{
-		{"as it must be", func(*Result, *[]status.Run, *[]notify.Event) {}, ""},
+		{"as expected", func(*Result, *[]status.Run, *[]notify.Event) {}, ""},
 		{"a run is missing", func(_ *Result, r *[]status.Run, _ *[]notify.Event) { *r = (*r)[1:] }, "run 4 did not happen"},
 		{"a run too many", func(_ *Result, r *[]status.Run, _ *[]notify.Event) {
 			*r = append([]status.Run{{Outcome: policy.OutcomeFailed}}, *r...)
@@ -127,7 +127,7 @@ func TestJudge(t *testing.T) {
 		{"an event is missing", func(_ *Result, _ *[]status.Run, e *[]notify.Event) { *e = (*e)[:5] }, "model.rolled_back 0 times"},
 		{"a change was lost", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.LabelChanges++ }, "6 label changes were made, 5 were counted"},
 		{"a request failed", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.FailedRequests = 1 }, "1 of 3 requests"},
-		{"nobody asked", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.Requests = 0 }, "the classifier got no requests"},
+		{"no request", func(r *Result, _ *[]status.Run, _ *[]notify.Event) { r.Requests = 0 }, "the classifier got no requests"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

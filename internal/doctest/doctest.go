@@ -23,7 +23,7 @@ type Block struct {
 	NotRun      string // why no test runs it
 	RunBy       string // package whose tests run it, if it is not cmd/retraind
 	Needs       string // program that a machine may lack: there it is not run
-	Name, Ready string // it goes on running, under a name, and is ready when it prints a text
+	Name, Ready string // it keeps running under a name, and is ready when it prints a text
 }
 
 // marks are the comments above a block, each with the fields that it sets.

@@ -193,7 +193,7 @@ func (o *operator) checked(p program, id string) {
 		o.t.Errorf("check with BuildKit: exit status %d\n%s", code, out)
 	}
 	if now, _ := o.container(); now != id {
-		o.t.Errorf("the container is %s, not %s any more", now, id)
+		o.t.Errorf("the container is %s, no longer %s", now, id)
 	}
 	if out, err := o.engine.docker("ps", "-a", "--format", "{{.Names}} {{.State}}").CombinedOutput(); err != nil ||
 		strings.TrimSpace(string(out)) != "classifier-api running" {

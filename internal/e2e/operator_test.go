@@ -59,7 +59,7 @@ func TestOperatorStory(t *testing.T) {
 		!strings.Contains(run.Reason, "still answers as the former release") {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
-	if now := o.model("the way back",
+	if now := o.model("the rollback",
 		func(now status.Model) bool { return now.Active == nil }); now.Release != m.Release || now.Held != nil {
 		t.Fatalf("%+v", now)
 	}
@@ -97,7 +97,7 @@ func TestOperatorStory(t *testing.T) {
 	})
 	o.engine.kill()
 	o.sh("rm slow")
-	o.model("the way back", func(m status.Model) bool {
+	o.model("the rollback", func(m status.Model) bool {
 		return m.Active != nil &&
 			underWay(m.Active.Steps, "undo deploy")
 	})

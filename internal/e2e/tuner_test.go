@@ -259,7 +259,7 @@ func TestTunerStory(t *testing.T) {
 	o.deploying()
 	o.engine.kill()
 	o.remove("slow")
-	o.model("the way back", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "undo deploy") })
+	o.model("the rollback", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "undo deploy") })
 	o.engine.start()
 	if run := o.ended(6); run.Outcome != policy.OutcomeRolledBack {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)

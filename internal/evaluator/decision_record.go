@@ -86,7 +86,7 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 }
 
 // errStale means that a run has ended since the monitor was built: another release serves.
-var errStale = errors.New("the monitor's release does not serve any more")
+var errStale = errors.New("the monitor's release no longer serves")
 
 // intend stores an armed decision as data: it waits in the store, not in a goroutine.
 func (l *Loop) intend(t *store.Tx, d policy.Decision) error {

@@ -2,7 +2,7 @@
 // records decisions with their reasons, and starts the runs that the policy calls for.
 //
 // It owns the order of one evaluation (new labels, unscored texts, report, decision, record, run), the nightly
-// audit of the figures, the judgement of suspicious relabels, and the stored hold and demand of a model.
+// audit of the figures, the judgement of suspicious relabels, and the stored hold and request of a model.
 //
 // Threading: a Loop is one goroutine; its methods other than Run are safe for concurrent use.
 //

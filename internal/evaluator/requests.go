@@ -148,10 +148,10 @@ type Demand struct {
 	At       time.Time `json:"at"`
 }
 
-// Accepted is the stored answer to a demand whose run does not exist yet.
+// Accepted is the stored answer to a request whose run does not exist yet.
 const Accepted = "the request is stored: the retrain starts with the next evaluation"
 
-// Demand stores a demand, so that it survives a crash, and wakes the loop. All forced retrains are started this
+// Demand stores a request, so that it survives a crash, and wakes the loop. All forced retrains are started this
 // way. It returns a *HeldError if the model is held. id is the sender's id of the request, if any; a second
 // request with the same id has no effect.
 func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {

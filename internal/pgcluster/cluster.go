@@ -2,7 +2,7 @@
 //
 // It owns one temporary directory per Cluster, with the data and a Unix socket in it, and the server as a direct child
 // of this process, which ends with it. A Cluster's methods may be called from any goroutine, one at a time. It listens
-// on no TCP port unless Settings demand one, never touches a server that it did not start, and never speaks SQL itself.
+// on no TCP port unless Settings configure one, never touches a server that it did not start, and never speaks SQL itself.
 package pgcluster
 
 import (

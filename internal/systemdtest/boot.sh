@@ -1,6 +1,6 @@
 # Runs as the first process of the box's namespaces and becomes its systemd. Read by box.go, with
 #   ROOT     an empty directory, which becomes the box's /
-#   CGROUP   nothing any more: the box's cgroup namespace begins at its own cgroup
+#   CGROUP   unused: the box's cgroup namespace begins at its own cgroup
 #   OVERLAYS directories of the machine that the box sees at the same path and may write to, without changing them
 #   BINDS    directories that it shares with the machine: the place there, the place here, and so on
 set -eu

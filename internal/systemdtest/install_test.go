@@ -67,7 +67,7 @@ func (m *machine) install() string {
 	return out
 }
 
-// configure follows the instructions of init exactly, except for the mode of the connection string.
+// configure follows the instructions of init, except for the mode of the connection string.
 func (m *machine) configure(said string) {
 	m.t.Helper()
 	m.items(600)

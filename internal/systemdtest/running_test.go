@@ -26,7 +26,7 @@ func (m *machine) train() {
 	m.says(m.Property("retraind", "StatusText"), "relevance: ")
 }
 
-// backupAndUpgrade: the copy has the store, and what is installed again goes on with it.
+// backupAndUpgrade: the copy has the store, and the daemon continues with it after it is installed again.
 func (m *machine) backupAndUpgrade() {
 	m.t.Helper()
 	m.block("tar -C /var/lib")
@@ -38,7 +38,7 @@ func (m *machine) backupAndUpgrade() {
 	})
 }
 
-// reloadWithFault: the reload fails, the unit's status shows the fault, and the daemon goes on with what it has.
+// reloadWithFault: the reload fails, the unit's status shows the error, and the daemon keeps its configuration.
 func (m *machine) reloadWithFault() {
 	m.t.Helper()
 	pid := m.Property("retraind", "MainPID")

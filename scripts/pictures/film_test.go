@@ -97,7 +97,7 @@ func TestDemoIsRecorded(t *testing.T) {
 	}
 	for _, want := range []string{
 		"act 1: labels are corrected", "act 2: labels are poisoned", "act 3: a deploy that serves the old model",
-		"model.rejected", "model.rolled_back", "0 failed", "All of it happened as it must.",
+		"model.rejected", "model.rolled_back", "0 failed", "Everything happened as expected.",
 	} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("the recording does not show %q", want)

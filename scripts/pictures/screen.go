@@ -74,7 +74,7 @@ func (s *screen) write(data []byte) error {
 	return nil
 }
 
-// put shows one rune. A row that is full goes on in the next one.
+// put shows one rune. A full row continues in the next one.
 func (s *screen) put(r rune) {
 	switch r {
 	case '\r':

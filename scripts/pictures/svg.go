@@ -27,7 +27,7 @@ type arrow struct {
 	points  []int
 	label   string
 	at      [2]int // of the label, at its start
-	retreat bool   // dashed: the way back
+	retreat bool   // dashed: the undo steps
 }
 
 const (

@@ -168,7 +168,7 @@ func (r *fileReader) decode(raw []byte) error {
 	return err
 }
 
-// unclosed reports whether the file ends inside a quoted field that will not be closed any more, and then rewinds to
+// unclosed reports whether the file ends inside a quoted field that will never be closed, and then rewinds to
 // its first line.
 func (r *fileReader) unclosed(at *lineReader) bool {
 	if !r.quiet || at.ends == 0 {

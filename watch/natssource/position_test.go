@@ -29,7 +29,7 @@ func (w *wire) told(want string) {
 func TestNATSStreamThatWentBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		after int // messages after the stream went back
+		after int // messages after the stream was reset
 		want  string
 	}{
 		"behind the position":   {1, "its last message is 2, but 4 was already read"},

@@ -61,7 +61,7 @@ func (m pollPosition) key(item string) string {
 	return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item)
 }
 
-// seen ends a poll: it moves the floor to the greatest watermark below which no row can appear any more, and
+// seen ends a poll: it moves the floor to the greatest watermark below which no further row can appear, and
 // records the greatest one of this poll, nil when the table has none. now is the poll's snapshot.
 func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) pollPosition {
 	m.Snapshot = text

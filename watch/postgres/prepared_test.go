@@ -38,7 +38,7 @@ func TestPreparedTransactions(t *testing.T) {
 				b.exec(`BEGIN`)
 				b.exec(`UPDATE items SET category = 'y' WHERE id = 1`)
 				if _, err := b.conn.Exec(t.Context(), `PREPARE TRANSACTION 'woken'`); err == nil {
-					t.Error("a transaction that notifies was prepared: notify: false is of no use any more")
+					t.Error("a transaction that notifies was prepared: notify: false is no longer needed")
 				}
 				return
 			}

@@ -234,7 +234,7 @@ func TestHTTPArgilla(t *testing.T) {
 	all := p.inbox.Events()
 	for _, e := range []watch.Event{all[1], all[len(all)-2], all[len(all)-1]} { // a draft, and two that were deleted
 		if !e.Withdrawn || e.Subject != "response r1" || len(e.Labels) > 0 {
-			t.Errorf("a response that does not hold any more: %+v", e)
+			t.Errorf("a withdrawn response: %+v", e)
 		}
 	}
 	send(202, `"accepted":1`, "h", `{"type": "record.deleted", "timestamp": "2026-05-01T10:00:02Z", "data": {"id": "u-1"}}`)

@@ -1,4 +1,4 @@
-"""A trainer as people write it: it reads its data, writes its model, and knows nothing of who starts it."""
+"""A trainer as people write it: it reads its data, writes its model, and has no code for retraind."""
 import json, pickle
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression

@@ -1,4 +1,4 @@
-"""A classifier service as people write it: it reads its model once, at start, and knows nothing of who deploys it."""
+"""A classifier service as people write it: it reads its model once, at start, and has no code for its deployment."""
 import json, pickle
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

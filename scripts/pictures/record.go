@@ -15,7 +15,7 @@ const (
 	// The terminal of the recording.
 	recordedColumns, recordedRows = 106, 30
 	// The demo draws more often than a picture needs.
-	frameEvery = 700 * time.Millisecond
+	frameEvery = 1200 * time.Millisecond
 	// A drawing is complete when nothing has come for so long.
 	complete = 40 * time.Millisecond
 )

@@ -32,8 +32,8 @@ func smallDisk(t *testing.T, dir string) {
 	})
 }
 
-// The disk of the model's directory is full from before a step on, for each of the steps: one that must write ends the run
-// with the reason, the release that serves is the champion, and once there is room the next run is promoted.
+// The disk of the model's directory is full before a step, for each of the steps: a step that must write ends the run
+// with the reason, the champion stays in service, and once there is space the next run is promoted.
 func TestFullDiskInEachStep(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -47,7 +47,7 @@ func TestFullDiskInEachStep(t *testing.T) {
 				t.Fatalf("%s: %s", r.Outcome, r.Reason)
 			}
 			full := filepath.Join(w.dir, "full")
-			// It leaves the page that its own record needs.
+			// It leaves free space for the page of its own record.
 			const script = "head -c 3000000 /dev/zero >%[1]q; cat /dev/zero >>%[1]q 2>/dev/null; truncate -s -8192 %[1]q"
 			r := w.run(slices.Insert(steps(w, 8), at, StepConfig{sh("fill", fmt.Sprintf(script, full))}))
 			promoted := r.Outcome == string(policy.OutcomePromoted)

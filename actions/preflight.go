@@ -37,7 +37,7 @@ type preflight struct {
 }
 
 // Preflight returns what would make a run of these steps fail, as far as the caller can check beforehand: programs,
-// directories, the engine, units, and the space that earlier runs needed. aside is what a run of them stops for the GPU,
+// directories, the engine, units, and the space that earlier runs needed. aside is what such a run stops for the GPU,
 // modelDir the model's directory.
 func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelDir string) []Finding {
 	c := &preflight{ctx: ctx}
@@ -126,7 +126,7 @@ func (c *preflight) program(argv []string, dir string) {
 		c.add("program_missing", "correct the path, or install it", "%s does not exist", program)
 	case err != nil:
 		c.add("program_not_executable", "let this user run it: chmod +x, and x on each directory above",
-			"%s may not be run", program)
+			"%s is not executable for this user", program)
 	}
 	if script := scriptOf(argv); script != "" && (filepath.IsAbs(script) || dir != "") {
 		c.readable(absolute(dir, script))

@@ -32,18 +32,18 @@ func (c *preflight) unit(name string) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	// Only root may ask polkit about a unit, so systemd itself is asked: for a restart in a mode that there is none of, which it
-	// refuses after it has looked at the right.
+	// Only root may ask polkit about a unit. So this requests a restart from systemd in an invalid mode, which systemd
+	// refuses after it has checked the permission.
 	out, _ = exec.CommandContext(c.ctx, "systemctl", "--no-ask-password", "--job-mode=isolate", "restart",
 		name).CombinedOutput()
 	if said := printed(out, nil); !strings.Contains(strings.ToLower(said), "isolate") {
-		c.add("unit_not_allowed", "let this user restart the unit by a polkit rule: retraind init systemd makes it",
+		c.add("unit_not_allowed", "let this user restart the unit by a polkit rule: retraind init systemd generates it",
 			"a restart of %s would be refused: %s", name, said)
 	}
 }
 
-// compose looks at the engine, at the program that reads the compose file, and for the service in that file; and at what
-// a helper in front of the engine would refuse. change is what a step does with the service beside stopping and starting it.
+// compose checks the engine, the compose program, that the compose file has the service, and what a helper in front of
+// the engine would refuse. change is the step's operation on the service besides stopping and starting it.
 func (c *preflight) compose(s compose.Service, change change) {
 	there := c.directory(s.Dir)
 	reached := c.engine()
@@ -97,13 +97,13 @@ func (c *preflight) ollama(a OllamaAct) {
 	}
 }
 
-// change is what a step does with a service beside stopping and starting it.
+// change is the operation of a step on a service, besides stopping and starting it.
 type change struct {
-	exchange bool // it creates the container anew
+	exchange bool // it recreates the container
 	beside   bool // it runs a container beside the service
 }
 
-// helper looks at what a docker helper in front of the engine would refuse.
+// helper checks what a docker helper in front of the engine would refuse.
 func (c *preflight) helper(s compose.Service, change change) {
 	socket := docker.Socket()
 	if socket == "" {
@@ -117,8 +117,8 @@ func (c *preflight) helper(s compose.Service, change change) {
 		c.add("helper_unusable", "restart the helper: systemctl restart retraind-docker.service", "%v", err)
 		return
 	case why != "":
-		c.add("helper_refuses", "bring the service up once by hand if it never was (docker compose up -d "+s.Name+
-			"); else make the units again with `retraind init systemd`, and restart retraind-docker.service",
+		c.add("helper_refuses", "bring the service up once by hand if it was never up (docker compose up -d "+s.Name+
+			"); otherwise generate the units again with `retraind init systemd`, and restart retraind-docker.service",
 			"the docker helper refuses every change of service %s: %s", s.Name, why)
 		return
 	case !change.exchange:
@@ -126,15 +126,15 @@ func (c *preflight) helper(s compose.Service, change change) {
 	}
 	refused, err := guard.Rehearse(c.ctx, socket, func(ctx context.Context, host string) {
 		if err := s.Rehearse(ctx, host, change.beside); err != nil {
-			c.add("service_unusable", "correct it as the message says", "%v", err)
+			c.add("service_unusable", "correct it as described", "%v", err)
 		}
 	})
 	if err != nil {
 		c.add("helper_unusable", "restart the helper: systemctl restart retraind-docker.service", "%v", err)
 	}
 	for _, r := range refused {
-		c.add("helper_refuses", "if the service shall have these rights, bring it up once by hand (docker compose up -d "+s.Name+
-			"); else correct the compose file", "the docker helper refuses %s: %s", r.Request, r.Why)
+		c.add("helper_refuses", "if the service should have these rights, bring it up once by hand (docker compose up -d "+s.Name+
+			"); otherwise correct the compose file", "the docker helper refuses %s: %s", r.Request, r.Why)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestPreflight(t *testing.T) {
 	} {
 		c.step.Name = "s"
 		found := slices.DeleteFunc(Preflight(t.Context(), []Step{c.step}, nil, dir), func(f Finding) bool {
-			// Whether this machine has an engine and docker compose is not what is tested.
+			// Findings about the engine and docker compose depend on the machine, and are ignored.
 			return strings.HasPrefix(f.Code, "engine_") || f.Code == "compose_missing"
 		})
 		if diff := cmp.Diff(c.want, codes(found)); diff != "" {

@@ -35,7 +35,7 @@ func (x *Executor) Prune(ctx context.Context, model, dir string, rules Retention
 	}
 	for _, digest := range h.oldImages(ctx, rules.Images) {
 		if err := compose.ForgetImage(ctx, composeKept(dir), digest); err != nil {
-			log.Warn("an old image stays", "err", err)
+			log.Warn("cannot remove an old image", "err", err)
 		}
 	}
 	for _, run := range nothing {
@@ -120,7 +120,8 @@ func (h household) oldReleases(rule KeepConfig) (old []store.Release, dirs []str
 	return old, dirs
 }
 
-// oldImages are the releases whose images are beyond the bounds. Their files stay: a deployment of one builds it again.
+// oldImages returns the releases whose images exceed the limits. Their files stay: a deployment of such a release
+// builds its image again.
 func (h household) oldImages(ctx context.Context, rule KeepConfig) (old []string) {
 	if rule == (KeepConfig{}) {
 		return nil
@@ -140,7 +141,7 @@ func (h household) oldImages(ctx context.Context, rule KeepConfig) (old []string
 	return old
 }
 
-// oldLeftovers are the runs that came to no release, or to the same artifact as a later one, and left files for one.
+// oldLeftovers returns the runs without a release, or with the same artifact as a later run, that left release files.
 func (h household) oldLeftovers(rule KeepConfig) (old []string) {
 	known := map[string]bool{h.serving: true}
 	for _, r := range h.releases {

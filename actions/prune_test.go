@@ -109,7 +109,8 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	}
 }
 
-// What somebody has pinned stays; images may go before their releases, and never those that may serve again.
+// Pinned releases stay; images may be removed before their releases, but never those of a release that may be deployed
+// again.
 func TestPruneKeepsPinned(t *testing.T) {
 	t.Parallel()
 	x, p := housed(t, 9, func(int) bool { return true })
@@ -125,7 +126,7 @@ func TestPruneKeepsPinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 1; i <= 8; i++ { // of r09 no image was built
+	for i := 1; i <= 8; i++ { // r09 has no image
 		digest := fmt.Sprintf("sha256:r%02d", i)
 		writeText(t, filepath.Join(composeKept(p.ModelDir), compose.Tag(digest), "image"), "retraind/m:"+digest+"\n")
 	}

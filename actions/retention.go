@@ -8,12 +8,12 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// RetentionConfig says which of a model's files stay on disk beside those in use. The deployed release, the former
-// one, pinned ones, the target of `current`, and whatever an unfinished run needs are always kept.
+// RetentionConfig is which of a model's files stay on disk besides those in use. The deployed release, the former one,
+// pinned ones, the target of `current`, and all files that an unfinished run needs are always kept.
 type RetentionConfig struct {
 	// Releases are the files of trained artifacts, with their images; default count 5.
 	Releases KeepConfig `yaml:"releases" json:"releases,omitzero"`
-	// Images are the images that were built of releases; default: as long as their release.
+	// Images are the images built for releases; default: as long as their release.
 	Images KeepConfig `yaml:"images" json:"images,omitzero"`
 	// Runs are the directories of ended runs: exported data, and the records and outputs of the commands; default count
 	// 20.

@@ -34,7 +34,7 @@ func Forget(ctx context.Context, kept, digest string) error {
 	return os.RemoveAll(filepath.Join(kept, Tag(digest)))
 }
 
-// ForgetImage untags the image of a release; its former files stay. One that has none is no error.
+// ForgetImage untags the image of a release, and keeps its former files. A release without an image is no error.
 func ForgetImage(ctx context.Context, kept, digest string) error {
 	name, path, err := noted(kept, digest)
 	if err != nil || name == "" {
@@ -51,8 +51,8 @@ func ForgetImage(ctx context.Context, kept, digest string) error {
 	return os.Remove(path)
 }
 
-// KeptImage reports whether an image of a release is kept, with its size if that is wanted; 0 where the engine does not say
-// it.
+// KeptImage reports whether an image of a release is kept, with its size if sized is set; 0 if the engine does not
+// report it.
 func KeptImage(ctx context.Context, kept, digest string, sized bool) (size int64, there bool) {
 	name, _, err := noted(kept, digest)
 	if err != nil || name == "" {
@@ -66,7 +66,7 @@ func KeptImage(ctx context.Context, kept, digest string, sized bool) (size int64
 	return size, true
 }
 
-// noted reads the name of a release's image, "" for none, and where it is noted.
+// noted returns the name of a release's image, "" for none, and the path of the file with the name.
 func noted(kept, digest string) (name, path string, err error) {
 	path = filepath.Join(kept, Tag(digest), imageFile)
 	b, err := os.ReadFile(path)

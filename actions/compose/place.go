@@ -19,9 +19,9 @@ import (
 
 // placer places files and directories of a release into a directory, and restores the former ones.
 type placer struct {
-	dir    string            // where they are placed
-	names  map[string]string // path below dir by the name in the release
-	record string            // file that lists what was placed below directories; see record.go
+	dir    string            // target directory
+	names  map[string]string // paths below dir, by name in the release
+	record string            // file that lists the files placed below directories; see record.go
 }
 
 // keptFile lists the kept former files by path: "copied", "absent", "directory", or the hash of the same file in the
@@ -31,7 +31,7 @@ const keptFile = "kept.json"
 const (
 	copied    = "copied"
 	absent    = "absent"
-	directory = "directory" // its files follow
+	directory = "directory" // its files are listed separately
 )
 
 func (s Service) placer(kept string) placer {
@@ -116,8 +116,8 @@ func sameAs(dir *os.Root, at string, info fs.FileInfo, release, name string) (st
 	return a, errA == nil && errB == nil && a == b
 }
 
-// place replaces the files by those of a release, each atomically. Of a directory, the files that another release had there
-// are removed; files that were never placed stay.
+// place replaces the files by those of a release, each atomically. In a directory, the files that another release has
+// placed there are removed; files that were never placed stay.
 func (p placer) place(release string) error {
 	return p.between(release, p.dir, func(from, dir *os.Root) error {
 		pairs, err := p.pairs(from, dir)
@@ -135,13 +135,13 @@ func (p placer) place(release string) error {
 	})
 }
 
-// pair is one file of a release and where it is placed.
+// pair is one file of a release with its target path.
 type pair struct {
 	name, at string
-	inside   bool // it is in a directory that is placed
+	inside   bool // it is below a placed directory
 }
 
-// pairs lists the files of a release that are placed. It refuses what stands in their way.
+// pairs lists the files of a release to place. It returns an error if a target cannot be replaced.
 func (p placer) pairs(from, dir *os.Root) (out []pair, err error) {
 	for _, name := range slices.Sorted(maps.Keys(p.names)) {
 		at := filepath.Clean(p.names[name])
@@ -197,7 +197,7 @@ func (p placer) putBack(kept, former string) error {
 	return p.forgetOthers(kept, list)
 }
 
-// restore restores one path to what it was.
+// restore restores one path to its former state.
 func (p placer) restore(was, at, name, kept, former string) error {
 	switch was {
 	case directory:
@@ -205,7 +205,7 @@ func (p placer) restore(was, at, name, kept, former string) error {
 	case absent:
 		return p.between(p.dir, p.dir, func(dir, _ *os.Root) error {
 			if info, err := dir.Lstat(at); err == nil && info.IsDir() {
-				return nil // its files go with those that were placed
+				return nil // its files are removed with the placed ones
 			}
 			if err := dir.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -265,8 +265,8 @@ func regular(root *os.Root, at string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// below calls do for each file of a directory, in order, with its path below it. Anything else than files and directories is
-// an error.
+// below calls do for each file of a directory, in order, with its path below the directory. Anything other than files
+// and directories is an error.
 func below(root *os.Root, at string, do func(rel string, info fs.FileInfo) error) error {
 	n := 0
 	return fs.WalkDir(root.FS(), filepath.ToSlash(at), func(path string, d fs.DirEntry, err error) error {
@@ -288,7 +288,7 @@ func below(root *os.Root, at string, do func(rel string, info fs.FileInfo) error
 	})
 }
 
-// maxFiles limits the files of one directory, as a release does.
+// maxFiles limits the number of files in one directory; the limit equals that of a release.
 const maxFiles = 10_000
 
 // replaceable returns why a path cannot be replaced by a file, or by a directory.

@@ -96,7 +96,7 @@ func TestKeepAndPutBack(t *testing.T) {
 	}
 }
 
-// A directory of the release replaces that of the release before it, file by file, and goes back whole.
+// A directory of the release replaces that of the former release file by file, and is restored completely.
 func TestPlaceDirectory(t *testing.T) {
 	t.Parallel()
 	dir, kept, first, second := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
@@ -152,7 +152,7 @@ func TestPlaceDirectory(t *testing.T) {
 	}
 	must(p.place(second))
 	is("second again", seconds)
-	must(p.putBack(kept+"/nothing", first)) // nothing was kept of it
+	must(p.putBack(kept+"/nothing", first)) // there are no kept files
 	is("the first's own", firsts)
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// recordFile lists the files that retraind has placed below directories. A release that has fewer files than the one before
-// it leaves none of those behind: a program that loads a directory would load them.
+// recordFile lists the files that retraind has placed below directories. If a release has fewer files than the one
+// before it, the others are removed: a program that loads a directory would load them.
 const recordFile = "placed.json"
 
 func readRecord(path string) (list []string, err error) {
@@ -43,8 +43,8 @@ func writeRecord(path string, list []string) error {
 	return renameio.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// recorded places files below directories by do, and removes those of an earlier release. The record lists both while that
-// is under way, so that a kill loses none of them.
+// recorded calls do, which places files below directories, and removes those of an earlier release. Meanwhile the
+// record lists both, so that a kill loses none of them.
 func (p placer) recorded(dir *os.Root, pairs []pair, do func() error) error {
 	before, err := readRecord(p.record)
 	if err != nil {
@@ -71,7 +71,7 @@ func (p placer) recorded(dir *os.Root, pairs []pair, do func() error) error {
 	return writeRecord(p.record, now)
 }
 
-// inside reports whether a path is that of a placed directory, or below one.
+// inside reports whether a path is a placed directory, or below one.
 func (p placer) inside(path string) bool {
 	for _, to := range p.names {
 		if strings.HasPrefix(path+"/", filepath.Clean(to)+"/") {
@@ -81,7 +81,7 @@ func (p placer) inside(path string) bool {
 	return false
 }
 
-// removeOthers removes the files of one list that are not in another, and the directories that become empty.
+// removeOthers removes the files of list that are not in keep, and directories that become empty.
 func (p placer) removeOthers(dir *os.Root, list, keep []string) error {
 	for _, at := range list {
 		if slices.Contains(keep, at) {
@@ -93,14 +93,14 @@ func (p placer) removeOthers(dir *os.Root, list, keep []string) error {
 		if err := dir.Remove(at); err != nil {
 			return fmt.Errorf("remove %s of another release: %w", at, err)
 		}
-		for up := filepath.Dir(at); p.inside(up) && dir.Remove(up) == nil; { // unless something else is in it
+		for up := filepath.Dir(at); p.inside(up) && dir.Remove(up) == nil; { // stops at a directory that is not empty
 			up = filepath.Dir(up)
 		}
 	}
 	return nil
 }
 
-// keepRecord keeps the present record beside the kept files.
+// keepRecord copies the present record to the kept files.
 func (p placer) keepRecord(to string) error {
 	list, err := readRecord(p.record)
 	if err != nil || len(list) == 0 {
@@ -109,7 +109,7 @@ func (p placer) keepRecord(to string) error {
 	return writeRecord(filepath.Join(to, recordFile), list)
 }
 
-// forgetOthers removes, after the former files are back, what was placed since they were kept.
+// forgetOthers removes, once the former files are restored, the files that were placed since they were kept.
 func (p placer) forgetOthers(kept string, was map[string]string) error {
 	now, err := readRecord(p.record)
 	if err != nil || len(now) == 0 {

@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// Rehearse runs what a deployment runs against a stand-in for the engine, which refuses or swallows every change: build,
-// exchange, and a container beside the service if asked. Their failures are expected and say nothing; an error means that
-// the service was not found.
+// Rehearse runs the commands of a deployment against a fake engine that changes nothing: build, up, and a container
+// beside the service if requested. Their failures are expected and ignored; an error means that the service was not
+// found.
 func (s Service) Rehearse(ctx context.Context, host string, beside bool) error {
 	found, err := find(ctx, s)
 	if err != nil {

@@ -16,7 +16,7 @@ func (s *site) build(ctx context.Context, dir, image string) error {
 	return named.run(ctx, "build", s.Name)
 }
 
-// exchangeContainer replaces the service's container by a new one, from the image that the compose file names.
+// exchangeContainer replaces the service's container by a new one of the image in the compose file.
 func (s *site) exchangeContainer(ctx context.Context) error { return s.up(ctx, recreate) }
 
 const recreate = "--force-recreate"
@@ -29,7 +29,7 @@ func (s *site) up(ctx context.Context, more ...string) error {
 	return s.cli.run(ctx, s.bringUp(more...)...)
 }
 
-// bringUp returns the arguments of compose that bring the service up, and nothing else.
+// bringUp returns the arguments for compose to start this service, without its dependencies.
 func (s *site) bringUp(more ...string) []string {
 	args := append([]string{"up", "-d", "--no-build", "--no-deps"}, more...)
 	if s.cli.pulls {

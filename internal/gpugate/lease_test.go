@@ -36,12 +36,12 @@ func withCards(t *testing.T, g *Gate, devices ...gpu.Device) gpu.Leases {
 	return leases
 }
 
-// A step that asks Ollama has the lease of the card on which the server computes, although it has no memory there itself.
-// Who comes later waits until it has ended, and is told who has it.
+// A step that asks Ollama has the lease of the device that the server uses, although it uses no memory there itself. A
+// later run waits until the lease ends, and its reason names the holder.
 func TestLeaseForOllama(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
-	// Full of what other programs have: that is the server's affair.
+	// Memory in use by other programs does not matter: the server handles that.
 	leases := withCards(t, g, gpu.Device{
 		UUID: "GPU-1", Total: gpu.Bytes(24 << 30), Used: gpu.Bytes(20 << 30), Free: gpu.Bytes(4 << 30),
 	})
@@ -53,7 +53,7 @@ func TestLeaseForOllama(t *testing.T) {
 	if holder := leases.Holder("GPU-1"); !strings.HasPrefix(holder, "run run1 of model m (pid ") {
 		t.Errorf("leased by %q", holder)
 	}
-	// A training of another run, in this daemon or another one: nothing is stopped for it, and it does not start.
+	// A training of another run, in this daemon or another one, stops nothing and does not start.
 	of := func(step string) actions.GPUStep {
 		return actions.GPUStep{Model: "m", Run: "run2", Step: step, ByOllama: step != "train"}
 	}

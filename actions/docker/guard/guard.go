@@ -123,7 +123,8 @@ func peerOf(c net.Conn) (peer *unix.Ucred) {
 	return peer
 }
 
-// ServeHTTP passes a request on, or refuses it. One below OnlyDecide is decided about and never passed on.
+// ServeHTTP forwards a request, or refuses it. A request below OnlyDecide is never forwarded: the answer is the
+// decision.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	peer, _ := r.Context().Value(peerKey{}).(*unix.Ucred)
 	if peer == nil || peer.Uid != 0 && peer.Uid != g.config.UID {
@@ -175,10 +176,10 @@ func decline(w http.ResponseWriter, err error) bool {
 	return true
 }
 
-// prefix begins each refusal.
+// prefix is the start of each refusal.
 const prefix = "retraind docker-helper: "
 
-// answer is an error as an engine writes it.
+// answer writes an error in the engine's format.
 func answer(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

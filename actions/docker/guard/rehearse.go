@@ -19,11 +19,12 @@ import (
 	"time"
 )
 
-// OnlyDecide begins the path of a request that a guard decides about without passing it on: 202 where it would, 403 where
-// it refuses. An engine, and a guard of an earlier version, know no such path, so nothing is changed by one.
+// OnlyDecide is the prefix of the path of a request on which a guard decides without forwarding it: 202 if it would
+// forward it, 403 if it refuses. An engine, and a guard of an earlier version, refuse such a path, so that nothing is
+// changed.
 const OnlyDecide = "/retraind/decide"
 
-// servicePath, below OnlyDecide, asks whether a guard lets a service be changed.
+// servicePath, below OnlyDecide, requests whether a guard allows changes of a service.
 const servicePath = "/service"
 
 // service returns why a service may not be changed.
@@ -39,7 +40,7 @@ func (q *request) service() error {
 	return err
 }
 
-// ErrNoGuard: an engine itself answers, which refuses nothing.
+// ErrNoGuard means that an engine answers, and not a guard: it refuses nothing.
 var ErrNoGuard = errors.New("no helper answers, but an engine")
 
 // Refusal is a request that a guard would refuse.
@@ -48,7 +49,7 @@ type Refusal struct {
 	Why     string
 }
 
-// Refuses asks the guard behind a socket about a service, and returns why it would refuse to change it; "" if it would not.
+// Refuses returns why the guard behind a socket would refuse changes of a service; "" if it would allow them.
 func Refuses(ctx context.Context, socket string, s Service) (string, error) {
 	in, err := newStandIn(ctx, socket)
 	if err != nil {
@@ -65,15 +66,16 @@ func Refuses(ctx context.Context, socket string, s Service) (string, error) {
 	return "", errors.New(said)
 }
 
-// Rehearse calls run with the address of a stand-in for the engine behind a guard's socket, and returns what the guard
-// would refuse. Whatever only looks is answered by the engine; the guard is asked about every change, and none is made:
-// a program that run starts ends with an error, at the latest when it wants to see its change.
+// Rehearse calls run with the address of a fake engine in front of a guard's socket, and returns the requests that the
+// guard would refuse. Requests that change nothing are answered by the engine; for each change the guard is asked for
+// its decision, and the change is not made. A program that run starts therefore fails, at the latest when it reads the
+// result of its change.
 func Rehearse(ctx context.Context, socket string, run func(ctx context.Context, host string)) ([]Refusal, error) {
 	s, err := newStandIn(ctx, socket)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "retraind-") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "retraind-") // a socket's path must be short
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func Rehearse(ctx context.Context, socket string, run func(ctx context.Context, 
 	return s.refused, err
 }
 
-// standIn answers as an engine that changes nothing.
+// standIn is the fake engine: it changes nothing.
 type standIn struct {
 	client *http.Client
 	reads  http.Handler
@@ -109,7 +111,7 @@ type standIn struct {
 	refused []Refusal // guarded by mu
 }
 
-// newStandIn returns a stand-in for the engine behind a guard's socket; ErrNoGuard if none listens there.
+// newStandIn returns a fake engine in front of a guard's socket; ErrNoGuard if no guard answers there.
 func newStandIn(ctx context.Context, socket string) (*standIn, error) {
 	s := &standIn{client: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -121,14 +123,14 @@ func newStandIn(ctx context.Context, socket string) (*standIn, error) {
 	case err != nil:
 		return nil, err
 	case status == http.StatusForbidden:
-		return nil, fmt.Errorf("the docker helper is of another version: systemctl restart retraind-docker.service (%s)", said)
+		return nil, fmt.Errorf("the docker helper has another version: systemctl restart retraind-docker.service (%s)", said)
 	case status != http.StatusAccepted:
 		return nil, ErrNoGuard
 	}
 	return s, nil
 }
 
-// ask asks the guard about a request.
+// ask requests the guard's decision on a request.
 func (s *standIn) ask(ctx context.Context, method, target string, r *http.Request) (status int, said string, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+OnlyDecide+target, nil)
 	if err != nil {
@@ -136,7 +138,7 @@ func (s *standIn) ask(ctx context.Context, method, target string, r *http.Reques
 	}
 	if r != nil {
 		req.Header = r.Header.Clone()
-		if !strings.HasSuffix(r.URL.Path, "/build") { // a build is decided about without its context
+		if !strings.HasSuffix(r.URL.Path, "/build") { // the decision on a build does not need its context
 			req.Body, req.ContentLength = r.Body, r.ContentLength
 		}
 	}
@@ -169,9 +171,9 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case status != http.StatusAccepted:
 		answer(w, status, said)
 	case slices.Contains([]string{"stop", "rename", "kill", "disconnect", "connect"}, path.Base(r.URL.Path)):
-		w.WriteHeader(http.StatusNoContent) // version 1 of compose does these before it creates the new container
+		w.WriteHeader(http.StatusNoContent) // version 1 of compose sends these before it creates the new container
 	default:
-		answer(w, http.StatusServiceUnavailable, "retraind check: only asked, nothing is changed")
+		answer(w, http.StatusServiceUnavailable, "retraind check: test only, nothing is changed")
 	}
 }
 

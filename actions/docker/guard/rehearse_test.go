@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/internal/dockertest"
 )
 
-// What is only decided about reaches no engine, whatever the decision is.
+// A request below OnlyDecide never reaches the engine, whatever the decision is.
 func TestOnlyDecide(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)
@@ -48,7 +48,7 @@ func TestOnlyDecide(t *testing.T) {
 	}
 }
 
-// A program that changes something gets no change, and what the guard would refuse is told.
+// A program that changes something has no effect, and the refusals of the guard are returned.
 func TestRehearse(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)

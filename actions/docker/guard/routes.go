@@ -29,10 +29,10 @@ func isImage(s string) bool {
 
 var errNotAllowed = errors.New("this request is none of those that retraind sends")
 
-// route decides about a request. It returns what passes it on, with the path that the engine is asked for. Only where it is
-// not passed on, it may also ask about a service.
+// route decides about a request. It returns the handler that forwards it, with the path for the engine. With only set,
+// the request may also be about a service.
 func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
-	// What is decided about is what the engine gets: no second spelling of a path is passed on.
+	// The path that is checked must be the path that the engine gets: other spellings are refused.
 	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
 		return nil, errors.New("the path is not in its normal spelling")
 	}

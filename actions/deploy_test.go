@@ -39,7 +39,7 @@ func TestDeployProblems(t *testing.T) {
 		}},
 		{"files that go elsewhere", DeployConfig{Compose: &ComposeDeploy{
 			Dir: "/srv/c", Service: "api", Project: "Shop", HealthyWithin: -1,
-			Files: map[string]string{"/etc/passwd": "a", "a": "../b", "b": "models/", "c": "m", "d": "./m", "e": ""},
+			Files: map[string]string{"/etc/passwd": "a", "a": "../b", "b": "models/", "c": "m", "d": "./m", "e": "", "f": "m/inside"},
 		}}},
 		{"an unknown variable", restart(RestartConfig{Exec: []string{"x", "$RETRAIND_CURENT"}})},
 	} {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // Unsuitable files are refused before anything is written, on both sides.
@@ -243,6 +244,40 @@ func TestNames(t *testing.T) {
 	for digest, want := range map[string]string{"": "none", "sha256:0123456789abcdef": "0123456789ab", "adopted:0b02": "0b02"} {
 		if got := Tag(digest); got != want {
 			t.Errorf("%s: %s", digest, got)
+		}
+	}
+}
+
+// A full disk leaves the files of before, whichever of several does not fit.
+func TestPlaceOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	dir, release, kept := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("a small file system can be mounted by root only: ", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	writeFile(t, filepath.Join(dir, "a"), "old a")
+	writeFile(t, filepath.Join(dir, "w", "b"), "old b")
+	writeFile(t, filepath.Join(release, "a"), "new a")
+	writeFile(t, filepath.Join(release, "w", "b"), strings.Repeat("b", 1<<20))
+	p := placer{dir, map[string]string{"a": "a", "w": "w"}, filepath.Join(kept, recordFile)}
+	if err := p.keep(filepath.Join(kept, "none"), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.place(release); err == nil || !strings.Contains(err.Error(), "no space left on device") ||
+		!strings.Contains(err.Error(), "w/b") {
+		t.Errorf("%v", err)
+	}
+	if err := p.putBack(filepath.Join(kept, "none"), ""); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"a": "old a", "w/b": "old b"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
 }

@@ -120,7 +120,7 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	var bad *configs.InvalidError
 	switch {
 	case packaged && (err != nil || !answers(l.File.Socket) && exists(packagedSocket)):
-		return packagedSocket, nil
+		return packagedSocket, nil //nolint:nilerr // a configuration that this user may not read names the same socket
 	case errors.As(err, &bad):
 		return "", fail(exitFailed, "configuration %s is invalid, so the daemon's socket is unknown: correct it (`retraind check`), or name the socket with --socket",
 			config)

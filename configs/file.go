@@ -42,7 +42,8 @@ type File struct {
 	Socket string `yaml:"socket"`
 	// NATS is where events are published; default: a broker inside this process.
 	NATS notify.Config `yaml:"nats"`
-	// Ollama is the server for serving.ollama and gpu.stop; default for gpu.stop http://127.0.0.1:11434.
+	// Ollama is the server for serving.ollama, gpu.stop and the steps label and ollama; default for gpu.stop and the step
+	// ollama http://127.0.0.1:11434.
 	Ollama *OllamaConfig `yaml:"ollama"`
 	// GPU holds the GPU settings that all models of this host share.
 	GPU gpu.HostConfig `yaml:"gpu"`

@@ -28,8 +28,8 @@ const (
 // Namer asks Docker and Ollama, with read-only requests, for the owners of processes. Without an answer only the
 // information from /proc is used. Safe for concurrent use.
 type Namer struct {
-	Docker string // socket; "" for no requests
-	Ollama string // URL; "" for no requests
+	Docker string        // socket; "" for no requests
+	Ollama func() string // URL, which a reload may change; nil for no requests
 
 	mu       sync.Mutex // guards compose
 	compose  map[string]composeName
@@ -71,7 +71,7 @@ func (n *Namer) Complete(ctx context.Context, devices []Device) {
 			}
 		}
 	}
-	if len(runners) > 0 && n.Ollama != "" {
+	if len(runners) > 0 && n.Ollama != nil {
 		n.models(ctx, runners)
 	}
 }
@@ -123,7 +123,7 @@ func (n *Namer) models(ctx context.Context, runners []*Process) {
 		Models []ollamaModel `json:"models"`
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	if err := get(ctx, &client, strings.TrimSuffix(n.Ollama, "/")+"/api/ps", &answer); err != nil {
+	if err := get(ctx, &client, strings.TrimSuffix(n.Ollama(), "/")+"/api/ps", &answer); err != nil {
 		return
 	}
 	loaded := answer.Models[:0]

@@ -82,7 +82,7 @@ func TestOllamaModels(t *testing.T) {
 		fmt.Fprint(w, ps)
 	}))
 	t.Cleanup(server.Close)
-	names := &gpu.Namer{Ollama: server.URL}
+	names := &gpu.Namer{Ollama: func() string { return server.URL }}
 	two := []gpu.Device{{Processes: []gpu.Process{
 		{
 			PID:  1,
@@ -112,15 +112,37 @@ func TestOllamaModels(t *testing.T) {
 	}
 }
 
+// A helper in front of the engine shows the configured services only: it is asked once about any other container.
+func TestContainersThatAreNotShown(t *testing.T) {
+	t.Parallel()
+	socket, asked := engine(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"message":"container x belongs to none of the configured services"}`, http.StatusForbidden)
+	})
+	names := &gpu.Namer{Docker: socket}
+	for range 3 {
+		devices := []gpu.Device{{Processes: []gpu.Process{
+			{PID: 1, Name: "python3", Holder: gpu.Holder{Container: strings.Repeat("a", 64)}},
+		}}}
+		names.Complete(t.Context(), devices)
+		if p := devices[0].Processes[0]; p.Kind() != gpu.KindContainer || p.Who() != "python3 in container aaaaaaaaaaaa" {
+			t.Errorf("got %+v", p)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 // A service that does not answer costs at most half a second, and the holder keeps its name from /proc.
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})
+	nowhere := func() string { return "http://127.0.0.1:1" }
 	socket, _ := engine(t, func(http.ResponseWriter, *http.Request) { <-never })
 	t.Cleanup(func() { close(never) })
 	for name, names := range map[string]*gpu.Namer{
-		"silent": {Docker: socket, Ollama: "http://127.0.0.1:1"},
-		"absent": {Docker: "/nonexistent/docker.sock", Ollama: "http://127.0.0.1:1"},
+		"silent": {Docker: socket, Ollama: nowhere},
+		"absent": {Docker: "/nonexistent/docker.sock", Ollama: nowhere},
 		"off":    {},
 	} {
 		devices := []gpu.Device{{Processes: []gpu.Process{

@@ -16,7 +16,7 @@ func gpuProbe(file *configs.File) (*gpu.Probe, error) {
 	}
 	return &gpu.Probe{
 		Command: []string{me, "gpu-probe"},
-		Names:   &gpu.Namer{Docker: gpu.DockerSocket(), Ollama: file.OllamaURL()},
+		Names:   &gpu.Namer{Docker: gpu.DockerSocket(), Ollama: file.OllamaURL},
 	}, nil
 }
 

@@ -46,7 +46,8 @@ func New(o Options) *Gate {
 	return &Gate{
 		o: o,
 		probe: &gpu.Probe{
-			Command: []string{o.Self, "gpu-probe"}, Names: &gpu.Namer{Docker: gpu.DockerSocket(), Ollama: o.File().OllamaURL()},
+			Command: []string{o.Self, "gpu-probe"},
+			Names:   &gpu.Namer{Docker: gpu.DockerSocket(), Ollama: func() string { return o.File().OllamaURL() }},
 		},
 		xids:   &gpu.XidProbe{Command: []string{o.Self, "gpu-xid"}},
 		peaks:  &gpu.Peaks{Path: filepath.Join(o.Store.Dir(), gpu.PeaksFile)},

@@ -80,7 +80,7 @@ func TestCheckGPU(t *testing.T) {
 		}, 3 * time.Second, ""},
 		{
 			"does not get it", true, func(time.Duration) ([]gpu.Device, error) { return nil, nil }, regainIn,
-			"it had memory on the GPU before and uses none yet",
+			"it used GPU memory before and uses none yet",
 		},
 		{
 			"is not seen", true, func(time.Duration) ([]gpu.Device, error) { return nil, errors.New("driver hangs") }, regainIn,

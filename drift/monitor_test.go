@@ -265,7 +265,7 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 	own("0", "c")
 	expect("one of them again", 2, 1, 3)
 	own("0", "a")
-	expect("and taken back", 1, 2, 3)
+	expect("and reverted", 1, 2, 3)
 	own("3", "a")
 	expect("one made right", 0, 3, 3)
 

@@ -83,7 +83,7 @@ func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 			[]watch.Event{brought("1", "a text", "sport"), gone},
 			"",
 		},
-		"an item that comes back": {
+		"an item that reappears": {
 			[]watch.Event{brought("1", "a text", "sport"), gone},
 			nil,
 			[]watch.Event{brought("1", "a text", "sport"), gone, brought("1", "a text", "sport")},

@@ -44,22 +44,22 @@ func TestWebhooksOutOfOrder(t *testing.T) {
 			map[string]string{"1": "sport of http"},
 			0,
 		},
-		"taken back": {
+		"withdrawn": {
 			[]watch.Event{by("a", 1, label("1", "sport")), by("a", 2, withdrawn)},
 			map[string]string{"1": " of http"},
 			0,
 		},
-		"taken back before it was said": {
+		"withdrawn before it was said": {
 			[]watch.Event{by("a", 2, withdrawn), by("a", 1, label("1", "sport"))},
 			map[string]string{"1": "first of http"},
 			1,
 		},
-		"taken back and said again": {
+		"withdrawn and said again": {
 			[]watch.Event{by("a", 1, label("1", "sport")), by("a", 2, withdrawn), by("a", 3, label("1", "sport"))},
 			map[string]string{"1": "sport of http"},
 			0,
 		},
-		"another annotation is taken back": {
+		"another annotation is withdrawn": {
 			[]watch.Event{by("a", 1, label("1", "sport")), by("b", 2, label("1", "politik")), by("a", 3, withdrawn)},
 			map[string]string{"1": "politik of http"},
 			0,

@@ -96,7 +96,7 @@ func TestConnectWithAnNKey(t *testing.T) {
 		t.Error("a client without credentials was accepted")
 	}
 	if _, err := notify.Probe(&notify.Config{URL: url}, "test"); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("the probe of nobody: %v", err)
+		t.Errorf("the probe without credentials: %v", err)
 	}
 	conn, err := notify.Probe(&notify.Config{URL: url, NKeyFile: write(t, "seed", must[[]byte](t)(user.Seed()))}, "test")
 	if err != nil {

@@ -39,7 +39,7 @@ completion fish /usr/share/fish/vendor_completions.d/retraind.fish
 if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
 	systemd-sysusers retraind.conf
 	systemd-tmpfiles --create retraind.conf
-	# systemd then sets the devices of each running container anew, and NVIDIA's are lost to it until it is started again.
+	# A daemon-reload resets the devices of each running container, which loses NVIDIA's until it is restarted.
 	if bin/retraind gpu --json 2>/dev/null | grep -q '"container":'; then
 		echo "systemd has not read the new units: a container uses the GPU and would lose it (retraind gpu shows which)." >&2
 		echo "Run systemctl daemon-reload when none does; systemctl enable does that, too." >&2

@@ -61,7 +61,7 @@ type Backend interface {
 	// AddLabels stores label events: one, a list, or JSON Lines. by is the author of events that name none; run is the
 	// run that they are part of, "" for people.
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
-	// AcceptLabels accepts the full read that was refused because too many items were gone.
+	// AcceptLabels accepts the full read that was refused because too many items were missing.
 	AcceptLabels(ctx context.Context, model, by string) error
 	// Pin keeps the files of a release, named by its digest or a start of it, whatever the rules of retention say; Unpin ends
 	// that.

@@ -123,7 +123,7 @@ type Release struct {
 	State    store.ReleaseState `json:"state"`
 	Created  time.Time          `json:"created"`
 	Accuracy *Compared          `json:"accuracy,omitempty"` // as measured by its gate
-	Pinned   *Pin               `json:"pinned,omitempty"`   // who wants it kept, nil if nobody
+	Pinned   *Pin               `json:"pinned,omitempty"`   // who pinned it, nil if it is not pinned
 }
 
 // Point is one evaluation in a model's history.

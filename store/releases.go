@@ -14,7 +14,7 @@ type Release struct {
 	Metrics string // JSON: what the gate measured
 	State   ReleaseState
 	Created time.Time
-	Pinned  string // JSON: who wants it kept, since when and why; "" if nobody
+	Pinned  string // JSON: who pinned it, since when and why; "" if it is not pinned
 }
 
 // PutRelease stores a release. The same artifact trained again for the same model is the same release; its path is

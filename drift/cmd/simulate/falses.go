@@ -83,7 +83,7 @@ func printFalses(to io.Writer, s size) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "| labels a day | held-out items at the promotion | corrections a label | looked at | years | labels | false retrains | a year | promised |\n|---:|---:|---:|---|---:|---:|---:|---:|---:|\n")
+	fmt.Fprintf(to, "| labels a day | held-out items at the promotion | corrections a label | evaluated | years | labels | false retrains | a year | promised |\n|---:|---:|---:|---|---:|---:|---:|---:|---:|\n")
 	for i, w := range worlds {
 		f := found[i]
 		look := "after each label"

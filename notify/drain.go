@@ -226,7 +226,7 @@ func (d *Drain) report(err error) {
 	if err != nil {
 		d.log.Warn("events cannot be published; they stay in the outbox", "err", err)
 	} else {
-		d.log.Info("events flow")
+		d.log.Info("events are published")
 	}
 	d.health.Up, d.health.Error = err == nil, text
 }

@@ -33,7 +33,7 @@ type ServiceOptions struct {
 	Write   bool // whether requests may change something
 }
 
-// order is the body of a request by NATS. An empty body means the defaults.
+// order is the body of a request over NATS. An empty body means the defaults.
 type order struct {
 	ID       string    `json:"id"`
 	At       time.Time `json:"at"`
@@ -193,7 +193,7 @@ func (s *service) answer(e endpoint, r micro.Request) {
 			s.refuse(r, err)
 			return
 		}
-		s.log.Info("request by NATS", "request", r.Subject(), "id", o.ID)
+		s.log.Info("request over NATS", "request", r.Subject(), "id", o.ID)
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(s.ctx), requestPatience)
 	defer stop()

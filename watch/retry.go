@@ -147,7 +147,7 @@ func (r *Retrier) Down(err error) {
 	}
 	if r.health.Error != text {
 		r.health.Error = text
-		r.Log.Warn("label changes wait at their source", "err", text)
+		r.Log.Warn("label changes stay at their source", "err", text)
 	}
 }
 

@@ -33,7 +33,7 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 			if trouble = t; t != "" {
 				d.log.Error("the state directory cannot be written", "err", t)
 			} else {
-				d.log.Info("the state directory works again")
+				d.log.Info("the state directory can be written again")
 			}
 		}
 		if s := d.backend.Sentence(); s != last {

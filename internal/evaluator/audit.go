@@ -48,10 +48,10 @@ func (l *Loop) audit(ctx context.Context) error {
 	now := time.Now().UTC()
 	if found == nil {
 		l.setView(func(v *View) { v.Audit = Audit{At: now, Damage: v.Audit.Damage} })
-		l.log.Info("audit: recomputed figures are the same")
+		l.log.Info("audit: the figures equal the recomputed ones")
 		return nil
 	}
-	l.log.Error("audit: the figures differ and are rebuilt", "err", found)
+	l.log.Error("audit: the figures differ from the recomputed ones, which replace them", "err", found)
 	l.setView(func(v *View) { v.Audit = Audit{At: now, Difference: found.Error(), Damage: v.Audit.Damage} })
 	l.monitor = nil
 	l.Evaluate()

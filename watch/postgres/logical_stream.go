@@ -64,7 +64,7 @@ func (d *logReader) stream(ctx context.Context, slot string, onUp func()) error 
 		"publication_names " + literal(ident(d.schema.publication())),
 	}}
 	if majorVersion(repl) == "13" {
-		d.Log.Debug("PostgreSQL 13 does not stream logical messages: origins are not known")
+		d.Log.Debug("PostgreSQL 13 does not stream logical messages: origins are unknown")
 	} else {
 		options.PluginArgs = append(options.PluginArgs, "messages 'true'")
 	}

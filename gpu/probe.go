@@ -30,8 +30,9 @@ type Probe struct {
 	Names *Namer
 
 	launch func(p *Probe) (child, error) // nil: a process; tests replace it
-	mu     sync.Mutex                    // one child at a time; guards stuck
+	mu     sync.Mutex                    // one child at a time; guards stuck and since
 	stuck  <-chan struct{}               // closed when the hanging child has ended; nil while none hangs
+	since  time.Time                     // when that one was started
 }
 
 // child is a running query.
@@ -45,16 +46,8 @@ type child struct {
 func (p *Probe) Devices(ctx context.Context) ([]Device, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stuck != nil {
-		select {
-		case <-p.stuck:
-			p.stuck = nil
-		default:
-			return nil, &ProbeError{
-				FaultHang,
-				"an earlier query still hangs in the driver: a reset of the GPU or a reboot is needed",
-			}
-		}
+	if err := p.awaitStuck(ctx); err != nil {
+		return nil, err
 	}
 	devices, err := p.ask(ctx)
 	if err != nil {
@@ -75,11 +68,38 @@ func (p *Probe) Devices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
-func (p *Probe) ask(ctx context.Context) ([]Device, error) {
-	deadline := p.Deadline
-	if deadline == 0 {
-		deadline = defaultDeadline
+// awaitStuck returns an error while an earlier child hangs. One whose caller left early has as long to end as a query may
+// take: on a machine under load a killed process ends late, although it does not hang.
+func (p *Probe) awaitStuck(ctx context.Context) error {
+	if p.stuck == nil {
+		return nil
 	}
+	timer := time.NewTimer(time.Until(p.since.Add(p.deadline())))
+	defer timer.Stop()
+	select {
+	case <-p.stuck:
+	case <-ctx.Done():
+		return fmt.Errorf("ask NVIDIA's driver: %w", context.Cause(ctx))
+	case <-timer.C:
+		select {
+		case <-p.stuck:
+		default:
+			return &ProbeError{FaultHang, "an earlier query still hangs in the driver: a reset of the GPU or a reboot is needed"}
+		}
+	}
+	p.stuck = nil
+	return nil
+}
+
+func (p *Probe) deadline() time.Duration {
+	if p.Deadline == 0 {
+		return defaultDeadline
+	}
+	return p.Deadline
+}
+
+func (p *Probe) ask(ctx context.Context) ([]Device, error) {
+	deadline := p.deadline()
 	launch := p.launch
 	if launch == nil {
 		launch = (*Probe).start
@@ -88,16 +108,17 @@ func (p *Probe) ask(ctx context.Context) ([]Device, error) {
 	if err != nil {
 		return nil, &ProbeError{FaultFailed, "start " + strings.Join(p.Command, " ") + ": " + err.Error()}
 	}
+	began := time.Now()
 	timer := time.NewTimer(deadline)
 	defer timer.Stop()
 	select {
 	case <-c.gone:
 		return c.answer()
 	case <-timer.C:
-		p.abandon(c)
+		p.abandon(c, began)
 		return nil, &ProbeError{FaultHang, fmt.Sprintf("no answer within %s", deadline)}
 	case <-ctx.Done():
-		p.abandon(c)
+		p.abandon(c, began)
 		return nil, fmt.Errorf("ask NVIDIA's driver: %w", context.Cause(ctx))
 	}
 }
@@ -125,14 +146,14 @@ func (p *Probe) start() (child, error) {
 }
 
 // abandon kills the child and keeps track of it until it ends: in an uninterruptible call it cannot be killed.
-func (p *Probe) abandon(c child) {
+func (p *Probe) abandon(c child, began time.Time) {
 	c.kill()
 	grace := time.NewTimer(200 * time.Millisecond)
 	defer grace.Stop()
 	select {
 	case <-c.gone:
 	case <-grace.C:
-		p.stuck = c.gone
+		p.stuck, p.since = c.gone, began
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,6 +129,35 @@ func TestProbeStartsNoSecondChildWhileOneIsStuck(t *testing.T) {
 	if devices, err := p.Devices(t.Context()); err != nil || len(devices) != 0 {
 		t.Errorf("after it went: %v, %v", devices, err)
 	}
+}
+
+// A child that was killed ends late on a machine under load: the next query waits for it, as long as a query may take.
+func TestProbeWaitsForAKilledChild(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answered := make(chan struct{})
+		close(answered)
+		p := &Probe{launch: func(*Probe) (child, error) {
+			return child{gone: answered, answer: func() ([]Device, error) { return nil, nil }, kill: func() {}}, nil
+		}}
+		gone := make(chan struct{})
+		p.stuck, p.since = gone, time.Now()
+		time.AfterFunc(2*time.Second, func() { close(gone) })
+		if _, err := p.Devices(t.Context()); err != nil {
+			t.Error(err)
+		}
+		p.stuck, p.since = make(chan struct{}), time.Now()
+		began := time.Now()
+		for range 3 { // only the first waits
+			var probe *ProbeError
+			if _, err := p.Devices(t.Context()); !errors.As(err, &probe) || probe.Fault != FaultHang {
+				t.Errorf("got %v, want a hang", err)
+			}
+		}
+		if took := time.Since(began); took != defaultDeadline {
+			t.Errorf("took %s", took)
+		}
+	})
 }
 
 func TestProbeEndsWithItsContext(t *testing.T) {

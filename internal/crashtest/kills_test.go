@@ -202,9 +202,18 @@ func (w *mill) kill(long bool) error {
 	return waittest.Until(w.ctx, "the next process", func() (bool, error) { return w.died() > deaths, nil })
 }
 
-// trains waits until a training is under way with its supervisor.
+// trains waits until a training is under way with its supervisor. A run that has ended without one ends the play.
 func (w *mill) trains() error {
-	return waittest.Until(w.ctx, "a training", func() (bool, error) { return w.supervisor() > 0, nil })
+	looks := 0
+	return waittest.Until(w.ctx, "a training", func() (bool, error) {
+		if looks++; looks%50 == 0 {
+			runs, err := w.client.Runs(w.ctx, model, 1)
+			if err == nil && len(runs) > 0 && runs[0].State == store.RunEnded {
+				w.fail(fmt.Errorf("the run ended before its training did: %s: %s", runs[0].Outcome, runs[0].Reason))
+			}
+		}
+		return w.supervisor() > 0, nil
+	})
 }
 
 // rest waits until the run has ended and nothing is owed.

@@ -159,6 +159,9 @@ func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, o
 	if err := in.room(copyRoom); err != nil {
 		return err
 	}
+	if err := in.tryCopy(ctx, c, from); err != nil {
+		return err
+	}
 	err := insist(ctx, func() error {
 		if err := c.Copy(ctx, from, out.Name); err != nil {
 			return err
@@ -179,6 +182,21 @@ func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, o
 	}
 	if back := c.Copy(ctx, out.Former, out.Name); back != nil {
 		return errors.Join(err, fmt.Errorf("and the former model could not be restored: %w", back))
+	}
+	return err
+}
+
+// tryCopy copies the release's name to one that nobody asks for, and deletes that: on a full disk the server leaves nothing
+// of the name that it writes.
+func (in SwitchInput) tryCopy(ctx context.Context, c *ollama.Client, from string) error {
+	name := formerName(in.Model, "try")
+	err := insist(ctx, func() error { return c.Copy(ctx, from, name) })
+	if err != nil {
+		_ = c.Delete(ctx, name) // half a name, which is written over the next time
+		return fmt.Errorf("nothing was changed: %w", err)
+	}
+	if err = insist(ctx, func() error { return c.Delete(ctx, name) }); errors.Is(err, ollama.ErrNotFound) {
+		return nil // deleted before the server was restarted
 	}
 	return err
 }

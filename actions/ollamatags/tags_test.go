@@ -298,6 +298,14 @@ func TestWhatCannotBeMade(t *testing.T) {
 		if _, there := b.names()[ollama.ReleaseTag(b.place.Model, bad.Digest)]; there {
 			t.Error("a name that cannot be loaded stays")
 		}
+		// A name that somebody gave to something else is made anew.
+		taken := b.releaseOf(whole)
+		other := ollamatest.Classifier{Words: map[string][]string{"goal": {"politics"}}, Version: "other" + b.place.Model}
+		other.Install(t, url, ollama.ReleaseTag(b.place.Model, taken.Digest), "")
+		b.switchTo(taken, "")
+		if got := b.answer(); got != "sport" {
+			t.Errorf("answer %q of a name that was somebody else's", got)
+		}
 		q := ask("goal")
 		q.Format = json.RawMessage(`{"type":"nosuch"}`)
 		fails(b.releaseOf(whole), q, "schema")
@@ -324,17 +332,22 @@ func TestSwitchThatFails(t *testing.T) {
 		return err
 	}
 
-	copies := 0
-	f.Break(func(r *http.Request) (int, string) {
-		if r.URL.Path == "/api/copy" {
-			if copies++; copies == 1 {
-				return 500, `{"error":"write /models/manifests/x: no space left on device"}`
+	// Of the copies the first one is a trial, the second writes the name, and the third puts the former one back.
+	for fails, want := range map[int]int{1: 1, 2: 3} {
+		copies := 0
+		f.Break(func(r *http.Request) (int, string) {
+			if r.URL.Path == "/api/copy" {
+				if copies++; copies == fails {
+					return 500, `{"error":"write /models/manifests/x: no space left on device"}`
+				}
 			}
+			return 0, ""
+		})
+		err := try()
+		if !errors.Is(err, ollama.ErrDiskFull) || copies != want || b.answer() != "sport" ||
+			strings.Contains(err.Error(), "nothing was changed") != (fails == 1) {
+			t.Errorf("disk full at copy %d: %v after %d copies, answer %q", fails, err, copies, b.answer())
 		}
-		return 0, ""
-	})
-	if err := try(); !errors.Is(err, ollama.ErrDiskFull) || copies != 2 || b.answer() != "sport" {
-		t.Errorf("disk full: %v after %d copies, answer %q", err, copies, b.answer())
 	}
 
 	// A name with an incomplete manifest is retried until it is complete.

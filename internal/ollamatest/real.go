@@ -77,9 +77,15 @@ func Real(t testing.TB) string {
 // Start starts a real server for this test alone, for tests that kill or restart it.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return StartIn(t, t.TempDir())
+}
+
+// StartIn starts one that keeps its models in the directory models of dir.
+func StartIn(t testing.TB, dir string) *Server {
+	t.Helper()
 	binary, err := built()
 	require(t, err)
-	s, err := launch(binary, t.TempDir(), 0)
+	s, err := launch(binary, dir, 0)
 	require(t, err)
 	s.t = t
 	t.Cleanup(func() {

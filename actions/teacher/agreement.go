@@ -50,7 +50,7 @@ func Agree(target string, pairs [][2]string) Agreement {
 	a.Share = float64(a.Agreed) / n
 	a.Low, a.High = stats.Wilson(a.Agreed, a.N)
 	chance := 0.0
-	for name := range people {
+	for _, name := range slices.Sorted(maps.Keys(people)) { // in one order: the sum shall not vary in its last digit
 		chance += float64(people[name]) * float64(model[name]) / (n * n)
 	}
 	a.Kappa = kappa(a.Share, chance)

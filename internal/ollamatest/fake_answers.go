@@ -67,8 +67,8 @@ func (c Classifier) answer(text string, format json.RawMessage) (string, error) 
 	var schema struct {
 		Type       string
 		Properties map[string]struct {
-			Type string
-			Enum []string
+			Type, Pattern string
+			Enum          []string
 		}
 		Required []string
 	}
@@ -80,6 +80,8 @@ func (c Classifier) answer(text string, format json.RawMessage) (string, error) 
 		p := schema.Properties[name]
 		var value string
 		switch {
+		case p.Pattern != "" && !(strings.HasPrefix(p.Pattern, "^") && strings.HasSuffix(p.Pattern, "$")):
+			return "", fmt.Errorf("invalid JSON schema in format")
 		case len(p.Enum) > 0:
 			value = fmt.Sprintf("%q", best(p.Enum))
 		case p.Type == "boolean":

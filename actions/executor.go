@@ -28,6 +28,9 @@ type Source interface {
 	SaltID(model string) string
 	// ReadTrained adds the items of a training file, written by the user's own export, to seen.
 	ReadTrained(model string, file io.Reader, seen *drift.Seen) error
+	// WriteLabels writes labels into the model's table, as changes of that origin. A row that has a label by then, or another
+	// text, is left alone.
+	WriteLabels(ctx context.Context, model string, w LabelWrite, origin string, rows []LabelRow) (LabelsWritten, error)
 }
 
 // BlockedError is returned when a safety rule refuses to continue.

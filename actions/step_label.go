@@ -5,16 +5,19 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/google/renameio/v2"
 
+	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/actions/teacher"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
 )
 
 // DoLabel labels, with a larger model, the texts that people have not labelled.
@@ -49,6 +52,9 @@ type LabelStep struct {
 	AnswerWithin unit.Duration `yaml:"answer_within"`
 	// Patience is how long the model may give no answer before the step fails; default 1h.
 	Patience unit.Duration `yaml:"patience"`
+	// Write writes the labels into the table, too, where people have given none; default: they are only for the export of the
+	// run.
+	Write *LabelWrite `yaml:"write"`
 }
 
 // LabelItems are the items to label.
@@ -72,6 +78,7 @@ type LabelPlan struct {
 	Concurrency  int                  `json:"concurrency"`
 	AnswerWithin time.Duration        `json:"answer_within"`
 	Patience     time.Duration        `json:"patience"`
+	Write        *LabelWrite          `json:"write,omitempty"`
 }
 
 func (s *LabelStep) builtin() Builtin { return DoLabel }
@@ -97,6 +104,7 @@ func (s *LabelStep) resolve(step *Step, _ *DeployConfig, _ string) {
 		Ollama: s.OllamaConfig, All: s.Items == LabelAll, Measure: measure, MinAgreement: float64(s.MinAgreement),
 		Budget: s.Budget.D(), Concurrency: cmp.Or(s.Concurrency, 4),
 		AnswerWithin: cmp.Or(s.AnswerWithin.D(), 5*time.Minute), Patience: cmp.Or(s.Patience.D(), time.Hour),
+		Write: s.Write,
 	}
 	step.Label.Ollama.Foreign = true
 }
@@ -118,6 +126,7 @@ func (s *LabelStep) validate(p *check.Problems, here string) {
 	if s.Concurrency < 0 || s.Concurrency > 256 {
 		p.Errorf(here+".concurrency", "4 is usual", "%d parallel requests is not between 1 and 256", s.Concurrency)
 	}
+	s.Write.validate(p, here+".write")
 	for _, d := range []struct {
 		key   string
 		value unit.Duration
@@ -141,7 +150,7 @@ func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outc
 				Timeout: unit.Duration(l.AnswerWithin),
 			}.WithDefaults(),
 			Items: filepath.Join(dir, "items.jsonl"), Books: filepath.Join(p.ModelDir, "labels"), Overlay: p.overlayFile(),
-			Measure: l.Measure, MinAgreement: l.MinAgreement, Budget: l.Budget, Patience: l.Patience,
+			Measure: l.Measure, MinAgreement: l.MinAgreement, Budget: l.left(p, step, a), Patience: l.Patience,
 		}
 		return in, x.writeTexts(ctx, p, in.Items, l.All)
 	})
@@ -149,7 +158,25 @@ func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outc
 	if data != nil && json.Unmarshal(data, &f) == nil {
 		out.Facts.Label = &f
 	}
+	if w := step.Label.Write; w != nil && err == nil && out.Class == store.StepOK {
+		return x.writeLabels(ctx, p, *w, out)
+	}
 	return out, err
+}
+
+// left is what the budget of a night leaves to an attempt: those before it, which were killed, have spent some of it.
+func (l *LabelPlan) left(p Plan, step Step, a Action) time.Duration {
+	if l.Budget == 0 {
+		return 0
+	}
+	left := l.Budget
+	for n := 1; n < a.Attempt; n++ {
+		dir := AttemptDir(p.RunDir, attemptName(step, a), n)
+		if said, err := os.Stat(runner.ProgressFile(dir)); err == nil {
+			left -= max(0, said.ModTime().Sub(runner.Began(dir)))
+		}
+	}
+	return max(left, time.Nanosecond)
 }
 
 // writeTexts writes the items to label, and those for the measurement.

@@ -85,3 +85,30 @@ func TestLabelStep(t *testing.T) {
 		t.Errorf("%v", labels)
 	}
 }
+
+// A night's budget is that of all attempts of its run.
+func TestBudgetOfKilledAttempts(t *testing.T) {
+	t.Parallel()
+	p, step := Plan{RunDir: t.TempDir()}, Step{Name: "label"}
+	began := time.Now().Add(-time.Hour)
+	for n, worked := range []time.Duration{20 * time.Minute, 15 * time.Minute} {
+		dir := AttemptDir(p.RunDir, "label", n+1)
+		for file, at := range map[string]time.Time{"claimed": began, "progress": began.Add(worked)} {
+			writeText(t, filepath.Join(dir, file), "")
+			if err := os.Chtimes(filepath.Join(dir, file), at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for attempt, want := range map[int]time.Duration{1: time.Hour, 2: 40 * time.Minute, 3: 25 * time.Minute} {
+		if got := (&LabelPlan{Budget: time.Hour}).left(p, step, Action{Kind: ActDo, Attempt: attempt}); got.Round(time.Second) != want {
+			t.Errorf("attempt %d has %v, want %v", attempt, got, want)
+		}
+	}
+	if got := (&LabelPlan{Budget: time.Minute}).left(p, step, Action{Kind: ActDo, Attempt: 3}); got != 1 {
+		t.Errorf("a spent budget leaves %v", got)
+	}
+	if got := (&LabelPlan{}).left(p, step, Action{Kind: ActDo, Attempt: 3}); got != 0 {
+		t.Errorf("no budget leaves %v", got)
+	}
+}

@@ -51,15 +51,20 @@ type world struct {
 }
 
 type fakeSource struct {
-	list []Row
-	err  error
-	away atomic.Int32 // number of reads that fail, as with an unreachable source
+	list  []Row
+	err   error
+	write func(LabelWrite, string, []LabelRow) (LabelsWritten, error)
+	away  atomic.Int32 // number of reads that fail, as with an unreachable source
 }
 
 func (s *fakeSource) SaltID(string) string { return "salt" }
 
 func (s *fakeSource) ReadTrained(_ string, file io.Reader, seen *drift.Seen) error {
 	return seen.AddLines(file, nil, []string{"title"})
+}
+
+func (s *fakeSource) WriteLabels(_ context.Context, _ string, w LabelWrite, origin string, rows []LabelRow) (LabelsWritten, error) {
+	return s.write(w, origin, rows)
 }
 
 func (s *fakeSource) Rows(context.Context, string) iter.Seq2[Row, error] {

@@ -158,6 +158,9 @@ func (m *Model) withDefaults(f *File) {
 				l.URL = f.Ollama.URL
 			}
 			s.SetOllama(f.OllamaURL())
+			if l := s.Label(); l != nil && l.Write != nil {
+				l.Write.DSNFile = secretFile(l.Write.DSNFile, abs)
+			}
 		}
 	}
 	m.Serving = m.Serving.WithDefaults()

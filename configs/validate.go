@@ -24,6 +24,7 @@ import (
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/serving/ollama"
+	"github.com/retraind/retraind/watch/postgres"
 )
 
 // broken lists the parts of a file that could not be decoded: they are not validated, since their values are
@@ -180,8 +181,24 @@ func (c *checked) teachers(m *Model, here string) {
 			c.found.Under(at, found)
 			c.missing.Under(at, missing)
 			c.found.Under(at, l.OllamaConfig.Validate(m.Serving.Targets))
+			c.found.Under(at+".write", m.writes(l.Write))
 		}
 	}
+}
+
+// writes finds faults of what a step label writes into the table.
+func (m *Model) writes(w *actions.LabelWrite) check.Problems {
+	var p check.Problems
+	switch {
+	case w == nil || w.Statement == "":
+	case m.Labels.Postgres == nil:
+		p.Errorf("", "leave it out", "the labels come from no table (labels.postgres)")
+	default:
+		if err := postgres.CheckStatement(w.Statement, actions.LabelParams(m.Serving.List())); err != nil {
+			p.Errorf("statement", "for example: update public.items set category = @label where id = @id", "%v", err)
+		}
+	}
+	return p
 }
 
 func (m *Model) validate(unread func(section string) bool) check.Problems {

@@ -79,6 +79,15 @@ func Claimed(dir string) bool {
 	return err == nil
 }
 
+// Began is when an attempt's command was begun; now where it was not.
+func Began(dir string) time.Time {
+	info, err := os.Stat(claimFile(dir))
+	if err != nil {
+		return time.Now()
+	}
+	return info.ModTime()
+}
+
 // ReadSpec reads the spec of an attempt.
 func ReadSpec(dir string) (Spec, error) {
 	var spec Spec

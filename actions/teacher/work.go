@@ -52,8 +52,9 @@ type Facts struct {
 	Digest    string     `json:"digest"` // digest of the model's manifest on the server
 	Items     int        `json:"items"`  // items to label
 	Labelled  int        `json:"labelled"`
-	Kept      int        `json:"kept"`     // of these, answered in an earlier run
-	Unusable  int        `json:"unusable"` // answers that could not be used
+	Kept      int        `json:"kept"`              // of these, answered in an earlier run
+	Unusable  int        `json:"unusable"`          // answers that could not be used
+	Written   int        `json:"written,omitempty"` // rows of the table that got a label
 	Agreement *Agreement `json:"agreement,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -10,7 +11,10 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/ingest"
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/postgres"
 )
 
 // Config is the part of a model's configuration that decides the sides of its items.
@@ -57,6 +61,31 @@ func (s Source) ReadTrained(model string, file io.Reader, seen *drift.Seen) erro
 		return notConfigured(model)
 	}
 	return seen.AddLines(file, m.Heldout.Group, m.Labels.TextFields())
+}
+
+// WriteLabels implements actions.Source.
+func (s Source) WriteLabels(ctx context.Context, model string, w actions.LabelWrite, origin string, rows []actions.LabelRow,
+) (actions.LabelsWritten, error) {
+	m, ok := s.File().Models[model]
+	switch {
+	case !ok:
+		return actions.LabelsWritten{}, notConfigured(model)
+	case m.Labels.Postgres == nil:
+		return actions.LabelsWritten{}, errors.New("the labels come from no table any more (labels.postgres): remove write from the step label")
+	}
+	targets := m.Serving.List()
+	hashes, values := map[string]string{}, make([]postgres.Values, 0, len(rows))
+	for _, row := range rows {
+		hashes[row.ID] = row.Hash
+		values = append(values, postgres.Values{ID: row.ID, With: row.Params(targets)})
+	}
+	free := func(it watch.Item) bool {
+		labels, err := serving.CanonicalLabels(targets, it.Labels)
+		return err == nil && len(serving.Values(targets, labels)) == 0 && drift.TextHash(it.Text) == hashes[it.ID]
+	}
+	write := postgres.Write{DSNFile: w.DSNFile, Statement: w.Statement, Origin: origin}
+	out, err := postgres.WriteRows(ctx, model, m.Labels.Postgres, write, values, free)
+	return actions.LabelsWritten{Rows: out.Rows, Taken: out.Taken, None: out.None}, err
 }
 
 func notConfigured(model string) error {

@@ -1,0 +1,109 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/retraind/retraind/actions/teacher"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
+	"github.com/retraind/retraind/watch"
+)
+
+// LabelWrite writes what a model labelled into the table: training rows to which people have given no label.
+type LabelWrite struct {
+	// DSNFile is a file with the connection string of a role that may update the table; the one that watches it can only read.
+	DSNFile string `yaml:"dsn_file" json:"dsn_file"`
+	// Statement writes one row, such as update public.items set category = @label where id = @id. The parameters are @id, one
+	// of each target's name, @answer (the whole answer, JSON) and @origin (of the run).
+	Statement string `yaml:"statement" json:"statement"`
+}
+
+func (w *LabelWrite) validate(p *check.Problems, here string) {
+	if w == nil {
+		return
+	}
+	if w.DSNFile == "" {
+		p.Errorf(here+".dsn_file", "name a file with the connection string of a role that may update the table",
+			"nothing says who writes")
+	}
+	if w.Statement == "" {
+		p.Errorf(here+".statement", "for example: update public.items set category = @label where id = @id",
+			"nothing says what is written")
+	}
+}
+
+// LabelParams are the parameters of a statement that writes labels.
+func LabelParams(targets []serving.Target) []string {
+	names := []string{"id"}
+	for _, t := range targets {
+		names = append(names, t.Name)
+	}
+	return append(names, "answer", "origin")
+}
+
+// LabelRow is what is written for one row.
+type LabelRow struct {
+	ID     string
+	Hash   string            // of the text that was asked about
+	Labels map[string]string // canonical, by target
+	Answer json.RawMessage
+}
+
+// LabelsWritten counts the rows of a write: written, left alone since people or somebody else changed them meanwhile, and
+// those where the statement found nothing to write.
+type LabelsWritten struct{ Rows, Taken, None int }
+
+// writeLabels writes the overlay of a run into the table. What was written before a crash is labelled by now, and is not
+// written again.
+func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Outcome) (Outcome, error) {
+	overlay, err := teacher.ReadOverlay(p.overlayFile())
+	if err != nil {
+		return failed(ctx, store.StepFailed, err)
+	}
+	var rows []LabelRow
+	for row, err := range x.Source.Rows(ctx, p.Model) {
+		if err != nil {
+			return failed(ctx, store.StepFailed, err)
+		}
+		hash := drift.TextHash(row.Text)
+		o, ok := overlay[[2]string{row.ID, hash}]
+		if ok && row.Side != drift.SideTest && !row.Duplicate && len(row.Labels) == 0 && len(o.Labels) > 0 {
+			rows = append(rows, LabelRow{ID: row.ID, Hash: hash, Labels: o.Labels, Answer: o.Answer})
+		}
+	}
+	written, err := x.Source.WriteLabels(ctx, p.Model, w, watch.OriginOf(p.Run), rows)
+	if err != nil {
+		failure, failedErr := failed(ctx, store.StepFailed, fmt.Errorf(
+			"write the labels: %w; the labels are kept, the next run writes what is missing", err))
+		failure.Facts = out.Facts
+		return failure, failedErr
+	}
+	out.Detail += fmt.Sprintf("; %s written to the table", text.Plural(written.Rows, "row"))
+	if written.Taken > 0 {
+		out.Detail += fmt.Sprintf(", %d left alone, since they were changed meanwhile", written.Taken)
+	}
+	if written.None > 0 {
+		out.Detail += fmt.Sprintf(", %d that the statement does not write", written.None)
+	}
+	if out.Facts.Label != nil {
+		out.Facts.Label.Written = written.Rows
+	}
+	return out, nil
+}
+
+// Params are the values of a row's parameters, by name; nil is NULL, also for a target that the model gave no label.
+func (r LabelRow) Params(targets []serving.Target) map[string]any {
+	values := map[string]any{"answer": string(r.Answer)}
+	for _, t := range targets {
+		values[t.Name] = nil
+		if label, ok := r.Labels[t.Name]; ok && (t.Null == "" || label != t.Null) {
+			values[t.Name] = label
+		}
+	}
+	return values
+}

@@ -1,0 +1,181 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/retraind/retraind/watch"
+)
+
+// Write is how values are written into rows of a watched table: by a statement of the operator, with named parameters such
+// as @id, over a connection of its own, since the one that watches may not write.
+type Write struct {
+	DSNFile   string
+	Statement string
+	Origin    string // of the changes; see watch.OriginOf
+}
+
+// Values are the parameters for one row, by name; nil is NULL. The parameter id is the row's key.
+type Values struct {
+	ID   string
+	With map[string]any
+}
+
+// Written counts the rows of a write.
+type Written struct {
+	Rows  int `json:"rows"`
+	Taken int `json:"taken,omitempty"` // left alone: free did not allow it, a transaction held the row, or it is gone
+	None  int `json:"none,omitempty"`  // the statement found nothing to write
+}
+
+// writeBatch is the number of rows that one transaction writes.
+const writeBatch = 200
+
+// CheckStatement finds faults of a statement that gets these parameters, without asking the server.
+func CheckStatement(statement string, names []string) error {
+	args := pgx.NamedArgs{}
+	for _, name := range names {
+		args[name] = name
+	}
+	_, used, err := args.RewriteQuery(context.Background(), nil, statement, nil)
+	all := "@" + strings.Join(names, ", @")
+	switch {
+	case strings.TrimSpace(statement) == "":
+		return errors.New("it is empty")
+	case err != nil:
+		return err
+	case slices.Contains(used, nil):
+		return fmt.Errorf("it names a parameter that is none of %s", all)
+	case !slices.Contains(used, any("id")):
+		return errors.New("it does not name @id: it would write every row alike")
+	case len(used) == 1:
+		return fmt.Errorf("it writes no label: the parameters are %s", all)
+	}
+	return nil
+}
+
+// WriteRows writes values into rows, some hundred in each transaction. Each row is locked and read first: free says whether
+// it may be written as it is now. A row that is being written by somebody else is left alone. Called again after a crash it
+// finds what it wrote by free.
+func WriteRows(
+	ctx context.Context, model string, cfg *Config, w Write, rows []Values, free func(watch.Item) bool,
+) (out Written, err error) {
+	to := *cfg
+	to.DSN, to.DSNFile = "", w.DSNFile
+	schema, err := newSchema(model, &to)
+	if err != nil {
+		return out, err
+	}
+	conn, err := dial(ctx, &to)
+	if err != nil {
+		return out, err
+	}
+	defer closeQuietly(conn)
+	if err := schema.learnPadding(ctx, conn); err != nil {
+		return out, w.explain(&to, err)
+	}
+	for batch := range slices.Chunk(rows, writeBatch) {
+		var now Written
+		if now, err = schema.writeBatch(ctx, conn, w, batch, free); err != nil {
+			return out, w.explain(&to, err)
+		}
+		out.Rows, out.Taken, out.None = out.Rows+now.Rows, out.Taken+now.Taken, out.None+now.None
+	}
+	return out, nil
+}
+
+func (s *schema) writeBatch(
+	ctx context.Context, conn *pgx.Conn, w Write, batch []Values, free func(watch.Item) bool,
+) (out Written, err error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer tx.Rollback(ctx) //nolint:errcheck // after a commit there is nothing to roll back
+	if err := s.markOrigin(ctx, tx, w.Origin); err != nil {
+		return out, err
+	}
+	open, err := s.lockFree(ctx, tx, batch, free)
+	if err != nil {
+		return out, err
+	}
+	for _, row := range batch {
+		if !open[row.ID] {
+			out.Taken++
+			continue
+		}
+		args := pgx.NamedArgs{"id": row.ID, "origin": w.Origin}
+		for name, v := range row.With {
+			args[name] = v
+		}
+		tag, err := tx.Exec(ctx, w.Statement, pgx.QueryExecModeDescribeExec, args)
+		switch n := tag.RowsAffected(); {
+		case err != nil:
+			return out, fmt.Errorf("row %s: %w", row.ID, err)
+		case n > 1:
+			return out, fmt.Errorf("row %s: the statement writes %d rows: let it write the one with the key @id; nothing of this transaction was written",
+				row.ID, n)
+		case n == 0:
+			out.None++
+		default:
+			out.Rows++
+		}
+	}
+	return out, tx.Commit(ctx)
+}
+
+// markOrigin marks a transaction's changes as the run's own, for each way in which changes are captured.
+func (s *schema) markOrigin(ctx context.Context, tx pgx.Tx, origin string) error {
+	if err := setSession(ctx, tx.Conn(), true); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('retraind.origin', $1::text, true), pg_catalog.set_config('application_name', $1::text, true)",
+		origin)
+	if err == nil && s.cfg.capture() == CaptureLogical {
+		_, err = tx.Exec(ctx, "SELECT pg_catalog.pg_logical_emit_message(true, 'retraind.origin', $1::text)", origin)
+	}
+	return err
+}
+
+// lockFree locks the rows of a batch that nobody else has locked, and returns those that are free.
+func (s *schema) lockFree(
+	ctx context.Context, tx pgx.Tx, batch []Values, free func(watch.Item) bool,
+) (map[string]bool, error) {
+	ids := make([]string, 0, len(batch))
+	for _, row := range batch {
+		ids = append(ids, row.ID)
+	}
+	rows, err := tx.Query(ctx, s.tableQuery()+" WHERE "+s.key("r")+" = ANY ($1::text[]) FOR UPDATE OF r SKIP LOCKED", ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	open := map[string]bool{}
+	for rows.Next() {
+		item, err := s.item(rows.RawValues())
+		if err != nil {
+			return nil, err
+		}
+		open[item.ID] = free(item)
+	}
+	return open, rows.Err()
+}
+
+// explain says what a role that may only read lacks.
+func (w Write) explain(cfg *Config, err error) error {
+	var server *pgconn.PgError
+	if errors.As(err, &server) && (server.Code == "42501" || server.Code == "25006") {
+		return &watch.Fault{
+			Key: "dsn_file", Err: err, Permanent: true,
+			Cause: fmt.Sprintf("the statement cannot be run by the user of %s: %s", w.DSNFile, server.Message),
+			Cure:  "name the connection of a role that may select and update the table; the one that watches it can only read",
+		}
+	}
+	return explain(cfg, err)
+}

@@ -64,6 +64,7 @@ func ValidateOllama(d *DeployConfig, s serving.Config, written, all []StepConfig
 	does := func(do Builtin) bool {
 		return slices.ContainsFunc(all, func(s StepConfig) bool { return s.Builtin() == do })
 	}
+	validateBase(&p, d, s, written, does(DoStage))
 	switch {
 	case !byName || !does(DoDeploy):
 	case s.Ollama == nil:

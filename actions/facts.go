@@ -80,6 +80,8 @@ type GateFacts struct {
 	Differ int `json:"differ"`
 	// FormatErrors is the number of items for which the candidate's answer cannot be used.
 	FormatErrors int `json:"format_errors,omitempty"`
+	// Base is the comparison with the model that the candidate was trained from, where that was asked.
+	Base *BaseFacts `json:"base,omitempty"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []TargetFacts `json:"targets,omitempty"`
 	// Figures are the measurements of the run's own steps, ChampionFigures those of the run that trained the champion;

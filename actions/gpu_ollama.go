@@ -64,8 +64,18 @@ func loopback(server string) bool {
 func (p Plan) asked(before int) (list []AskedModel) {
 	for _, s := range p.Steps[:before] {
 		carried := p.Parent != nil && slices.Contains(p.Parent.Carry, s.Name)
-		if m, ok := s.asks(p.Serving); ok && s.OllamaOnGPU && !carried && !slices.Contains(list, m) {
-			list = append(list, m)
+		m, ok := s.asks(p.Serving)
+		if !ok || !s.OllamaOnGPU || carried {
+			continue
+		}
+		models := []AskedModel{m}
+		if s.asksBase(p.Serving) {
+			models = append(models, AskedModel{URL: m.URL, Name: s.Predict.Base})
+		}
+		for _, m := range models {
+			if !slices.Contains(list, m) {
+				list = append(list, m)
+			}
 		}
 	}
 	return list

@@ -28,6 +28,9 @@ type PredictStep struct {
 	// Env adds variables to the container, or to the command. $RETRAIND_PORT is a free port, for a service on the
 	// host's network.
 	Env map[string]string `yaml:"env"`
+	// BaseModel is the model of the Ollama server that the training began with, such as qwen3:8b. It is asked about the same items,
+	// and the gate refuses a candidate that is not right more often.
+	BaseModel string `yaml:"base_model"`
 
 	dir string // working directory of the model's commands
 }
@@ -49,6 +52,7 @@ type PredictPlan struct {
 	URL  string            `json:"url,omitempty"`
 	Port int               `json:"port,omitempty"`
 	Env  map[string]string `json:"env,omitempty"`
+	Base string            `json:"base,omitempty"`
 }
 
 func (s *PredictStep) resolve(to *Step, deploy *DeployConfig, self string) {
@@ -61,7 +65,7 @@ func (s *PredictStep) resolve(to *Step, deploy *DeployConfig, self string) {
 		to.Argv, to.Dir, to.Env, to.Fill = command(s.Exec, false, self), s.dir, s.Env, true
 		return
 	}
-	to.Predict = &PredictPlan{URL: s.URL, Port: s.Port, Env: s.Env}
+	to.Predict = &PredictPlan{URL: s.URL, Port: s.Port, Env: s.Env, Base: s.BaseModel}
 }
 
 func (s *PredictStep) validate(p *check.Problems, here string) {
@@ -80,6 +84,9 @@ func (s *PredictStep) validate(p *check.Problems, here string) {
 	}
 	if len(s.Env) > 0 && s.URL != "" {
 		p.Errorf(here+".env", "leave it out", "env is for a container or a command, and none is run")
+	}
+	if s.BaseModel != "" && !s.NeedsImage() {
+		p.Errorf(here+".base_model", "leave it out", "the base is asked as the candidate is, and url or exec asks that")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !envName.MatchString(name) {

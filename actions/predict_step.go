@@ -49,7 +49,11 @@ func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, don
 	}
 	var out Outcome
 	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) { // remove the answers of an earlier attempt
-		if err := os.Remove(p.predictions()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := os.Remove(p.predictions())
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = os.RemoveAll(p.baseDir())
+		}
+		if err != nil {
 			return failed(ctx, store.StepFailed, err)
 		}
 	}
@@ -91,6 +95,9 @@ func (x *Executor) predictInput(ctx context.Context, p Plan, step Step, dir, rel
 		named := *p.Serving.Ollama
 		named.Model = ollama.ReleaseTag(named.Model, release) // as created by stage
 		in.Serving.Ollama = &named
+		if step.Predict.Base != "" {
+			p.askBase(&in, step.Predict.Base)
+		}
 		return in, nil
 	}
 	deploy := p.composed()

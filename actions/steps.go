@@ -211,6 +211,9 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 			facts.Failing, class, why = failing, bad, because+"; "+why
 		}
 	}
+	if class, why, err = p.judgedBase(items, mine, &facts, class, why); err != nil {
+		return failed(ctx, store.StepFailed, err)
+	}
 	switch {
 	case !enough:
 		why += fmt.Sprintf("; not compared with the adopted champion: its training data is unknown, and only %d held-out items came or were corrected since, %d are needed",

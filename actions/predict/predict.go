@@ -34,6 +34,8 @@ type Input struct {
 	Beside  compose.Beside `json:"beside,omitzero"`
 	Items   string         `json:"items"` // file with the held-out items
 	Out     string         `json:"out"`   // file for the answers
+	// Base is asked about the same items after the candidate; nil for none.
+	Base *Base `json:"base,omitempty"`
 }
 
 // Item is one line of the file of items.
@@ -73,17 +75,21 @@ func Work(ctx context.Context, j job.Job) (job.Result, error) {
 			return job.Result{}, err
 		}
 	}
-	lines, err := ask(ctx, j, config, texts)
+	lines, err := ask(ctx, j, config, texts, "the candidate")
 	if err != nil {
 		return job.Result{}, err
 	}
 	if err := write(in.Out, lines); err != nil {
 		return job.Result{}, err
 	}
-	return job.Result{
-		Class: store.StepOK, Detail: fmt.Sprintf("the candidate answered %d held-out items", len(lines)),
-		Data: job.Encode(len(lines)),
-	}, nil
+	detail := fmt.Sprintf("the candidate answered %d held-out items", len(lines))
+	if in.Base != nil {
+		if err := in.Base.ask(ctx, j, texts); err != nil {
+			return job.Result{}, err
+		}
+		detail += ", and its base " + in.Base.Model
+	}
+	return job.Result{Class: store.StepOK, Detail: detail, Data: job.Encode(len(lines))}, nil
 }
 
 // redirected returns the configuration with the URLs of a one-off container.
@@ -98,7 +104,7 @@ func redirected(c serving.Config, one *compose.OneOff) (serving.Config, error) {
 }
 
 // ask gets the answers to all texts.
-func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.Text) ([]line, error) {
+func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.Text, whom string) ([]line, error) {
 	scorer := serving.NewScorer(config)
 	defer scorer.Close()
 	targets := config.List()
@@ -122,13 +128,13 @@ func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.
 			}
 			lines = append(lines, l)
 			if len(lines)%every == 0 {
-				j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%d of %d items", len(lines), len(texts)))
+				j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%s: %d of %d items", whom, len(lines), len(texts)))
 			}
 		})
 		return len(lines) > before, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ask the candidate: %w", err)
+		return nil, fmt.Errorf("ask %s: %w", whom, err)
 	}
 	slices.SortFunc(lines, func(a, b line) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.TextHash, b.TextHash)) })
 	return lines, nil

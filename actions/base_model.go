@@ -1,0 +1,146 @@
+package actions
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/retraind/retraind/actions/predict"
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/serving/ollama"
+	"github.com/retraind/retraind/store"
+)
+
+// BaseFacts compare a candidate with the model that it was trained from, on the held-out items of the gate.
+type BaseFacts struct {
+	Model  string `json:"model"`  // its name on the Ollama server
+	N      int    `json:"n"`      // held-out items that both answered
+	Right  int    `json:"right"`  // right answers of the base
+	Better int    `json:"better"` // only the candidate is right
+	Worse  int    `json:"worse"`  // only the base is right
+	Differ int    `json:"differ"` // answered differently, in whichever target
+}
+
+// baseModel is the base that a run asks; "" for none.
+func (p Plan) baseModel() string {
+	for _, s := range p.Steps {
+		if s.Predict != nil && s.Predict.Base != "" {
+			return s.Predict.Base
+		}
+	}
+	return ""
+}
+
+// baseDir is where the base's answers lie.
+func (p Plan) baseDir() string { return filepath.Join(p.RunDir, "base") }
+
+// askBase lets the job ask the base, too: with the requests that the candidate gets, and with the system prompt that a name
+// of retraind's own carries.
+func (p Plan) askBase(in *predict.Input, model string) {
+	config := *p.Serving.Ollama
+	config.Model, config.Foreign = model, true
+	in.Base = &predict.Base{Model: model, Serving: p.Serving, Out: filepath.Join(p.baseDir(), predictionsFile)}
+	in.Base.Serving.Ollama = &config
+}
+
+// compareBase compares the candidate's answers with those of its base; nil where no base was asked.
+func (p Plan) compareBase(items []drift.LabelChange, mine answers) (*BaseFacts, error) {
+	model := p.baseModel()
+	if model == "" {
+		return nil, nil
+	}
+	theirs, err := readPredictions(p.baseDir(), p.targets())
+	if err != nil {
+		return nil, fmt.Errorf("the answers of the base %s: %w", model, err)
+	}
+	return besideBase(model, p.targets()[0], items, mine, theirs), nil
+}
+
+func besideBase(model string, gate serving.Target, items []drift.LabelChange, mine, theirs answers) *BaseFacts {
+	f := &BaseFacts{Model: model}
+	for _, it := range items {
+		key := [2]string{it.Item, it.TextHash}
+		label, labelled := it.New[gate.Name]
+		a, answered := mine[key]
+		b, both := theirs[key]
+		if !labelled || !answered || !both {
+			continue
+		}
+		f.N++
+		right, was := a.Answers[gate.Name] == label, b.Answers[gate.Name] == label
+		switch {
+		case right && !was:
+			f.Better++
+		case was && !right:
+			f.Worse++
+		}
+		if was {
+			f.Right++
+		}
+		if !a.Answers.Agrees(b.Answers) {
+			f.Differ++
+		}
+	}
+	return f
+}
+
+// judgeBase refuses a candidate that is not right more often than its base: the training, or a step after it, was without
+// effect. It is pure.
+func judgeBase(f *BaseFacts) (class store.StepState, why string) {
+	switch {
+	case f == nil:
+		return store.StepOK, ""
+	case f.N == 0:
+		return store.StepFailed, fmt.Sprintf("no held-out item was answered by both the candidate and its base %s", f.Model)
+	case f.Differ == 0:
+		return store.StepRejected, fmt.Sprintf(
+			"the candidate answers all %d held-out items as its base %s does: the training has no effect on what is served; was the adapter merged, and the merged model converted (step check)?",
+			f.N, f.Model)
+	case f.Better <= f.Worse:
+		return store.StepRejected, fmt.Sprintf(
+			"not better than its base %s, which is right on %.1f %% of %d held-out items (only the candidate is right on %d, only the base on %d)",
+			f.Model, 100*float64(f.Right)/float64(f.N), f.N, f.Better, f.Worse)
+	}
+	return store.StepOK, fmt.Sprintf("its base %s is right on %.1f %%", f.Model, 100*float64(f.Right)/float64(f.N))
+}
+
+// judgedBase adds the comparison with the base to the gate's verdict.
+func (p Plan) judgedBase(
+	items []drift.LabelChange, mine answers, facts *GateFacts, class store.StepState, why string,
+) (store.StepState, string, error) {
+	base, err := p.compareBase(items, mine)
+	if err != nil || base == nil {
+		return class, why, err
+	}
+	facts.Base = base
+	bad, because := judgeBase(base)
+	if class == store.StepOK && bad != store.StepOK {
+		return bad, because + "; " + why, nil
+	}
+	return class, why + "; " + because, nil
+}
+
+// asksBase reports whether a step asks a base.
+func (s Step) asksBase(c serving.Config) bool {
+	return s.Predict != nil && s.Predict.Base != "" && c.Ollama != nil
+}
+
+// validateBase finds faults of the key base in the steps that a pipeline is written with; staged: one of all its steps is
+// stage.
+func validateBase(p *check.Problems, d *DeployConfig, s serving.Config, written []StepConfig, staged bool) {
+	for i, step := range written {
+		ask := step.Predict()
+		if ask == nil || ask.BaseModel == "" {
+			continue
+		}
+		here := check.Index("", i) + ".base_model"
+		switch {
+		case s.Ollama == nil || d == nil || d.Ollama == nil || !staged:
+			p.Errorf(here, "leave it out, or serve the model by serving.ollama and deploy.ollama, with the step stage",
+				"the candidate is no model of the Ollama server, and the base is one")
+		case ollama.Tagged(ask.BaseModel) == ollama.Tagged(s.Ollama.Model):
+			p.Errorf(here, "name the model that the training begins with", "%s is the name that clients ask for", ask.BaseModel)
+		}
+	}
+}

@@ -14,33 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// smallDisk mounts a file system of 4 MiB on the directory models of a new directory, which it returns.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount a file system of 4 MiB that is filled")
-	}
-	dir := t.TempDir()
-	models := filepath.Join(dir, "models")
-	if err := os.Mkdir(models, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	switch err := syscall.Mount("tmpfs", models, "tmpfs", 0, "size=4m"); {
-	case errors.Is(err, syscall.EPERM):
-		t.Skip("this root may not mount a file system: ", err)
-	case err != nil:
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(models, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fillDisk writes a file until there is no room; it returns the file.
-func fillDisk(t *testing.T, dir string) string {
+// fillServersDisk writes a file until there is no room; it returns the file.
+func fillServersDisk(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
 	f, err := os.Create(path)
@@ -77,7 +52,8 @@ func filesBelow(t *testing.T, dir string) (list []string) {
 func TestServersDiskIsFull(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
-	dir := smallDisk(t)
+	dir := t.TempDir()
+	smallDisk(t, filepath.Join(dir, "models"))
 	server := ollamatest.StartIn(t, dir)
 	s := newStudio(t, server.URL)
 	_, r := s.do(s.trained(s.news("1", "goal=sport", "vote=politics")))
@@ -86,10 +62,10 @@ func TestServersDiskIsFull(t *testing.T) {
 	before := filesBelow(t, server.Models)
 
 	steps := s.trained(s.news("2", "goal=sport", "vote=politics", "match=sport"))
-	filler := fillDisk(t, server.Models)
+	filler := fillServersDisk(t, server.Models)
 	parent, r := s.do(steps)
 	s.ends(r, policy.OutcomeFailed, "the disk of the Ollama server is full", "export ok", "train ok", "check ok", "stage disk_full")
-	if !strings.Contains(r.Reason, "free space where OLLAMA_MODELS lies") {
+	if !strings.Contains(r.Reason, "free space in OLLAMA_MODELS") {
 		t.Error("no cure: ", r.Reason)
 	}
 	t.Log(r.Reason)

@@ -95,7 +95,7 @@ func TestSilentTeacher(t *testing.T) {
 	began := time.Now()
 	_, _, err := d.work(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "has answered nothing for 1s") ||
-		!strings.Contains(err.Error(), "1 text have an answer and are kept, the next run goes on there") {
+		!strings.Contains(err.Error(), "1 text have an answer and are kept, the next run continues there") {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	server.Break(nil)

@@ -38,7 +38,8 @@ func TestCandidateAgainstItsBase(t *testing.T) {
 		_, r = s.do(withBase(s.trained(s.news("1", "goal=sport", "vote=politics")), base))
 		s.ends(r, policy.OutcomeRejected, "answers all 60 held-out items as its base "+base+" does", refused...)
 		_, r = s.do(withBase(s.trained(s.news("1", "goal=politics", "vote=politics", "match=sport")), base))
-		s.ends(r, policy.OutcomeRejected, "not better than its base "+base+", which is right on 80.0 % of 60 held-out items", refused...)
+		s.ends(r, policy.OutcomeRejected, "not better than its base "+base+", which is right on 80.0 % of 60 held-out items",
+			refused...)
 		if s.model().Champion != "" {
 			t.Error("something was promoted")
 		}

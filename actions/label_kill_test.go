@@ -116,7 +116,8 @@ func (c *class) lines() (lines []teacher.Line) {
 // reports false where an attempt is only beginning.
 func (c *class) kill(which int) bool {
 	claims, _ := filepath.Glob(filepath.Join(c.dir, "runs/*/steps/label/*/claimed"))
-	slices.SortFunc(claims, func(a, b string) int { return runner.Began(filepath.Dir(a)).Compare(runner.Began(filepath.Dir(b))) })
+	began := func(claim string) time.Time { return runner.Began(filepath.Dir(claim)) }
+	slices.SortFunc(claims, func(a, b string) int { return began(a).Compare(began(b)) })
 	if len(claims) == 0 {
 		return false
 	}

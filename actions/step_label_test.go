@@ -101,7 +101,8 @@ func TestBudgetOfKilledAttempts(t *testing.T) {
 		}
 	}
 	for attempt, want := range map[int]time.Duration{1: time.Hour, 2: 40 * time.Minute, 3: 25 * time.Minute} {
-		if got := (&LabelPlan{Budget: time.Hour}).left(p, step, Action{Kind: ActDo, Attempt: attempt}); got.Round(time.Second) != want {
+		got := (&LabelPlan{Budget: time.Hour}).left(p, step, Action{Kind: ActDo, Attempt: attempt})
+		if got.Round(time.Second) != want {
 			t.Errorf("attempt %d has %v, want %v", attempt, got, want)
 		}
 	}

@@ -63,7 +63,9 @@ func (s *fakeSource) ReadTrained(_ string, file io.Reader, seen *drift.Seen) err
 	return seen.AddLines(file, nil, []string{"title"})
 }
 
-func (s *fakeSource) WriteLabels(_ context.Context, _ string, w LabelWrite, origin string, rows []LabelRow) (LabelsWritten, error) {
+func (s *fakeSource) WriteLabels(
+	_ context.Context, _ string, w LabelWrite, origin string, rows []LabelRow,
+) (LabelsWritten, error) {
 	return s.write(w, origin, rows)
 }
 

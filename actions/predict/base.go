@@ -55,6 +55,6 @@ func (b *Base) there(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the Ollama server at %s has no model %s, which base_model names: fetch it with ollama pull %s", c.URL(), b.Model,
-		b.Model)
+	return fmt.Errorf("the Ollama server at %s has no model %s, which base_model names: fetch it with ollama pull %s",
+		c.URL(), b.Model, b.Model)
 }

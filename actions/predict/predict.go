@@ -128,7 +128,8 @@ func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.
 			}
 			lines = append(lines, l)
 			if len(lines)%every == 0 {
-				j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)), fmt.Sprintf("%s: %d of %d items", whom, len(lines), len(texts)))
+				j.Progress(0.2+0.8*float64(len(lines))/float64(len(texts)),
+					fmt.Sprintf("%s: %d of %d items", whom, len(lines), len(texts)))
 			}
 		})
 		return len(lines) > before, err

@@ -50,8 +50,8 @@ func TestBadTexts(t *testing.T) {
 			c.Options = map[string]serving.Option{"num_predict": "3", "temperature": "0"}
 		})
 		r, f, err = d.work(t.Context())
-		if err != nil || r.Class != store.StepFailed || f.Unusable != 7 || !strings.Contains(r.Detail, "none of 7 answers of") ||
-			!strings.Contains(r.Detail, "cut off") {
+		if err != nil || r.Class != store.StepFailed || f.Unusable != 7 ||
+			!strings.Contains(r.Detail, "none of 7 answers of") || !strings.Contains(r.Detail, "cut off") {
 			t.Errorf("%+v %+v %v", r, f, err)
 		}
 

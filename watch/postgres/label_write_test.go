@@ -47,7 +47,8 @@ func TestWriteRows(t *testing.T) {
 	for i := 1; i <= 500; i++ {
 		rows = append(rows, Values{ID: fmt.Sprint(i), With: map[string]any{"label": fmt.Sprintf("m'%d\"; --", i%3)}})
 	}
-	rows = append(rows, Values{ID: "1001", With: map[string]any{"label": nil}}, Values{ID: "gone", With: map[string]any{"label": "x"}})
+	rows = append(rows, Values{ID: "1001", With: map[string]any{"label": nil}},
+		Values{ID: "gone", With: map[string]any{"label": "x"}})
 	free := func(it watch.Item) bool { return it.Labels["label"] == "" }
 
 	// Somebody has a row in a transaction of their own.
@@ -102,16 +103,18 @@ func TestWriteRowsFaults(t *testing.T) {
 		}
 	}
 	var n int
-	if err := b.conn.QueryRow(t.Context(), "SELECT count(*) FROM items WHERE category IS NOT NULL").Scan(&n); err != nil || n != 0 {
+	err := b.conn.QueryRow(t.Context(), "SELECT count(*) FROM items WHERE category IS NOT NULL").Scan(&n)
+	if err != nil || n != 0 {
 		t.Errorf("%d rows were written by statements that failed, %v", n, err)
 	}
-	_, err := WriteRows(t.Context(), "m", b.cfg, Write{DSNFile: dsn + ".missing", Statement: "x", Origin: "retraind:r"}, rows, all)
+	w := Write{DSNFile: dsn + ".missing", Statement: "x", Origin: "retraind:r"}
+	_, err = WriteRows(t.Context(), "m", b.cfg, w, rows, all)
 	if err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Error(err)
 	}
 	// The role that watches can only read.
 	b.exec("ALTER DATABASE " + ident(b.conn.Config().Database) + " SET default_transaction_read_only = on")
-	w := Write{DSNFile: dsn, Statement: "UPDATE public.items SET category = @label WHERE id = @id", Origin: "retraind:r"}
+	w = Write{DSNFile: dsn, Statement: "UPDATE public.items SET category = @label WHERE id = @id", Origin: "retraind:r"}
 	_, err = WriteRows(t.Context(), "m", b.cfg, w, rows, all)
 	if err == nil || !strings.Contains(err.Error(), "name the connection of a role that may select and update") {
 		t.Error(err)

@@ -298,7 +298,7 @@ func TestWhatCannotBeMade(t *testing.T) {
 		if _, there := b.names()[ollama.ReleaseTag(b.place.Model, bad.Digest)]; there {
 			t.Error("a name that cannot be loaded stays")
 		}
-		// A name that somebody gave to something else is made anew.
+		// A name that somebody gave to something else is created again.
 		taken := b.releaseOf(whole)
 		other := ollamatest.Classifier{Words: map[string][]string{"goal": {"politics"}}, Version: "other" + b.place.Model}
 		other.Install(t, url, ollama.ReleaseTag(b.place.Model, taken.Digest), "")

@@ -84,7 +84,7 @@ func TestCheckGPU(t *testing.T) {
 		},
 		{
 			"is not seen", true, func(time.Duration) ([]gpu.Device, error) { return nil, errors.New("driver hangs") }, regainIn,
-			"whether it has the GPU again is not known: driver hangs",
+			"it is unknown whether it uses the GPU again: driver hangs",
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,9 @@
 // faults, then once for each point with SIGKILL there. After a kill the daemon is started again and the scenario
 // continues; then files, event stream and processes are compared with what was done.
 //
+// TestKillsAside kills at random times instead: daemon, supervisor or both, 1,000 times in the soak, whose service and
+// training cost next to nothing. It prints its seed, which RETRAIND_SEED repeats.
+//
 // Two scenarios run at a time, each with its own database and state directory. The package never runs under the race
 // detector, which would not see the child processes: scripts/test.sh runs it without.
 package crashtest

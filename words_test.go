@@ -16,7 +16,9 @@ var riddles = regexp.MustCompile(`(?i)\b(stands? against|tells? of|told of|what 
 	`without (a|another) word|goes (blind|hungry)|every face|under its eyes|hung up on|stays given|set anew|` +
 	`nobody (can|could) say|brought to its end|whoever wonders|what came of it|(begins?|made|written|measured) anew|` +
 	`flattered|for the eye|gives? itself away|go by the rules|had mended|how it is asked|not played|` +
-	`stand anywhere|tells that|took back|under watch|without further words|worth a word|commonest|next look)\b`)
+	`stand anywhere|tells that|took back|under watch|without further words|worth a word|commonest|next look|` +
+	`sets? aside|goes on|is away|takes? back|brought back|bring back|(kept|put) aside|well again|stands? in the way|` +
+	`entered again|gets its turn|taken for kept|in peace|done anew|gone for good|the very (model|artifact|base))\b`)
 
 // All texts for people are in plain engineering English.
 func TestWordsArePlain(t *testing.T) {

@@ -40,7 +40,7 @@ func TestMarkOllama(t *testing.T) {
 		stop         []gpu.StopConfig
 		want         []string
 	}{
-		{"nothing is set aside, and a step needs the GPU", local, nil, all},
+		{"nothing to stop, and a step needs the GPU", local, nil, all},
 		{"a server of this host", local, unit, all},
 		{"by its name", "http://localhost:11434", unit, all},
 		{"a server of another host", remote, unit, nil},

@@ -33,7 +33,7 @@ func TestCheckPrograms(t *testing.T) {
 		named("file", actions.CommandStep{Exec: []string{filepath.Join(dir, "trian.sh")}}),
 		named("nowhere", actions.CommandStep{Exec: []string{"./train.sh"}, Dir: filepath.Join(dir, "none")}),
 		named("of the run", actions.CommandStep{Exec: []string{"$RETRAIND_WORK_DIR/made"}, Dir: dir}),
-		named("taken back", actions.CommandStep{Exec: []string{"sh"}, Undo: []string{"./data.csv"}, Dir: dir}),
+		named("undone", actions.CommandStep{Exec: []string{"sh"}, Undo: []string{"./data.csv"}, Dir: dir}),
 	})
 	var got []string
 	for _, p := range found {
@@ -46,7 +46,7 @@ func TestCheckPrograms(t *testing.T) {
 		"[5].exec: the program of step path is no-such-program: it is not in PATH",
 		"[6].exec: the program of step file is " + dir + "/trian.sh: it does not exist",
 		"[7].dir: the directory " + dir + "/none does not exist",
-		"[9].undo: the program of step taken back is " + dir + "/data.csv: it is not executable",
+		"[9].undo: the program of step undone is " + dir + "/data.csv: it is not executable",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

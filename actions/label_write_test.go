@@ -71,7 +71,7 @@ func TestLabelsAreWritten(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// The table is away: the answers are kept, and entered again it writes without asking.
+	// The table is unreachable: the answers are kept, and a repeated step writes them without new requests.
 	asked := fake.Asked("/api/chat")
 	w.source.write = func(LabelWrite, string, []LabelRow) (LabelsWritten, error) {
 		return LabelsWritten{}, errors.New("the server is gone")

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -170,15 +171,17 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
 	}
-	// A process that only checks whether the lock is held takes it for a moment, so try a few times.
+	// A process that only checks whether the lock is held takes it for a moment, so try a few times; and longer where the
+	// process that held it is dead: a child that it was just starting when it was killed shares the lock until that runs.
 	for try := 1; ; try++ {
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			break
 		}
-		if try == lockTries {
-			pid, _ := os.ReadFile(path)
+		text, _ := os.ReadFile(path)
+		holder := strings.TrimSpace(string(text))
+		if try >= lockTries && (try >= deadTries || !dead(holder)) {
 			f.Close()
-			return nil, &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
+			return nil, &LockedError{Dir: dir, PID: holder}
 		}
 		<-time.After(lockPause)
 	}
@@ -190,8 +193,15 @@ func takeLock(dir string) (*os.File, error) {
 
 const (
 	lockTries = 5
+	deadTries = 500
 	lockPause = 10 * time.Millisecond
 )
+
+// dead reports whether no process has an id.
+func dead(pid string) bool {
+	n, err := strconv.Atoi(pid)
+	return err == nil && n > 0 && errors.Is(syscall.Kill(n, 0), syscall.ESRCH)
+}
 
 // Held returns a *LockedError where a daemon works on a state directory. One that does not exist is not held.
 func Held(dir string) error {

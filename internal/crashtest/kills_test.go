@@ -199,7 +199,9 @@ func (w *mill) kill(long bool) error {
 	}
 	deaths := w.died()
 	_ = w.process().Process.Kill()
-	return waittest.Until(w.ctx, "the next process", func() (bool, error) { return w.died() > deaths, nil })
+	return waittest.Until(w.ctx, "the next process", func() (bool, error) {
+		return w.died() > deaths && (who == "daemon" || w.supervisor() != supervisor), nil
+	})
 }
 
 // trains waits until a training is under way with its supervisor. A run that has ended without one ends the play.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the end-to-end tests, which need programs that `make test` does not: a Docker engine with compose, Python with
-# scikit-learn. Before them it tests the page in Chromium (page.sh) and runs the tests with an Ollama server (ollama_test.sh).
+# scikit-learn, and PyTorch with peft (lora.sh). Before them it tests the page in Chromium (page.sh) and runs the tests with an
+# Ollama server (ollama_test.sh).
 # The programs are installed from the distribution's packages; the engine is unpacked below the cache directory, so that no new
 # service is installed. Images are built from programs of this machine, without an image registry.
 #
@@ -50,6 +51,10 @@ need docker-compose docker-compose version
 # Not every distribution has a package of compose version 2: without it only the tests with version 1 are run.
 if ! scripts/compose.sh >/dev/null; then
 	echo "e2e: SKIPPED: the tests with docker compose of version 2" >&2
+fi
+
+if ! scripts/lora.sh >/dev/null; then
+	echo "e2e: NOT RUN: the story of a real fine-tuning" >&2
 fi
 
 if ! command -v dockerd >/dev/null; then

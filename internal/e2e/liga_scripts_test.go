@@ -41,6 +41,9 @@ func finetune() error {
 	if err != nil {
 		return err
 	}
+	if exists("broken") {
+		return errors.New("RuntimeError: the data loader died")
+	}
 	if exists("worse") {
 		for word := range c.Words {
 			c.Words[word] = c.Else

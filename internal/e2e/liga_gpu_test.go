@@ -1,0 +1,245 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/internal/waittest"
+	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/serving/ollama"
+	"github.com/retraind/retraind/status"
+)
+
+// The operator of configs/examples/liga-llm.yaml with its GPU part: a backend in docker compose and the loaded models of
+// Ollama make room for the training, on a card that a stand-in for NVIDIA's library shows, and are back before the gate.
+func TestLigaWithGPU(t *testing.T) {
+	s := newStudio(t)
+	s.card()
+	s.backend()
+	s.write("retraind.yaml", s.sharingGPU())
+	s.run()
+	s.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
+
+	// A training: what serves is unloaded and the backend is down, also while the daemon is killed and comes back.
+	const kept = 47 * time.Minute
+	s.loadFor(kept)
+	s.write(liga+"/slow", "")
+	s.must("trigger", liga, "--reason", "another night")
+	training(s)
+	s.aside("in the training")
+	s.killDaemon()
+	if out := s.must("restore"); !strings.Contains(out, "it stays stopped: a step of run") {
+		t.Errorf("retraind restore: %s", out)
+	}
+	s.aside("without a daemon")
+	s.run()
+	s.settling()
+	s.aside("with the next daemon")
+	// A client loads the model in the middle: it is found, and unloaded again.
+	if got := s.says(liga, questions["haushalt"]); got != "true hoch" {
+		t.Errorf("it answers %q", got)
+	}
+	s.eventually("the unloading of what a client loaded", func() (bool, error) {
+		running, err := s.client.Running(t.Context())
+		return err == nil && len(running) == 0, errors.Join(err, fmt.Errorf("loaded: %v", running))
+	})
+
+	// Everything is back before the gate, and as it was.
+	change := s.hold("/api/copy")
+	s.remove(liga + "/slow")
+	s.await("the switch", change.reached)
+	s.back("before the deployment", kept)
+	change.letGo()
+	run := s.end(liga, 1, policy.OutcomePromoted, "held-out items right")
+	s.meanwhile(nil)
+	shown := s.must("runs", "show", run.ID, "--json")
+	for _, want := range []string{
+		"stopped compose service news-aggregator/backend, Ollama model liga-relevance:latest: 9.0 GiB of GPU memory was freed",
+		"and was stopped again",
+		"Ollama model liga-relevance:latest: it runs again", "compose service news-aggregator/backend: it runs again",
+	} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("the run does not say %q:\n%s", want, shown)
+		}
+	}
+	if out := s.must("restore"); !strings.Contains(out, "nothing is stopped") {
+		t.Errorf("retraind restore: %s", out)
+	}
+
+	// A training that fails: the same.
+	s.loadFor(kept)
+	s.write(liga+"/broken", "")
+	s.must("trigger", liga, "--reason", "another night")
+	s.end(liga, 2, policy.OutcomeFailed, "train")
+	s.back("after a failed training", kept)
+
+	// One that is cancelled, while the training runs.
+	s.remove(liga + "/broken")
+	s.write(liga+"/slow", "")
+	s.must("trigger", liga, "--reason", "another night")
+	training(s)
+	s.aside("in the second training")
+	runs, err := s.runsOf(liga)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.must("runs", "cancel", runs[0].ID)
+	s.end(liga, 3, policy.OutcomeCancelled, "")
+	s.back("after a cancelled training", kept)
+}
+
+// sharingGPU is the example with its GPU part, for this place: one model, and no wait for a card that is stable for long.
+func (s *studio) sharingGPU() string {
+	s.t.Helper()
+	b, err := os.ReadFile("../../configs/examples/liga-llm.yaml")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, part, _ := strings.Cut(string(b), "    gpu:\n")
+	part, _, ok := strings.Cut(part, "    deploy:")
+	if !ok {
+		s.t.Fatal("the example has no gpu before deploy")
+	}
+	for _, change := range [][2]string{
+		{"wait: 30m", "wait: 2m\n      stable_for: 1s"},
+		{"/srv/news-aggregator", s.path("news-aggregator")},
+		{"http://127.0.0.1:8000/health", fmt.Sprintf("http://127.0.0.1:%d/health", s.port)},
+	} {
+		if !strings.Contains(part, change[0]) {
+			s.t.Fatalf("the example's gpu has no %q", change[0])
+		}
+		part = strings.Replace(part, change[0], change[1], 1)
+	}
+	text, _, _ := strings.Cut(s.read("retraind.yaml"), "  "+second+":\n")
+	text = strings.Replace(text, "    deploy:", "    gpu:\n"+part+"    deploy:", 1)
+	text = strings.Replace(text, "{name: train, ", "{name: train, gpu: true, ", 1)
+	return strings.Replace(text, "version: 1\n", fmt.Sprintf("version: 1\ngpu: {leases: %q}\n", s.path("leases")), 1)
+}
+
+// backend is a service of docker compose, up and healthy.
+func (s *studio) backend() {
+	s.t.Helper()
+	s.program = composeV1(s.t)
+	if err := os.CopyFS(s.path("news-aggregator"), os.DirFS("testdata/backend")); err != nil {
+		s.t.Fatal(err)
+	}
+	s.write("news-aggregator/.env", fmt.Sprintf("PORT=%d\n", s.port))
+	s.engine = startEngine(s.t)
+	for _, args := range [][]string{{"build", "--quiet"}, {"up", "-d", "--no-build"}} {
+		cmd := s.program.command(s.path("news-aggregator"), s.engine.host, args...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	waittest.EventuallyNil(s.t, func() error { return s.curl() })
+}
+
+func (s *studio) curl() error {
+	out, err := exec.Command("curl", "-sSf", fmt.Sprintf("http://127.0.0.1:%d/health", s.port)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// card gives the daemon a GPU of 24 GiB, on which each model that the server has loaded takes 9 GiB.
+func (s *studio) card() {
+	s.t.Helper()
+	library, state := s.path("driver", "libnvidia-ml.so.1"), s.path("card")
+	s.write("driver/empty", "")
+	gcc := exec.Command("gcc", "-shared", "-fPIC", "-o", library, "../../testdata/fake-nvml.c")
+	if out, err := gcc.CombinedOutput(); err != nil {
+		s.t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	s.t.Setenv("LD_LIBRARY_PATH", filepath.Dir(library))
+	s.t.Setenv("FAKE_NVML_STATE", state)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	look := func() {
+		pids := runners(s.server.Models)
+		text := fmt.Sprintf("used %d\n", 9216*len(pids))
+		for _, pid := range pids {
+			text += fmt.Sprintf("compute %d 9216\n", pid)
+		}
+		if err := os.WriteFile(state+".new", []byte(text), 0o600); err == nil {
+			_ = os.Rename(state+".new", state)
+		}
+	}
+	look()
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			look()
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	s.t.Cleanup(func() { cancel(); <-ended })
+}
+
+// runners are the processes that have a model of the server in memory.
+func runners(models string) (pids []int) {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range lines {
+		line, _ := os.ReadFile(path) // one that has ended has none
+		if !bytes.Contains(line, []byte("\x00runner\x00")) || !bytes.Contains(line, []byte(models)) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// loadFor loads what serves, and nothing else, for a while.
+func (s *studio) loadFor(keep time.Duration) {
+	s.t.Helper()
+	s.model("a quiet daemon", func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching })
+	if err := s.client.Load(s.t.Context(), liga, keep); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// aside checks that model and backend are stopped.
+func (s *studio) aside(when string) {
+	s.t.Helper()
+	running, err := s.client.Running(s.t.Context())
+	if err != nil || len(running) > 0 || len(runners(s.server.Models)) > 0 {
+		s.t.Errorf("%s: loaded are %v, %v", when, running, err)
+	}
+	if s.curl() == nil {
+		s.t.Errorf("%s: the backend answers", when)
+	}
+}
+
+// back checks that the backend answers, and that what serves is loaded for as long as it would have been.
+func (s *studio) back(when string, keep time.Duration) {
+	s.t.Helper()
+	if err := s.curl(); err != nil {
+		s.t.Errorf("%s: the backend: %v", when, err)
+	}
+	running, err := s.client.Running(s.t.Context())
+	if err != nil || len(running) != 1 || running[0].Name != ollama.Tagged(liga) {
+		s.t.Errorf("%s: loaded are %v, %v", when, running, err)
+		return
+	}
+	left := time.Until(running[0].Expires)
+	s.t.Logf("%s: %s is loaded for %s, the backend answers", when, running[0].Name, left.Round(time.Second))
+	if left > keep || left < keep-3*time.Minute {
+		s.t.Errorf("%s: it stays for %s, of %s when it was stopped", when, left, keep)
+	}
+}

@@ -13,6 +13,7 @@ fi
 "$here/setup.sh" postgres gcc
 . "$here/env.sh"
 export RETRAIND_OLLAMA=1
-go test -timeout 10m "$@" ./serving/...
-go test -timeout 10m -run Ollama "$@" ./classifier ./internal/daemon
+go test -timeout 20m "$@" ./serving/... ./actions/ollamatags ./actions/teacher ./actions/ledger ./internal/gpugate
+go test -timeout 20m -run 'Ollama|TestRunUnloads|TestRunLoads|TestServersDisk|Base|TestScripts/gpu-ollama' "$@" \
+	./classifier ./internal/daemon ./actions ./cmd/retraind
 go test -tags e2e -timeout 12m -run TestLigaStory "$@" ./internal/e2e

@@ -1,7 +1,9 @@
 package daemon_test
 
 import (
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,4 +87,53 @@ func eventuallyDecides(t *testing.T, r *running, condition string, bound float64
 		}
 		return false, nil
 	})
+}
+
+// pausingBarrier pauses the evaluation that asks next.
+type pausingBarrier struct{ next atomic.Pointer[pause] }
+
+type pause struct{ reached, over chan struct{} }
+
+func (b *pausingBarrier) Barred(string) string {
+	if p := b.next.Swap(nil); p != nil {
+		close(p.reached)
+		<-p.over
+	}
+	return ""
+}
+
+// A run that is asked for after a reload has the new pipeline, even if an evaluation was in progress at the reload.
+func TestRunAfterReload(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.when = "{accuracy_below: 30%}"
+	b := &pausingBarrier{}
+	w.barrier = b
+	r := w.start()
+	r.first()
+	p := &pause{make(chan struct{}), make(chan struct{})}
+	b.next.Store(p)
+	r.evaluate <- struct{}{}
+	<-p.reached
+	w.steps = w.usual("{name: note, exec: [/bin/true], kind: pure}, ")
+	w.write(w.config())
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The answer comes without a run, since the evaluation is paused.
+	if got, err := r.Trigger(t.Context(), model, status.Request{}); err != nil || got.Run != "" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	close(p.over)
+	run, err := r.Run(t.Context(), r.ended(2)[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []string
+	for _, s := range run.Steps {
+		steps = append(steps, s.Name)
+	}
+	if !slices.Contains(steps, "note") {
+		t.Errorf("the run has the steps %q", steps)
+	}
 }

@@ -83,6 +83,9 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	if err := l.decideShadow(ctx, report, h, d, now); err != nil {
 		return time.Time{}, err
 	}
+	if l.rulesReplaced() {
+		return now, nil // decide again under the new configuration before a run begins
+	}
 	if d.Verdict == policy.VerdictRetrain && len(d.Blocked) == 0 {
 		if err := l.start(ctx, d, h); err != nil {
 			return time.Time{}, err

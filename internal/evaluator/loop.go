@@ -131,7 +131,10 @@ func (l *Loop) Run(ctx context.Context) error {
 		case <-l.requests.runEnded:
 			l.monitor = nil
 			force = true
-		case r := <-l.requests.rules:
+		case <-l.requests.rules:
+		}
+		// What a reload came before is done under its configuration: select takes the requests in any order.
+		if r := l.requests.next.Swap(nil); r != nil {
 			l.adopt(r)
 			force = true
 		}

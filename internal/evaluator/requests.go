@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/retraind/retraind/drift"
@@ -17,8 +18,9 @@ type requests struct {
 	evaluate chan struct{}
 	audit    chan struct{}
 	runEnded chan struct{}
-	rules    chan *Rules
-	orders   chan order // carried out by the loop, which answers
+	rules    chan struct{}         // next has a configuration
+	next     atomic.Pointer[Rules] // a configuration that the loop has not applied yet
+	orders   chan order            // carried out by the loop, which answers
 }
 
 // order is a request whose sender waits for the answer.
@@ -50,7 +52,7 @@ type orderReply struct {
 func newRequests() requests {
 	return requests{
 		evaluate: make(chan struct{}, 1), audit: make(chan struct{}, 1), runEnded: make(chan struct{}, 1),
-		rules: make(chan *Rules, 1), orders: make(chan order),
+		rules: make(chan struct{}, 1), orders: make(chan order),
 	}
 }
 
@@ -71,15 +73,15 @@ func (l *Loop) Audit() { wake(l.requests.audit) }
 // RunEnded makes the loop process the result of a run of its model.
 func (l *Loop) RunEnded() { wake(l.requests.runEnded) }
 
-// SetRules gives the loop a new configuration; it replaces one that the loop has not processed yet. Only one
-// goroutine at a time may call it.
+// SetRules gives the loop a new configuration; it replaces one that the loop has not applied yet. No run begins under
+// the former one after it returns.
 func (l *Loop) SetRules(r *Rules) {
-	select {
-	case <-l.requests.rules:
-	default:
-	}
-	l.requests.rules <- r
+	l.requests.next.Store(r)
+	wake(l.requests.rules)
 }
+
+// rulesReplaced reports whether a newer configuration waits to be applied.
+func (l *Loop) rulesReplaced() bool { return l.requests.next.Load() != nil }
 
 // EvaluateNow makes the loop evaluate and check what serves, and returns the report.
 func (l *Loop) EvaluateNow(ctx context.Context) (drift.Report, error) {

@@ -103,7 +103,7 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 		}
 		queued = true
 	}
-	next = l.nextTurn(now, report, d)
+	next = l.nextTurn(now, report, d, h.Reading)
 	if soon := now.Add(handOverEvery); queued && soon.Before(next) {
 		next = soon
 	}
@@ -206,7 +206,7 @@ func (l *Loop) apply(c store.Change) {
 }
 
 // nextTurn is when the loop must run again without an event.
-func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision) time.Time {
+func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision, reading bool) time.Time {
 	next := now.Add(24 * time.Hour)
 	earlier := func(t time.Time) {
 		if t.After(now) && t.Before(next) {
@@ -238,7 +238,7 @@ func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision) time.T
 	if s := l.suspected; r.Suspicion != nil && s.seq != r.Seq {
 		earlier(s.again)
 	}
-	if l.reading() { // the end of the first read is no label change
+	if reading { // the end of the first read is no label change, and may come after the decision
 		earlier(now.Add(time.Second))
 	}
 	if r.State == drift.StateAsleep || r.State == drift.StateError || r.State == drift.StateUnscored {

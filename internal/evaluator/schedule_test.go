@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/store"
 )
@@ -47,5 +49,22 @@ func TestScheduledEvaluationHappensOnce(t *testing.T) {
 		if c.now.After(c.planned) && !c.planned.IsZero() && !l.planned.After(c.now) {
 			t.Errorf("%s: the next one is planned for %s", c.what, l.planned)
 		}
+	}
+}
+
+// A decision that waited for the first read is made again soon, even if the read has ended since: its end is no change.
+func TestFirstReadEndsAfterTheDecision(t *testing.T) {
+	t.Parallel()
+	var config policy.Config
+	config.SetDefaults()
+	config.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{Share: 0.5}
+	p, err := policy.Compile(config, time.UTC, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Loop{rules: &Rules{Policy: p, Model: &configs.Model{Policy: config}}}
+	now := time.Date(2026, 5, 4, 2, 30, 0, 0, time.UTC)
+	if next := l.nextTurn(now, drift.Report{State: drift.StateNoRelease}, policy.Decision{}, true); next.Sub(now) > time.Second {
+		t.Errorf("the next turn is in %s", next.Sub(now))
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// OllamaDeploy keeps releases as names on the Ollama server of serving.ollama: the step stage creates a name for the
-// candidate, and the step deploy switches the name that clients use to it.
+// OllamaDeploy stores each release as a model with a name of its own on the Ollama server of serving.ollama. The step
+// `stage` creates that name for the candidate, and the step `deploy` makes the name that clients use point to it.
 type OllamaDeploy struct {
 	// GGUF is the release's model file, such as model-q8_0.gguf.
 	GGUF string `yaml:"gguf" json:"gguf"`

@@ -11,8 +11,8 @@ import (
 // gone is the label in a Stated for an item that its sender has deleted.
 const gone = "gone"
 
-// inOrder returns the part of a timestamped event that takes effect: an older statement never replaces a newer one
-// of the same source about the same target, in whatever order the two arrive. It is nil if nothing takes effect.
+// inOrder removes from a timestamped event the targets for which the same source has sent a newer event, in whatever
+// order the two arrived, and returns the rest: nil if nothing is left.
 func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	if !e.Ordered && e.Subject == "" && e.Alias == "" {
 		return &e, nil

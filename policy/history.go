@@ -24,8 +24,8 @@ type RunFact struct {
 	Forced  bool
 	Info    string // digest of the labels it trained on
 	Code    string // digest of its steps and the files that they name; "" if unknown
-	// Why is the reason of a run without effect: not_worse where the gate kept the champion, gpu_held where it did
-	// not get the GPU, window_… where the quiet hours ended.
+	// Why is the reason why a run changed nothing: not_worse if the gate kept the champion, gpu_held if the GPU was in
+	// use, window_… if the quiet hours ended before the run.
 	Why    Reason
 	Text   string // how it ended, in one sentence
 	Undoes string // id of the run whose promotion it undid, for a rollback run

@@ -197,7 +197,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		{"not held", []Reason{ReasonHeld}, "no hold", ""},
 		{"not paused", []Reason{ReasonPaused}, "no pause", ""},
 		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker"},
-		{"new information", []Reason{ReasonNoNewInformation}, "nothing was rejected on these labels", ""},
+		{"new information", []Reason{ReasonNoNewInformation}, "no candidate was rejected on these labels", ""},
 		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown"},
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
 		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
@@ -228,7 +228,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 				if b.Reason != reason {
 					continue
 				}
-				why := strings.TrimPrefix(b.Text, g.name+" ")
+				why := strings.TrimPrefix(strings.Replace(b.Text, "outside quiet hours", "outside", 1), g.name+" ")
 				if row[0] == "NO" {
 					why = row[2] + "; " + why
 				}

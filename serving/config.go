@@ -45,10 +45,11 @@ type Config struct {
 // AdoptConfig configures a service that was deployed before retraind was: its answers become the first champion, so
 // that its accuracy is known and the first candidate is compared with it.
 type AdoptConfig struct {
-	// TrainedOn is the training file of the deployed model (JSON Lines with id, text columns, or both); its items are
-	// excluded from its accuracy. Without the file its accuracy is probably overestimated.
+	// TrainedOn is the training file of the deployed model (JSON Lines with id, text columns, or both); the
+	// accuracy leaves these items out. Without the file the accuracy is probably overestimated.
 	TrainedOn string `yaml:"trained_on"`
-	// Off ignores such a service: the first run is then compared with the most frequent label only.
+	// Off ignores a model that was in service before retraind: the first candidate is then compared only with a
+	// classifier that always gives the most frequent label.
 	Off bool `yaml:"off"`
 }
 

@@ -88,9 +88,6 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 	if why := unreadable(m, file.Models[model].Pipeline[r.Pipeline]); why != "" {
 		return status.Triggered{}, &status.Refusal{Code: 409, Text: "labels cannot be exported: " + why}
 	}
-	if r.Reason == "" {
-		r.Reason = "asked for"
-	}
 	demand := evaluator.Demand{By: r.By, Reason: r.Reason, Pipeline: r.Pipeline, At: time.Now().UTC()}
 	if err := refusal(m.Loop.Demand(ctx, demand, r.ID)); err != nil {
 		return status.Triggered{}, err

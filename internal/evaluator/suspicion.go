@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// suspected is the last judgement of the relabels, the change up to which it holds, and when the next one is
-// allowed.
+// suspected is the result of the last check for suspicious label corrections, the sequence number of the last
+// change that it covered, and the earliest time of the next check.
 type suspected struct {
 	seq   int64
 	again time.Time

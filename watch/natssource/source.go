@@ -21,9 +21,9 @@ import (
 // Source reads label events from a JetStream stream by a durable pull consumer. It implements watch.Source.
 //
 // Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and
-// then acknowledged. Unacknowledged deliveries are redelivered; the position shows which of them are stored.
-// Deliveries that were lost on the way show as a gap in the consumer's own numbers, and are read from the stream
-// before anything newer is handled: an old event that arrives late never undoes a newer one.
+// then acknowledged. Unacknowledged messages are redelivered; one at or before the position is stored already.
+// A message that was lost on the way leaves a gap in the consumer's sequence numbers. It is read from the stream
+// before anything newer is handled, so that an old event that arrives late never undoes a newer one.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config

@@ -191,8 +191,8 @@ func (s *stream) verbatim(images []rowChange) []rowValues {
 	return out
 }
 
-// rowValue decodes the server's answer for a tuple: its key, its labels and the text columns of other types than
-// text.
+// rowValue decodes the row that the server returned for a tuple's values: the key, the labels, and those configured
+// text columns whose type is not text.
 func (s *stream) rowValue(raw [][]byte, cells []cell, whole, values bool) (rowValues, error) {
 	out := rowValues{key: string(raw[0])}
 	if whole {

@@ -70,8 +70,9 @@ type inspected struct {
 	NetworkSettings struct{ Networks map[string]any }
 }
 
-// own returns a container of a configured service, by its id or name, with the service's recorded rights. A container
-// that has not started yet is not recorded: compose still connects it with its networks.
+// own looks a container up, by the container's id or name, and returns it if it belongs to a configured service,
+// with the privileges that were recorded when the service was first seen running. A container that has not started
+// is not recorded, because compose may still attach it to more networks.
 func (q *request) own(id string) (inspected, *precedent, error) {
 	var c inspected
 	if !name.MatchString(id) {

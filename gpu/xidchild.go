@@ -47,8 +47,8 @@ type XidProbe struct {
 	stuck map[string]<-chan struct{} // by UUID: the child that could not be killed; closed when it has ended
 }
 
-// Follow sends the device's errors to into until ctx ends. The returned error is why no errors can be read, such as a
-// child of an earlier step that still hangs in the driver.
+// Follow sends the device's Xid errors on the channel until ctx ends. It returns an error if they cannot be read, for
+// example because the child process of an earlier step still hangs in the driver.
 func (p *XidProbe) Follow(ctx context.Context, uuid string, into chan<- Xid) error {
 	if err := p.ready(uuid); err != nil {
 		return err

@@ -257,7 +257,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 	case !ok:
 		d.block(ReasonWindowTooShort, time.Time{}, p.needs(h)+" and no quiet hours are that long")
 	default:
-		d.block(ReasonWindowClosed, next, "outside quiet hours until "+p.clock(next, now))
+		d.block(ReasonWindowClosed, next, "quiet hours open at "+p.clock(next, now))
 	}
 }
 

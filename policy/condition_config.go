@@ -40,7 +40,7 @@ type AccuracyBelow struct {
 	Share unit.Percent `yaml:"share"`
 	// For is how long the accuracy must stay below before it trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points above the floor the accuracy must rise before a condition that tripped clears.
+	// Margin is how many percentage points above the floor the accuracy must rise to clear the tripped condition.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -56,7 +56,7 @@ type AccuracyDrop struct {
 	Test SequentialTest `yaml:"test"`
 	// For is how long the fall must last before it trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
+	// Margin is how many percentage points smaller the fall must be to clear the tripped condition.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -74,7 +74,7 @@ type MacroF1Drop struct {
 	Points unit.Points `yaml:"points"`
 	// For is how long the fall must last before it trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points less the fall must be before a condition that tripped clears.
+	// Margin is how many percentage points smaller the fall must be to clear the tripped condition.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -88,7 +88,7 @@ type CategoryRecall struct {
 	MinItems int `yaml:"min_items"`
 	// For is how long a recall must stay below before it trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points above the floor a recall must rise before a condition that tripped clears.
+	// Margin is how many percentage points above the floor a recall must rise to clear the tripped condition.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -140,7 +140,7 @@ type LabelShift struct {
 	PSI float64 `yaml:"psi"`
 	// For is how long the shift must last before it trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how much less the index must be before a condition that tripped clears.
+	// Margin is how much smaller the index must be to clear the tripped condition.
 	Margin float64 `yaml:"margin"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -153,7 +153,7 @@ type FormatErrorsAbove struct {
 	Share unit.Percent `yaml:"share"`
 	// For is how long the share must stay above before it trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points below the bound the share must fall before a condition that tripped clears.
+	// Margin is how many percentage points below the bound the share must fall to clear the tripped condition.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is run when it trips, in place of default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`

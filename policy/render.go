@@ -228,7 +228,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 				if b.Reason != reason {
 					continue
 				}
-				why := strings.TrimPrefix(strings.Replace(b.Text, "outside quiet hours", "outside", 1), g.name+" ")
+				why := strings.TrimPrefix(b.Text, g.name+" ")
 				if row[0] == "NO" {
 					why = row[2] + "; " + why
 				}

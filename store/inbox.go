@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Cursors returns the positions of the sources that are called name, or name followed by a slash, by the source's
-// full name.
+// Cursors returns the positions of the source called name and of all sources whose names begin with name and a slash,
+// by their full names.
 func (t *Tx) Cursors(model, name string) (map[string]string, error) {
 	out := map[string]string{}
 	err := t.each(`select source, position from cursors where model = ? and (source = ? or substr(source, 1, ?) = ?)`,

@@ -152,7 +152,7 @@ func armed(t *testing.T) status.Model {
 	last := promoted(t)
 	return status.Model{
 		Name: "relevance", Phase: status.Armed,
-		Sentence: "a retrain is due (accuracy fell by 5.2 points, at least 3 points) and waits: outside quiet hours until 22:00 CET",
+		Sentence: "a retrain is due (accuracy fell by 5.2 points, at least 3 points) and waits: quiet hours open at 22:00 CET",
 		Release:  champion, Deployed: before(t, 9*24*time.Hour), Report: report(t), Floor: 0.85, Last: &last,
 		NextCheck: now(t).Add(47 * time.Minute),
 		Window:    status.Window{Changes: time.Date(2026, 11, 18, 22, 0, 0, 0, now(t).Location())},
@@ -193,7 +193,7 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	fresh := status.Model{
 		Name: "fresh", Phase: status.Armed,
-		Sentence: "a retrain is due (no release is deployed yet) and waits: outside quiet hours until 22:00 CET",
+		Sentence: "a retrain is due (no release is deployed yet) and waits: quiet hours open at 22:00 CET",
 		Sources:  []status.Source{{Name: "postgres"}},
 	}
 	busy := armed(t)

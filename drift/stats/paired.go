@@ -66,8 +66,9 @@ func SignE(b, c int) float64 {
 	return both - signSummed(c, b)
 }
 
-// signSummed is SignE for b <= c by the incomplete beta function of integers, the sum over j <= b of C(b+c+1, j) /
-// ((b+c+1) C(b+c, b)), from its last and largest term down: all terms are positive, so that nothing cancels.
+// signSummed computes SignE for b <= c. For integers the incomplete beta function is a finite sum: over j = 0..b of
+// C(b+c+1, j) / ((b+c+1) C(b+c, b)). The terms are added from j = b, the largest, downwards. All are positive, so that
+// there is no cancellation.
 func signSummed(b, c int) float64 {
 	n := float64(b + c + 1)
 	term, sum := n/float64(c+1), 0.0

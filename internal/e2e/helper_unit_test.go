@@ -78,7 +78,7 @@ models:
 		t.Errorf("exit status %d: %s", code, out)
 	}
 	journal := b.Journal("retraind-docker")
-	for _, want := range []string{"/containers/create", "passed on to the engine", "refused", "uid="} {
+	for _, want := range []string{"/containers/create", "forwarded to the engine", "refused", "uid="} {
 		if !strings.Contains(journal, want) {
 			t.Errorf("the journal has no %q:\n%s", want, journal)
 		}

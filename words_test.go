@@ -23,6 +23,9 @@ var riddles = regexp.MustCompile(`(?i)\b(stands? against|tells? of|told of|what 
 // All texts for people are in plain engineering English.
 func TestWordsArePlain(t *testing.T) {
 	t.Parallel()
+	if testing.Short() { // with the race detector it takes minutes; scripts/test.sh also runs it without
+		t.Skip("runs without -short")
+	}
 	out, err := exec.Command("git", "ls-files").Output()
 	if err != nil {
 		t.Skip("not a git checkout: ", err)

@@ -62,6 +62,7 @@ lint=$!
 trap 'kill "$lint" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT
 GOGC=400 go test -vet=off -timeout 30m ./internal/crashtest ./cmd/retraind ./actions ./internal/systemdtest
 go test -vet=off -timeout 30m -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./internal/daemon
+go test -vet=off -run '^TestWordsArePlain$' .
 
 # The longest tests run first, with one more process than there are processors, because most of them wait for servers.
 step with cgo and the race detector: every test

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// sizes are the numbers of rows per statement: each size is a statement of its own, prepared once. A row in a
-// statement of its own costs several times as much, most of it overhead of the statement.
+// sizes are the numbers of rows per statement; each size has one prepared statement. Writing a row in a separate
+// statement costs several times as much, mostly for the overhead of the statement.
 var sizes = []int{64, 8, 1}
 
-// bulk splits n rows into statements.
+// bulk splits n rows into groups of these sizes and calls f with each group's first row and length.
 func bulk(n int, f func(from, rows int) error) error {
 	from := 0
 	for _, size := range sizes {
@@ -22,7 +22,7 @@ func bulk(n int, f func(from, rows int) error) error {
 	return nil
 }
 
-// marks returns placeholders: (?, ?, ?).
+// marks returns n placeholders, such as (?, ?, ?).
 func marks(n int) string { return "(" + strings.Repeat("?, ", n-1) + "?)" }
 
 // insert runs an insert of many rows, with the given number of args per row.
@@ -33,7 +33,7 @@ func (t *Tx) insert(head string, columns int, tail string, args []any) error {
 	})
 }
 
-// among completes a statement that ends with `in` for the given keys.
+// among appends the keys to a statement that ends with `in`, and to its args.
 func among(query string, args []any, keys []string) (string, []any) {
 	all := slices.Grow(slices.Clone(args), len(keys))
 	for _, k := range keys {
@@ -42,7 +42,7 @@ func among(query string, args []any, keys []string) (string, []any) {
 	return query + marks(len(keys)), all
 }
 
-// lookUp runs a query that ends with `in` for the keys and calls f for each row.
+// lookUp appends the keys to a query that ends with `in`, runs it, and calls f for each row.
 func (t *Tx) lookUp(query string, args []any, keys []string, f func(scan func(...any) error) error) error {
 	return bulk(len(keys), func(from, rows int) error {
 		q, all := among(query, args, keys[from:from+rows])
@@ -50,7 +50,7 @@ func (t *Tx) lookUp(query string, args []any, keys []string, f func(scan func(..
 	})
 }
 
-// change runs a statement that ends with `in` for all keys.
+// change appends the keys to a statement that ends with `in`, and runs it.
 func (t *Tx) change(query string, args []any, keys []string) error {
 	return bulk(len(keys), func(from, rows int) error {
 		q, all := among(query, args, keys[from:from+rows])

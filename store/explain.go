@@ -18,8 +18,8 @@ const (
 	damaged     = "the database file is damaged: restore it from a backup, or move it away to start with an empty state"
 )
 
-// Explain is explain for the engine's database: it returns the fault of the disk without the messages of the
-// layers above.
+// Explain replaces an error of the engine's database by its disk fault and the cure, without the messages of the layers
+// above.
 func Explain(err error) error {
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {
@@ -43,7 +43,7 @@ func explain(err error) error {
 	return fault
 }
 
-// faultOf finds the fault of the state directory in an error.
+// faultOf returns the fault of the state directory that an error contains.
 func faultOf(err error) (*Fault, bool) {
 	var known *Fault
 	if errors.As(err, &known) {

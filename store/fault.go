@@ -25,13 +25,11 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// settled is how long a fault of one kind of write is remembered after it last occurred, while other writes
-// succeed.
+// settled is how long a write's fault is remembered after it last occurred, if only other writes have succeeded since.
 const settled = time.Minute
 
-// health is the condition of the state directory. On a full disk small writes succeed while larger ones fail:
-// therefore a fault ends only when the same write succeeds, so that the condition does not change with each
-// statement.
+// health is the condition of the state directory. On a full disk, small writes succeed while larger ones fail.
+// Therefore a fault ends only when the same write succeeds; otherwise the condition would change with each statement.
 type health struct {
 	mu      sync.Mutex // guards the rest
 	failed  map[string]failure
@@ -97,8 +95,8 @@ func (s *Store) Trouble() string {
 	return fmt.Sprintf("state directory %s: %s", s.dir, text)
 }
 
-// Check checks that the database is still where it was opened. While it is missing, writes are refused: they would
-// go to a deleted file.
+// Check checks that the database file is still where it was opened. While the file is missing, writes are refused,
+// because they would go to a deleted file.
 func (s *Store) Check() {
 	info, err := os.Stat(filepath.Join(s.dir, "retraind.db"))
 	h := &s.health

@@ -19,7 +19,7 @@ func (t *Tx) AddReport(r Report) error {
 		stamp(r.At), r.Seq, r.State, r.Accuracy, r.Body)
 }
 
-// Reports returns the newest reports of a model since a time, oldest first.
+// Reports returns the newest limit reports of a model since a time, oldest first.
 func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error) {
 	var out []Report
 	err := t.each(`select n, model, at, seq, state, accuracy, body from
@@ -59,8 +59,8 @@ func (t *Tx) AddDecision(d Decision) (int64, error) {
 	return res.LastInsertId()
 }
 
-// Decisions returns the newest decisions of a model up to a time, newest first; with a run, only those that
-// started it.
+// Decisions returns the newest decisions of a model up to a time, newest first. If run is not "", only decisions that
+// started that run are returned.
 func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decision, error) {
 	var out []Decision
 	err := t.each(`select n, model, at, verdict, reason, run, body from decisions

@@ -8,7 +8,7 @@ import (
 )
 
 // Cursors returns the positions of the source called name and of all sources whose names begin with name and a slash,
-// by their full names.
+// keyed by full name.
 func (t *Tx) Cursors(model, name string) (map[string]string, error) {
 	out := map[string]string{}
 	err := t.each(`select source, position from cursors where model = ? and (source = ? or substr(source, 1, ?) = ?)`,
@@ -40,14 +40,14 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 	return n == 1, err
 }
 
-// Said contains a file's statements about an item. The caller defines the format of its texts.
+// Said contains a file's events about an item. The caller defines the format of Said's texts.
 type Said struct {
 	Reading     int64  // the pass over the file that produced Now
 	Former, Now string // the statements of the previous pass, and those of this one so far
 	Digest      string // of the last statement, in rows of the first version; else ""
 }
 
-// Said returns a file's statements about an item, the zero Said if there are none.
+// Said returns a file's events about an item, the zero Said if there are none.
 func (t *Tx) Said(model, file, item string) (s Said, err error) {
 	err = t.tx.QueryRowContext(t.ctx,
 		`select reading, former, now, digest from said where model = ? and file = ? and item = ?`, model, file, item).
@@ -58,19 +58,19 @@ func (t *Tx) Said(model, file, item string) (s Said, err error) {
 	return s, err
 }
 
-// Say stores a file's statements about an item.
+// Say stores a file's events about an item.
 func (t *Tx) Say(model, file, item string, s Said) error {
 	return t.exec(`insert into said (model, file, item, reading, former, now, digest) values (?, ?, ?, ?, ?, ?, ?)
 		on conflict do update set reading = excluded.reading, former = excluded.former, now = excluded.now, digest = excluded.digest`,
 		model, file, item, s.Reading, s.Former, s.Now, s.Digest)
 }
 
-// ForgetSaid deletes a file's statements.
+// ForgetSaid deletes a file's stored events.
 func (t *Tx) ForgetSaid(model, file string) error {
 	return t.exec(`delete from said where model = ? and file = ?`, model, file)
 }
 
-// RenameSaid moves a file's statements to its new name.
+// RenameSaid moves a file's stored events to the file's new name.
 func (t *Tx) RenameSaid(model, from, to string) error {
 	if err := t.ForgetSaid(model, to); err != nil {
 		return err
@@ -124,10 +124,10 @@ func (t *Tx) AddRequest(r Request, now time.Time) error {
 		r.ID, r.Verb, r.Model, string(r.Answer), stamp(now))
 }
 
-// ForgetRequest deletes a request that was refused in the end.
+// ForgetRequest deletes a stored request that was refused later.
 func (t *Tx) ForgetRequest(id string) error { return t.exec(`delete from requests where id = ?`, id) }
 
-// RequestOf returns a request by the id that its sender gave it, ErrNotFound if there is none.
+// RequestOf returns a request by the id that its sender chose, ErrNotFound if there is none.
 func (t *Tx) RequestOf(id string) (Request, error) {
 	r := Request{ID: id}
 	var answer string
@@ -137,7 +137,8 @@ func (t *Tx) RequestOf(id string) (Request, error) {
 	return r, noRows(err)
 }
 
-// PruneInbox deletes keys of events and requests from before a time; a duplicate that arrives later counts as new.
+// PruneInbox deletes event keys, buffered labels and requests from before a time. A duplicate that arrives later counts
+// as new.
 func (t *Tx) PruneInbox(before time.Time) error {
 	for _, table := range strings.Fields("seen early") {
 		if err := t.exec(`delete from `+table+` where stored < ?`, stamp(before)); err != nil {

@@ -25,7 +25,7 @@ func (t *Tx) SetCursor(model, source, position string) error {
 		on conflict (model, source) do update set position = excluded.position`, model, source, position)
 }
 
-// Item is one labelled item in its last known state. Text is stored for held-out items, and for items that are in
+// Item is one labelled item in its last known state. Text is stored only for held-out items and for items that are in
 // no table.
 type Item struct {
 	ID       string
@@ -43,7 +43,7 @@ type Item struct {
 	Sweep    int64 // the last full read that saw it
 }
 
-// OfTable reports whether the item is in the table, as opposed to one from an event source.
+// OfTable reports whether the item is in the table; otherwise it came from an event source.
 func (it Item) OfTable() bool { return it.Source == "" }
 
 // Item returns one item, ErrNotFound if it does not exist (or no longer exists).
@@ -73,7 +73,7 @@ func scanItem(scan func(...any) error) (it Item, err error) {
 	return it, err
 }
 
-// States returns the known ones of the given items, by id, without their texts.
+// States returns those of the given items that are known, keyed by id and without their texts.
 func (t *Tx) States(model string, ids []string) (map[string]Item, error) {
 	out := make(map[string]Item, len(ids))
 	err := t.lookUp(`select id, heldout, grp, text_hash, born, 'null', labels, base, source, seq, touched, at, sweep from items where model = ? and id in `,
@@ -114,7 +114,7 @@ func (t *Tx) DeleteItem(model, id string) error {
 	return t.exec(`delete from items where model = ? and id = ?`, model, id)
 }
 
-// Unswept lists the ids of the table's items that the full read of that number has not seen.
+// Unswept lists the ids of the table's items that the full read with the number sweep has not seen.
 func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	var ids []string
 	err := t.each(`select id from items where model = ? and sweep <> ? and source = ''`, []any{model, sweep},
@@ -129,7 +129,7 @@ func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	return ids, err
 }
 
-// CountTable returns the number of the table's own items.
+// CountTable returns the number of items that are in the table.
 func (t *Tx) CountTable(model string) (n int, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select count(*) from items where model = ? and source = ''`, model).Scan(&n)
 	return n, err
@@ -155,7 +155,7 @@ func (t *Tx) NextSweep(model string) (int64, error) {
 	return n, err
 }
 
-// HeldOut yields the held-out items, by id.
+// HeldOut yields the held-out items, ordered by id.
 func (t *Tx) HeldOut(model string) iter.Seq2[Item, error] { return t.items(model, "and heldout = 1") }
 
 // HeldOutKeys calls f for each held-out item with its id and group, in no order.
@@ -171,21 +171,21 @@ func (t *Tx) HeldOutKeys(model string, f func(id, group string)) error {
 		})
 }
 
-// Items yields all items, by id.
+// Items yields all items, ordered by id.
 func (t *Tx) Items(model string) iter.Seq2[Item, error] { return t.items(model, "") }
 
-// Brought yields the items that came from events, by id.
+// Brought yields the items that came from events, ordered by id.
 func (t *Tx) Brought(model string) iter.Seq2[Item, error] {
 	return t.few(model, "source <> ''")
 }
 
-// Relabelled yields the table's items whose label was overridden by events, by id.
+// Relabelled yields the table's items whose label was overridden by events, ordered by id.
 func (t *Tx) Relabelled(model string) iter.Seq2[Item, error] {
 	return t.few(model, "base <> 'null'")
 }
 
-// few yields the items of a partial index. The subquery makes SQLite use that index; ordered by id alone it would
-// read all items.
+// few yields the items of a partial index. The subquery makes SQLite use that index; without it, SQLite would read all
+// items in the order of their ids.
 func (t *Tx) few(model, where string) iter.Seq2[Item, error] {
 	return t.items(model, "and id in (select id from items where model = ?1 and "+where+")")
 }
@@ -234,7 +234,7 @@ func (t *Tx) NextChange() (int64, error) {
 	return n, err
 }
 
-// Recorded calls f with those of a source's keys that have a stored change.
+// Recorded calls f with each of the keys for which a change of the source is stored.
 func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) error {
 	return t.lookUp(`select key from changes where model = ? and source = ? and key in `, []any{model, source}, keys,
 		func(scan func(...any) error) error {
@@ -245,7 +245,7 @@ func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) e
 		})
 }
 
-// AddChanges stores changes that are numbered from NextChange on, of which none is Recorded.
+// AddChanges stores changes. Their numbers must continue from NextChange, and none may be Recorded already.
 func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 	args, stored := make([]any, 0, 15*len(changes)), stamp(now)
 	for i := range changes {
@@ -257,7 +257,7 @@ func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 		15, "", args)
 }
 
-// Side reports whether an item is held out, and whether it is known at all.
+// Side reports whether an item is held out, and whether it is known.
 func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select heldout from items where model = ? and id = ?`, model, id).Scan(&heldout)
 	if errors.Is(noRows(err), ErrNotFound) {
@@ -266,7 +266,7 @@ func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 	return heldout, err == nil, err
 }
 
-// Changes returns up to limit changes after n, in order.
+// Changes returns up to limit changes with numbers above n, in order.
 func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 	var out []Change
 	err := t.each(`select n, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin from changes

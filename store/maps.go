@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// encodeMap is a fast encode for most rows: one or two labels of plain characters.
+// encodeMap encodes a map as JSON, with a fast path for most rows: one or two labels of plain characters.
 func encodeMap(m map[string]string) string {
 	if len(m) == 1 {
 		for k, v := range m {
@@ -17,7 +17,7 @@ func encodeMap(m map[string]string) string {
 	return encode(m)
 }
 
-// decodeMap reads what encodeMap wrote; "null" is nil.
+// decodeMap parses the result of encodeMap; "null" becomes nil.
 func decodeMap(text string) (m map[string]string, err error) {
 	if text == "null" {
 		return nil, nil
@@ -32,7 +32,7 @@ func decodeMap(text string) (m map[string]string, err error) {
 	return m, json.Unmarshal([]byte(text), &m)
 }
 
-// plain reports whether JSON writes a text without escapes.
+// plain reports whether a text needs no escapes in JSON.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Model is the durable state of one model, beside its rows in other tables. The JSON fields belong to the daemon;
-// the store does not interpret them.
+// Model is one row of the table of models. The daemon defines the JSON fields; the store does not interpret them.
 type Model struct {
 	Name     string
 	Champion string // digest of the serving release, "" before the first
@@ -38,10 +37,10 @@ func (t *Tx) Model(name string) (Model, error) {
 	return m, err
 }
 
-// ModelField names a column that UpdateModel may write.
+// ModelField names a column that SetModel may write.
 type ModelField string
 
-// The fields of a model that are written separately; each writer owns its own.
+// The fields of a model that are written separately, each by one writer.
 const (
 	Champion ModelField = "champion"
 	Previous ModelField = "previous"
@@ -57,14 +56,14 @@ const (
 	Serving  ModelField = "serving"
 )
 
-// SetModel writes one field and keeps the others: the loop, a run and a command write different fields at the same
-// time.
+// SetModel writes one field and keeps the others, because the loop, a run and a command write different fields at the
+// same time.
 func (t *Tx) SetModel(name string, field ModelField, value any) error {
 	return t.exec(fmt.Sprintf(`insert into models (model, %[1]s) values (?, ?) on conflict (model) do update set %[1]s = excluded.%[1]s`,
 		field), name, value)
 }
 
-// Prediction is one cached answer of one release.
+// Prediction is one cached answer of a release for an item's text.
 type Prediction struct {
 	Item     string
 	TextHash string

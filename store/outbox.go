@@ -2,8 +2,7 @@ package store
 
 import "time"
 
-// Notification is one document to be published, or already published. Its ID stays the same however often it is
-// sent.
+// Notification is one document to be published, or already published. Each time it is sent, its ID is the same.
 type Notification struct {
 	N         int64
 	ID        string
@@ -28,12 +27,12 @@ func (t *Tx) Waiting(limit int) ([]Notification, error) {
 	return t.notifications(`where published = '' order by n limit ?`, limit)
 }
 
-// Notifications returns up to limit notifications after n, published or not, in order.
+// Notifications returns up to limit notifications with numbers above n, published or not, in order.
 func (t *Tx) Notifications(after int64, limit int) ([]Notification, error) {
 	return t.notifications(`where n > ? order by n limit ?`, after, limit)
 }
 
-// LastNotification is the number of the newest notification.
+// LastNotification returns the number of the newest notification.
 func (t *Tx) LastNotification() (int64, error) {
 	var n int64
 	err := t.tx.QueryRowContext(t.ctx, `select coalesce(max(n), 0) from outbox`).Scan(&n)
@@ -47,7 +46,7 @@ func (t *Tx) CountWaiting() (int, error) {
 	return n, err
 }
 
-// Published marks notifications as acknowledged by the broker.
+// Published marks notifications as published: the broker has acknowledged them.
 func (t *Tx) Published(ids []string, now time.Time) error {
 	for _, id := range ids {
 		if err := t.exec(`update outbox set published = ? where id = ?`, stamp(now), id); err != nil {

@@ -2,10 +2,10 @@ package store
 
 import "time"
 
-// Everything as the model of a pause means all models.
+// Everything is the model name of a pause that applies to all models.
 const Everything = ""
 
-// Pause is a person's order that no run starts by itself.
+// Pause is a person's order that no run starts automatically.
 type Pause struct {
 	Model  string // Everything for all of them
 	By     string
@@ -25,7 +25,7 @@ func (t *Tx) DropPause(model string) error {
 	return t.exec(`delete from pauses where model = ?`, model)
 }
 
-// Pauses lists the pauses of a model and of all models, including expired ones.
+// Pauses lists the pauses that apply to a model, including those for all models and expired ones.
 func (t *Tx) Pauses(model string) ([]Pause, error) {
 	var all []Pause
 	err := t.each(`select model, by, reason, since, until from pauses where model in (?, ?) order by model`,

@@ -26,7 +26,7 @@ func (t *Tx) each(query string, args []any, f func(scan func(...any) error) erro
 	return rows.Err()
 }
 
-// noRows turns the driver's "no rows" into ErrNotFound.
+// noRows replaces the driver's "no rows" error by ErrNotFound.
 func noRows(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound

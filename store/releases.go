@@ -17,7 +17,7 @@ type Release struct {
 	Pinned  string // JSON: who pinned it, since when and why; "" if it is not pinned
 }
 
-// PutRelease stores a release. The same artifact trained again for the same model is the same release; its path is
+// PutRelease stores a release. If a model's training produces the same artifact again, only the release's path is
 // updated.
 func (t *Tx) PutRelease(r Release) error {
 	return t.exec(`insert into releases (digest, model, run, path, seq, info, labels, metrics, state, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -26,7 +26,7 @@ func (t *Tx) PutRelease(r Release) error {
 		r.Digest, r.Model, r.Run, r.Path, r.Seq, r.Info, r.Labels, r.Metrics, r.State, stamp(r.Created))
 }
 
-// SetPinned pins a release, or with "" ends that. It reports false if there is no such release.
+// SetPinned pins a release, or unpins it if pinned is "". It reports false if the release does not exist.
 func (t *Tx) SetPinned(model, digest, pinned string) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx, `update releases set pinned = ? where model = ? and digest = ?`, pinned, model, digest)
 	if err != nil {
@@ -76,8 +76,8 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 	return out, err
 }
 
-// AddDeploy records that a run is about to make a release serve. It reports whether the row is new: a repeated
-// step finds its row.
+// AddDeploy records that a run is about to deploy a release. It reports false if the row exists, because the step is
+// repeated.
 func (t *Tx) AddDeploy(model, release, run string, kind DeployKind, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release,

@@ -1,7 +1,7 @@
 package store
 
-// RenameItems gives items other ids, together with their changes, predictions and buffered labels. The new ids
-// must be free.
+// RenameItems changes the ids of items, and those of the items' changes, predictions and buffered labels. The new ids
+// must not be in use.
 func (t *Tx) RenameItems(model string, ids map[string]string) error {
 	if len(ids) == 0 {
 		return nil
@@ -34,7 +34,7 @@ func (t *Tx) RenameItems(model string, ids map[string]string) error {
 	return t.exec(`delete from temp.renamed`)
 }
 
-// TableKeys lists the ids of all items, and whether they are the table's own.
+// TableKeys calls f with the id of each item, and whether the item is in the table.
 func (t *Tx) TableKeys(model string, f func(id string, table bool)) error {
 	return t.each(`select id, source = '' from items where model = ?`, []any{model}, func(scan func(...any) error) error {
 		var id string

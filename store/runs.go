@@ -24,7 +24,7 @@ type Run struct {
 	Ended    time.Time
 }
 
-// AddRun stores a new run once; it reports whether the id was new.
+// AddRun stores a run unless one with its id exists, and reports whether the id was new.
 func (t *Tx) AddRun(r Run) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`insert into runs (id, model, pipeline, trigger, forced, state, info, plan, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -36,7 +36,7 @@ func (t *Tx) AddRun(r Run) (bool, error) {
 	return n == 1, err
 }
 
-// StartRun marks a run as running, at its first start only.
+// StartRun marks a queued run as running, and returns false if it was not queued.
 func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx, `update runs set state = ?, started = ? where id = ? and state = ?`, RunRunning,
 		stamp(now), id, RunQueued)
@@ -47,7 +47,7 @@ func (t *Tx) StartRun(id string, now time.Time) (bool, error) {
 	return n == 1, err
 }
 
-// EndRun writes a run's outcome, once: it returns false if the run had already ended.
+// EndRun stores a run's outcome. If the run had already ended, it changes nothing and returns false.
 func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`update runs set state = ?, outcome = ?, reason = ?, result = ?, ended = ? where id = ? and state <> ?`,
@@ -59,7 +59,7 @@ func (t *Tx) EndRun(id, outcome, reason, result string, now time.Time) (bool, er
 	return n == 1, err
 }
 
-// CancelRun stores a request to cancel a run that has not ended; ErrNotFound otherwise.
+// CancelRun stores a request to cancel a run. It returns ErrNotFound if the run does not exist or has ended.
 func (t *Tx) CancelRun(id, by string) error {
 	res, err := t.tx.ExecContext(t.ctx, `update runs set cancel = ? where id = ? and state <> ?`, by, id, RunEnded)
 	if err != nil {
@@ -93,7 +93,7 @@ func (t *Tx) Run(id string) (Run, error) {
 	return rs[0], nil
 }
 
-// Runs lists runs, newest first; of all models when model is "".
+// Runs lists the runs of a model, or of all models if model is "", newest first.
 func (t *Tx) Runs(model string, limit int) ([]Run, error) {
 	return t.runs(runColumns+`where model = ? or ? = '' order by created desc, id desc limit ?`, model, model, limit)
 }
@@ -132,7 +132,7 @@ type Step struct {
 	Ended   time.Time
 }
 
-// PutStep stores the begin or end of a step; repeating it keeps its first start.
+// PutStep stores the start or end of a step. If the step is repeated, its first start time is kept.
 func (t *Tx) PutStep(s Step) error {
 	return t.exec(`insert into steps (run, ord, name, attempt, kind, state, detail, started, ended) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (run, ord, attempt) do update set kind = excluded.kind, state = excluded.state,
@@ -157,11 +157,12 @@ func (t *Tx) Steps(run string) ([]Step, error) {
 	return out, err
 }
 
-// KindCarried is the kind of a step that a run took over from the run that it repeats.
+// KindCarried is the kind of a step whose result a run copied from the run that it repeats.
 const KindCarried = "carried"
 
-// StepTimes returns how long each step took, by name, in the newest ended runs of a pipeline: from its first
-// attempt to the end of the successful one. Steps that did not succeed, or that were taken over from another run, are left out.
+// StepTimes returns how long each step took in the newest ended runs of a pipeline, keyed by step name. A step's time
+// runs from its first attempt to the end of the successful one. Steps that did not succeed, or whose results were
+// copied from another run, are left out.
 func (t *Tx) StepTimes(model, pipeline string, runs int) (map[string][]time.Duration, error) {
 	out := map[string][]time.Duration{}
 	err := t.each(`select s.name, min(s.started), max(case when s.state = ? then s.ended else '' end) from steps s

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// migrations are applied in order; PRAGMA user_version counts them. Never edit a released one: add the next.
+// migrations are applied in order; PRAGMA user_version counts them. Never edit a released migration; add a new one.
 var migrations = []string{`
 create table models (
 	model     text primary key,
@@ -148,7 +148,7 @@ alter table stated add column label text not null default ''; -- what it said
 alter table releases add column pinned text not null default ''; -- JSON: by whom, when and why; '' if it is not
 `}
 
-// readable refuses a store whose schema differs from this binary's.
+// readable returns an error if the schema of the store differs from this binary's.
 func readable(db *sql.DB) error {
 	var version int
 	if err := db.QueryRow("pragma user_version").Scan(&version); err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Stated is the newest statement about a target of an item, of an event source whose senders provide times. The
-// caller defines the label's format.
+// Stated is the newest event about a target of an item, from an event source whose senders provide times. The caller
+// defines the label's format.
 type Stated struct {
 	Item, Target string // Target "" is the item itself
 	At           time.Time
@@ -14,14 +14,14 @@ type Stated struct {
 	Label        string
 }
 
-// State stores the newest statement about an item's target.
+// State stores the newest event about an item's target.
 func (t *Tx) State(model, source string, s Stated) error {
 	return t.exec(`insert into stated (model, source, item, target, at, subject, label) values (?, ?, ?, ?, ?, ?, ?)
 		on conflict do update set at = excluded.at, subject = excluded.subject, label = excluded.label`,
 		model, source, s.Item, s.Target, stamp(s.At), s.Subject, s.Label)
 }
 
-// StatedOf returns the newest statement about an item's target, the zero Stated if there is none.
+// StatedOf returns the newest event about an item's target, the zero Stated if there is none.
 func (t *Tx) StatedOf(model, source, item, target string) (Stated, error) {
 	s := Stated{Item: item, Target: target}
 	var at string
@@ -35,7 +35,7 @@ func (t *Tx) StatedOf(model, source, item, target string) (Stated, error) {
 	return s, err
 }
 
-// StatedBy returns the newest statements of a subject.
+// StatedBy returns the newest events that have the given subject, such as an annotation.
 func (t *Tx) StatedBy(model, source, subject string) (out []Stated, err error) {
 	err = t.each(`select item, target, at, label from stated where model = ? and source = ? and subject = ? and item <> ''
 		order by item, target`, []any{model, source, subject}, func(scan func(...any) error) error {

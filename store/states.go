@@ -1,7 +1,7 @@
 package store
 
-// The states that the store keeps. Their texts are stored in columns, so they never change. A run's outcome is a
-// policy.Outcome and a change's op a watch.Op: the store keeps both as texts and does not interpret them.
+// The states in this file are stored in columns as texts, so the texts never change. A run's outcome is a
+// policy.Outcome and a change's op is a watch.Op: the store keeps both as texts and does not interpret them.
 
 // RunState is the state of a run.
 type RunState string

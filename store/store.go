@@ -30,7 +30,7 @@ import (
 // ErrNotFound means that no such row exists.
 var ErrNotFound = errors.New("not found")
 
-// LockedError means that another process holds the state directory.
+// LockedError means that another process has locked the state directory.
 type LockedError struct {
 	Dir string
 	PID string // of the holder, when it could be read
@@ -106,8 +106,8 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
-// OpenReader opens an existing store for View only, beside the daemon that holds it. The error wraps
-// os.ErrNotExist if there is none.
+// OpenReader opens an existing store for View only, while a daemon may have it open. If the store does not exist, the
+// error wraps os.ErrNotExist.
 func OpenReader(dir string) (*Store, error) {
 	path := filepath.Join(dir, "retraind.db")
 	if _, err := os.Stat(path); err != nil {
@@ -124,8 +124,8 @@ func OpenReader(dir string) (*Store, error) {
 	return &Store{dir: dir, read: db}, nil
 }
 
-// OpenEngine opens the workflow engine's database beside the store, with every commit synced to disk. The caller
-// closes it. A damaged one is refused; it can be deleted, because the store has every run.
+// OpenEngine opens the workflow engine's database beside the store, with every commit synced to disk. The caller closes
+// it. A damaged database is refused; its file can be deleted, because the store has every run.
 func (s *Store) OpenEngine() (*sql.DB, error) {
 	path := filepath.Join(s.dir, "engine.db")
 	db, err := openDB(path, "")
@@ -148,8 +148,8 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 	return nil, errors.Join(explain(err), db.Close())
 }
 
-// existing is a setting of openDB that makes a missing file an error. The pool opens connections whenever it needs
-// them, and must not create a new database where its own was deleted.
+// existing is a setting of openDB that makes a missing file an error. The pool opens connections at any time, and must
+// not create a new database after the file was deleted.
 const existing = "&mode=rw"
 
 func openDB(path, settings string) (*sql.DB, error) {
@@ -171,8 +171,9 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
 	}
-	// A process that only checks whether the lock is held takes it for a moment, so try a few times; and longer where the
-	// process that held it is dead: a child that it was just starting when it was killed shares the lock until that runs.
+	// A process that only checks the lock takes it for a moment, so try a few times. Try longer if the process that
+	// took the lock is dead: if it was killed while starting a child, the child shares the lock until the child's
+	// program runs.
 	for try := 1; ; try++ {
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			break
@@ -197,13 +198,14 @@ const (
 	lockPause = 10 * time.Millisecond
 )
 
-// dead reports whether no process has an id.
+// dead reports whether no process has the given id.
 func dead(pid string) bool {
 	n, err := strconv.Atoi(pid)
 	return err == nil && n > 0 && errors.Is(syscall.Kill(n, 0), syscall.ESRCH)
 }
 
-// Held returns a *LockedError where a daemon works on a state directory. One that does not exist is not held.
+// Held returns a *LockedError if a daemon has locked the state directory. It returns nil if the directory does not
+// exist.
 func Held(dir string) error {
 	f, err := os.Open(filepath.Join(dir, "lock"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -220,7 +222,7 @@ func Held(dir string) error {
 	return &LockedError{Dir: dir, PID: strings.TrimSpace(string(pid))}
 }
 
-// Dir is the state directory.
+// Dir returns the path of the state directory.
 func (s *Store) Dir() string { return s.dir }
 
 // Close releases the databases and the lock.
@@ -289,7 +291,7 @@ func (s *Store) update(ctx context.Context, name string, f func(*Tx) error) erro
 	return nil
 }
 
-// View runs f over one consistent state without blocking writers.
+// View runs f in a read transaction: f sees one consistent state and does not block writers.
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	err := s.view(ctx, f)
 	s.health.noteRead(err)
@@ -310,7 +312,7 @@ func (s *Store) view(ctx context.Context, f func(*Tx) error) error {
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
-// stamp formats a time so that text order is time order; the zero time is "".
+// stamp formats times so that their texts sort in the order of time; the zero time becomes "".
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -2,7 +2,7 @@ package store
 
 import "errors"
 
-// PutTrained stores the set of items that a run trained on; the caller defines the bytes.
+// PutTrained stores the set of items that a run trained on; the caller defines its format.
 func (t *Tx) PutTrained(model, run string, seen []byte) error {
 	return t.exec(`insert into trained (model, run, seen) values (?, ?, ?) on conflict do update set seen = excluded.seen`,
 		model, run, seen)
@@ -19,7 +19,7 @@ func (t *Tx) Trained(model, run string) ([]byte, error) {
 	return seen, err
 }
 
-// DropTrained deletes the set of a run whose release can no longer serve.
+// DropTrained deletes the stored set of a run, because the run's release can no longer serve.
 func (t *Tx) DropTrained(model, run string) error {
 	return t.exec(`delete from trained where model = ? and run = ?`, model, run)
 }

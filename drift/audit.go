@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Audit recomputes every counter from the items and returns the first difference. A difference is a bug of this
-// program, never of the data: raise an alarm and Reset.
+// Audit recomputes every counter from the items and returns the first difference as an error. A difference is always a
+// bug of this program, never a fault of the data: the caller should raise an alarm and call Reset.
 func (m *Monitor) Audit() error {
 	fresh := make([]*confusion, len(m.confusions))
 	for t, b := range m.confusions {
@@ -97,8 +97,8 @@ func (b *confusion) differs(want *confusion) error {
 	return nil
 }
 
-// Compare returns the first difference between the figures of two Monitors that have seen the same changes. It
-// compares by name, because value numbers depend on the order of first use.
+// Compare returns the first difference between the figures of two Monitors that have seen the same changes. It compares
+// labels by name, because their numbers depend on the order of first use.
 func (m *Monitor) Compare(other *Monitor) error {
 	fail := func(what string, mine, theirs any) error {
 		return fmt.Errorf("audit %s: %s: %v, from the store %v", m.opts.Model, what, mine, theirs)
@@ -130,7 +130,7 @@ func (m *Monitor) Compare(other *Monitor) error {
 	return nil
 }
 
-// at returns the k-th category, if there is one.
+// at returns the name of the k-th category, if there is one.
 func at(list []Category, k int) string {
 	if k >= len(list) {
 		return "no further category"

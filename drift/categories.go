@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// categoryTest is the e-CUSUM of one category: an observation is a new item with this label, an error one that was
-// answered otherwise.
+// categoryTest is the e-CUSUM of one category. Each new item with this label is an observation; a different answer to
+// it is an error.
 type categoryTest struct {
 	test    stats.ECUSUM
 	base    stats.Stretch
@@ -17,7 +17,7 @@ type categoryTest struct {
 	fall    float64 // percentage points by which the recall had fallen at the alarm, like Rise.Low
 }
 
-// storedCategoryTest is its JSON form.
+// storedCategoryTest is the JSON form of categoryTest.
 type storedCategoryTest struct {
 	Test    stats.ECUSUM `json:"test"`
 	Alarmed bool         `json:"alarmed,omitempty"`
@@ -35,7 +35,8 @@ func Missed(categories []Category) map[string]stats.Stretch {
 	return out
 }
 
-// newCategoryTests starts a test for each category with enough items in the baseline; nil when none is configured.
+// newCategoryTests starts a test for each category with enough items in the baseline. It returns nil if no such tests
+// are configured.
 func (m *Monitor) newCategoryTests(b Baseline) map[int32]*categoryTest {
 	o := m.opts.Categories
 	if o.FalseRetrains.IsZero() || len(m.confusions) == 0 {
@@ -81,13 +82,13 @@ func (m *Monitor) judgeCategory(category int32, missed bool) {
 	}
 }
 
-// categoryBound is the bound of each category's test: Bonferroni over the tested categories, so that all of them
-// together keep the promised rate.
+// categoryBound returns the bound for each category's test. It is Bonferroni-corrected for the number of tested
+// categories, so that all tests together keep the promised rate of false retrains.
 func (m *Monitor) categoryBound(today int64) float64 {
 	return m.bound(m.opts.Categories.FalseRetrains, today) * float64(len(m.tests.categories))
 }
 
-// categoryStreams returns the tests' part of the report, by name.
+// categoryStreams returns the report's entries for the category tests, ordered by name.
 func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 	if len(m.tests.categories) == 0 {
 		return nil
@@ -126,7 +127,7 @@ func (m *Monitor) storeCategories() map[string]storedCategoryTest {
 	return out
 }
 
-// restoreCategories continues the tests whose stored state fits.
+// restoreCategories restores the state of each test that is stored and valid.
 func (m *Monitor) restoreCategories(tests map[int32]*categoryTest, stored map[string]storedCategoryTest) {
 	for v, c := range tests {
 		if s, ok := stored[m.confusions[0].name(v)]; ok && c.test.Restore(s.Test) && s.Alarmed && s.AtLeast > 0 {

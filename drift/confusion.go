@@ -29,10 +29,10 @@ func (n *names) number(s string) int32 {
 	return i
 }
 
-// confusion is the score of one target: a confusion matrix with its marginals, updated one item at a time.
+// confusion is the confusion matrix of one target with its marginals, updated one item at a time.
 //
-// A value is the label or answer of an item; a category is a row of the table. They are the same except for sets,
-// where a value is a whole set and its members are categories.
+// A value is the label or answer of an item; a category is a row of the table. They are the same except for targets of
+// kind set: there a value is a whole set, and its members are categories.
 type confusion struct {
 	target  serving.Target
 	values  names
@@ -52,7 +52,7 @@ func newConfusion(t serving.Target) *confusion {
 	return &confusion{target: t, pairs: map[[2]int32]int{}, unfit: noValue}
 }
 
-// value returns the number of a canonical text.
+// value returns the number of a label or answer in canonical form.
 func (b *confusion) value(s string) int32 {
 	v := b.values.number(s)
 	if s == serving.FormatError {
@@ -83,7 +83,8 @@ func (b *confusion) value(s string) int32 {
 	return v
 }
 
-// label returns the number of an item's label; a missing one is the target's null category or noValue.
+// label returns the number of an item's label. For a missing label it returns the target's null category, or noValue if
+// there is none.
 func (b *confusion) label(labels map[string]string) int32 {
 	s, ok := b.target.Value(labels)
 	if !ok {
@@ -130,7 +131,7 @@ func (b *confusion) scores() Scores {
 	return scores(b.tallies, b.n, b.correct, b.target.Kind != serving.KindSet)
 }
 
-// categories lists the categories that occur, by name.
+// categories lists the categories that occur, ordered by name.
 func (b *confusion) categories() []Category {
 	list := b.values.list
 	if b.target.Kind == serving.KindSet {
@@ -155,7 +156,7 @@ func (b *confusion) categories() []Category {
 	return out
 }
 
-// category returns the number of a category; name is its inverse.
+// category returns the number of the category with the given name.
 func (b *confusion) category(name string) int32 {
 	if b.target.Kind != serving.KindSet {
 		return b.value(name)
@@ -181,8 +182,8 @@ type Confused struct {
 	N      int    `json:"n"`
 }
 
-// Confusion lists the non-empty cells of a target's confusion matrix, by label and answer; for sets, whole sets
-// are compared. It is false for an unknown target.
+// Confusion lists the non-empty cells of a target's confusion matrix, ordered by label and answer. For sets, whole sets
+// are compared. The second result is false for an unknown target.
 func (m *Monitor) Confusion(target string) ([]Confused, bool) {
 	for _, b := range m.confusions {
 		if b.target.Name == target {

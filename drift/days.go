@@ -38,7 +38,7 @@ func (d *days) set(day int64, n int) {
 	d.count[day] = n
 }
 
-// recent returns the counts that the rate of the last day needs, and the first day.
+// recent returns the counts of the first day and of the days from which the last day's rate is computed.
 func (d *days) recent() map[int64]int {
 	out := map[int64]int{}
 	for day, n := range d.count {
@@ -49,8 +49,8 @@ func (d *days) recent() map[int64]int {
 	return out
 }
 
-// restore replaces the counts by stored ones. The items' own times do not suffice: they are of their last change,
-// not of their first label.
+// restore replaces the counts by stored ones. The counts cannot be recomputed from the items, which have the time of
+// their last change only, not of their first label.
 func (d *days) restore(stored map[int64]int) {
 	*d = days{}
 	for day, n := range stored {
@@ -58,8 +58,9 @@ func (d *days) restore(stored map[int64]int) {
 	}
 }
 
-// rate returns labels a day over the last 30 days, or over the days since the first one if that is shorter. The
-// first day is left out: it has the labels that existed before counting began. Over 0 days the rate is unknown.
+// rate returns the mean number of labels a day and the number of days that it was measured over: the last 30, or fewer
+// if the first day is more recent. The first day is left out, because its count includes the labels that existed before
+// counting began. If over is 0, the rate is unknown.
 func (d *days) rate(today int64) (perDay float64, over int) {
 	if d.count == nil || today <= d.first {
 		return 0, 0
@@ -77,11 +78,11 @@ func (d *days) rate(today int64) (perDay float64, over int) {
 	return float64(sum) / float64(over), over
 }
 
-// carefulDays is for how long the labels of the first day count in the bounds of the tests: the following day is
-// incomplete, and a bound that is too low would break the promised rate of false alarms.
+// carefulDays is the number of days for which the bounds of the tests also count the labels of the first day. The day
+// after it is still incomplete, and a bound that is too low would break the promised rate of false alarms.
 const carefulDays = 2
 
-// careful is the rate used for the bounds.
+// careful returns the labels a day that the bounds are computed from.
 func (d *days) careful(today int64) float64 {
 	perDay, over := d.rate(today)
 	if over < carefulDays && d.count != nil && today >= d.first {

@@ -24,14 +24,14 @@ type TextDrift struct {
 	Words    []TellingWord `json:"words,omitempty"` // words that distinguish the periods, the strongest first
 }
 
-// TellingWord is a word with the number of compared texts that contain it.
+// TellingWord is a word with the numbers of compared texts that contain it.
 type TellingWord struct {
 	Word string `json:"word"`
 	Then int    `json:"then"`
 	Now  int    `json:"now"`
 }
 
-// CurvePoint is one evaluated training.
+// CurvePoint is one run that trained a release and evaluated it.
 type CurvePoint struct {
 	Run      string    `json:"run"`
 	At       time.Time `json:"at"`
@@ -48,12 +48,12 @@ type Rare struct {
 	Support  int     `json:"support"`
 }
 
-// LearningCurve estimates the benefit of more examples from the past trainings.
+// LearningCurve estimates from past runs how much accuracy more examples would add.
 type LearningCurve struct {
 	Points []CurvePoint `json:"points,omitempty"` // fewest examples first
-	// Gain is the accuracy, in points, that twice as many examples add: the slope of accuracy = a + b
-	// log2(examples), by least squares. Error is its standard error. Known reports whether there were enough different
-	// sizes.
+	// Gain is the accuracy, in points, that twice as many examples add: the slope b of accuracy = a + b log2(examples),
+	// fitted by least squares. Error is the standard error of Gain. Known reports whether the runs had enough different
+	// numbers of examples.
 	Known bool    `json:"known"`
 	Gain  float64 `json:"gain_per_doubling"`
 	Error float64 `json:"standard_error"`
@@ -68,8 +68,8 @@ const (
 	rareRecall   = 0.5
 )
 
-// NewLearningCurve fits the curve. Training counts the examples of each category in the release's training data,
-// and those of new categories for the next training.
+// NewLearningCurve fits the curve to points. training maps each category to its number of examples in the release's
+// training data, and each new category to its number for the next run.
 func NewLearningCurve(points []CurvePoint, training map[string]int, now []Category) LearningCurve {
 	c := LearningCurve{Points: slices.DeleteFunc(slices.Clone(points), func(p CurvePoint) bool { return p.Examples <= 0 })}
 	slices.SortStableFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Examples, b.Examples) })
@@ -113,15 +113,15 @@ const (
 	Unknown Tristate = "unknown"
 )
 
-// Finding is one question of the troubleshooting guide with its answer.
+// Finding is one question of the troubleshooting guide, with its answer.
 type Finding struct {
 	Question string   `json:"question"`
 	Answer   Tristate `json:"answer"`
 	Text     string   `json:"text"`
 }
 
-// Diagnosis explains an accuracy: where a drop comes from, and the answers to the first three questions of a
-// troubleshooting.
+// Diagnosis explains a model's accuracy: the causes of a drop, and the answers to the first three questions of the
+// troubleshooting guide.
 type Diagnosis struct {
 	Model    string         `json:"model"`
 	At       time.Time      `json:"at"`
@@ -133,7 +133,7 @@ type Diagnosis struct {
 	Findings []Finding      `json:"findings"`
 }
 
-// Conclude derives the answers from the parts.
+// Conclude computes the drop's causes and the answers from the other fields.
 func (d *Diagnosis) Conclude() {
 	d.Drop = Decompose(d.Report.Baseline, d.Report)
 	d.Findings = []Finding{d.distribution(), d.labels(), d.examples()}
@@ -208,7 +208,7 @@ func (d *Diagnosis) examples() Finding {
 	return f
 }
 
-// missing describes what is missing for a learning curve.
+// missing describes why the learning curve cannot be fitted yet.
 func (c LearningCurve) missing() string {
 	const unknown = "the learning curve is not known yet: it needs "
 	if n := len(c.Points); n >= curvePoints {
@@ -228,7 +228,7 @@ func chiText(c *stats.ChiSquare) string {
 	return fmt.Sprintf(", chi-square p = %.3f", c.P)
 }
 
-// counted lists categories with their counts, the largest first, and the number of further ones.
+// counted lists the largest categories with their counts, in descending order, and the number of the others.
 func counted(mix map[string]int, noun string) string {
 	names := slices.Sorted(maps.Keys(mix))
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(mix[b], mix[a]) })

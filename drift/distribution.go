@@ -5,15 +5,16 @@ import (
 	"slices"
 )
 
-// Decomposition splits a change of accuracy since the baseline by its causes. With w the share of a category among the
-// held-out items and r its recall, accuracy is the sum of w r, and (Kitagawa 1955, in the form centred on the baseline's
-// accuracy A, which is free because shares add up to 1)
+// Decomposition splits a change of accuracy since the baseline by its causes. Let w be the share of a category among
+// the held-out items and r the category's recall; 0 marks the baseline and 1 the present. Accuracy is the sum of w r,
+// and the drop splits into two sums (Kitagawa 1955). Subtracting the baseline's accuracy A changes nothing in total,
+// because shares add up to 1:
 //
 //	drop = sum (w0-w1) ((r0+r1)/2 - A) + sum (r0-r1) (w0+w1)/2
 //
-// The first sum is the mix: hard categories became more common, or easy ones rarer. The second is the recall. A category
-// on one side only has no recall to compare: its whole share, w1 (A-r1) or w0 (r0-A), is New or the mix. All figures are
-// points; Mix + Recall + New = Drop.
+// The first sum is Mix: hard categories became more common, or easy ones rarer. The second sum is Recall. A category
+// that exists on one side only has no recall to compare, so its whole contribution counts as New if it is new, w1
+// (A-r1), and as Mix if it disappeared, w0 (r0-A). All figures are points; Mix + Recall + New = Drop.
 type Decomposition struct {
 	Drop   float64 `json:"drop"`
 	Mix    float64 `json:"mix"`
@@ -23,7 +24,8 @@ type Decomposition struct {
 	Category []CategoryShift `json:"categories"` // largest contribution first
 }
 
-// CategoryShift compares one category then and now. Shares and recalls are fractions, the contributions points.
+// CategoryShift compares one category at the baseline and at present. Shares and recalls are fractions; contributions
+// to the drop are points.
 type CategoryShift struct {
 	Name       string  `json:"name"`
 	ShareThen  float64 `json:"share_then"`
@@ -35,11 +37,11 @@ type CategoryShift struct {
 	New        float64 `json:"new,omitempty"` // the category did not exist at the promotion
 }
 
-// Total is the category's contribution to the drop, in points.
+// Total returns the category's contribution to the drop, in points.
 func (c CategoryShift) Total() float64 { return c.Mix + c.Recall + c.New }
 
-// Decompose compares the baseline's categories with the present ones. It is nil if nothing can be compared: no
-// baseline, no items, or a target whose items have several categories at once.
+// Decompose splits the drop since the baseline by its causes. It returns nil if there is no baseline or no item, or if
+// the target's items have several categories at once.
 func Decompose(base *Baseline, r Report) *Decomposition {
 	if base == nil || base.N <= 0 || r.Scored <= 0 {
 		return nil

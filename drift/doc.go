@@ -1,9 +1,9 @@
 // Package drift measures how accurate a deployed classifier is on items that it never trained on.
 //
-// It owns the held-out membership (a keyed hash), the exact counters that one label change updates in constant
-// time (Monitor), the history of relabels since a training (RelabelHistory), and the Report that a policy decides
-// on. Everything is pure: time and data come in as arguments. The formulas are in drift/stats, the client of the
-// service in serving.
+// It owns the held-out membership (a keyed hash), the exact counters that one label change updates in constant time
+// (Monitor), the history of relabels since a training (RelabelHistory), and the Report that a policy decides on.
+// Everything is pure: time and data are arguments. The formulas are in drift/stats, and the client of the classifier
+// service is in serving.
 //
 // Threading: a Monitor belongs to one goroutine; Membership is a value that any goroutine may use.
 //

@@ -4,11 +4,10 @@ import (
 	"math/rand/v2"
 )
 
-// FalseAlarms returns how often each threshold would trip in a year without any change: perDay held-out items
-// arrive daily, labelled and answered like the report's, and the figures over all items are checked once a day. A
-// threshold that trips counts once and restarts from the report, as after a promotion. Wrong answers are
-// distributed as in the report. The result is simulated over the given number of years, always with the same seed;
-// 0 if there is no data.
+// FalseAlarms returns how often each threshold would trip in a year if nothing changed. It simulates the given number
+// of years, always with the same seed: perDay held-out items arrive daily, with labels and wrong answers distributed as
+// in the report, and the figures over all items are checked once a day. A threshold that trips counts once and restarts
+// from the report, as after a promotion. Without data the results are 0.
 func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool) []float64 {
 	out := make([]float64, len(trips))
 	if r.Scored <= 0 || years <= 0 || !(perDay > 0) {

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Report returns the present report. It costs a few microseconds, whatever the number of items, plus a few hundred
+// Report returns the current report. It takes a few microseconds for any number of items, plus a few hundred
 // nanoseconds for each item that retraind itself relabelled since the promotion.
 func (m *Monitor) Report(now time.Time) Report {
 	b := m.confusions[0]
@@ -112,8 +112,8 @@ func (m *Monitor) state(s Scores) (State, string) {
 	return StateOK, ""
 }
 
-// labelFigures compares the labels with the training snapshot. New counts the examples that a training would use,
-// so outside the held-out set; PSI compares the same population.
+// labelFigures compares the labels with the training snapshot. New counts only examples outside the held-out set,
+// because only these are trained on. PSI compares the same items.
 func (m *Monitor) labelFigures(now time.Time) Labels {
 	l := Labels{
 		Items: m.counts.labelled, Changed: m.counts.changed, Own: m.counts.own,
@@ -146,7 +146,7 @@ func (m *Monitor) labelFigures(now time.Time) Labels {
 	return l
 }
 
-// labelMix is the mix of the gating target's labels outside the held-out set.
+// labelMix counts the gating target's labels outside the held-out set.
 func (m *Monitor) labelMix() map[string]int {
 	mix := make(map[string]int, len(m.mix))
 	for label, n := range m.mix {
@@ -155,12 +155,13 @@ func (m *Monitor) labelMix() map[string]int {
 	return mix
 }
 
-// carried reports whether a scored held-out item has the label.
+// carried reports whether any scored held-out item has the label.
 func (m *Monitor) carried(name string) bool {
 	b := m.confusions[0]
 	v, ok := b.values.index[name]
 	return ok && b.target.Kind != serving.KindSet && b.tallies[v].support > 0
 }
 
-// points turns a difference of fractions into percentage points, rounded so that 0.83-0.80 is 3 and not 2.9999999999999996.
+// points converts a difference of fractions to percentage points, rounded so that 0.83-0.80 is 3 and not
+// 2.9999999999999996.
 func points(d float64) float64 { return math.Round(d*1e11) / 1e9 }

@@ -7,13 +7,12 @@ import (
 	"slices"
 )
 
-// Fingerprint identifies the state of a whole set of labelled items: equal states have equal fingerprints, in
-// whatever order they were reached. It is the exclusive or of one hash per item, the first 16 bytes of its
-// itemHash, so that adding, changing or removing an item updates it in O(1). It only detects whether anything
-// changed; it does not resist forgery.
+// Fingerprint identifies the state of a set of labelled items: equal sets have equal fingerprints, whatever the order
+// of the changes. It is the exclusive or of the first 16 bytes of each item's itemHash, so that adding, changing or
+// removing an item updates it in O(1). It detects accidental differences only; it does not resist forgery.
 type Fingerprint [16]byte
 
-// ParseFingerprint reads what String wrote; "" is the empty set.
+// ParseFingerprint parses the result of String; "" is the empty set.
 func ParseFingerprint(s string) (Fingerprint, bool) {
 	var f Fingerprint
 	if s == "" {
@@ -27,10 +26,10 @@ func ParseFingerprint(s string) (Fingerprint, bool) {
 	return f, true
 }
 
-// String is the fingerprint in hex.
+// String returns the fingerprint in hex.
 func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
-// Toggle adds an item that is not in the set, or removes one that is.
+// Toggle adds an item to the set, or removes it if it is in the set.
 func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
 	sum := itemHash(item, textHash, labels)
 	for i, b := range sum[:len(f)] {
@@ -38,14 +37,14 @@ func (f *Fingerprint) Toggle(item, textHash string, labels map[string]string) {
 	}
 }
 
-// itemHash is SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the targets in order. The first byte
+// itemHash returns SHA-256(0x00, id, 0, text hash, 0, target, 0, label, 0 …) with the targets in order. The first byte
 // comes from an earlier Merkle tree with the same leaves; it stays because stored fingerprints depend on it.
 func itemHash(item, textHash string, labels map[string]string) [sha256.Size]byte {
 	return sha256.Sum256(appendItem([]byte{0}, item, textHash, labels))
 }
 
-// appendItem appends the hash input of an item: its id, text hash, and each target in order with its label, each
-// followed by a 0.
+// appendItem appends the hash input of an item: the id, the text hash, and each target in order with its label. Each
+// part is followed by a 0.
 func appendItem(b []byte, item, textHash string, labels map[string]string) []byte {
 	b = append(append(b, item...), 0)
 	b = append(append(b, textHash...), 0)

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// HeldoutConfig defines which items are excluded from every training, to measure releases on.
+// HeldoutConfig defines which items are never trained on, so that releases can be measured on them.
 type HeldoutConfig struct {
 	// Share of the groups that is held out, between 0 and 50%; default 15%.
 	Share unit.Percent `yaml:"share"`
@@ -35,7 +35,7 @@ const (
 	DefaultValidationShare = 0.10
 )
 
-// WithDefaults fills in what the configuration leaves out.
+// WithDefaults returns the configuration with defaults for the keys that are not set.
 func (c HeldoutConfig) WithDefaults() HeldoutConfig {
 	if c.Share == 0 {
 		c.Share = DefaultHeldoutShare
@@ -69,9 +69,8 @@ func (c HeldoutConfig) Validate() check.Problems {
 	return p
 }
 
-// Membership decides which groups are held out. The decision depends only on the salt and the group key, never on
-// a label, so that it stays the same under relabelling, growth, deletion and a new export. Safe for concurrent
-// use.
+// Membership decides which groups are held out. The decision depends only on the salt and the group key, never on a
+// label, so it does not change when items are relabelled, added, deleted or exported again. Safe for concurrent use.
 type Membership struct {
 	share float64
 	salt  []byte
@@ -82,24 +81,24 @@ func NewMembership(salt []byte, share float64) Membership {
 	return Membership{share: share, salt: slices.Clone(salt)}
 }
 
-// Heldout reports whether a group is held out: HMAC-SHA256(salt, SHA-256(key)), its first 8 bytes as a fraction of
-// 2^64, is below the share.
+// Heldout reports whether a group is held out. It takes the first 8 bytes of HMAC-SHA256(salt, SHA-256(key)) as a
+// fraction of 2^64, and compares it with the share: a group below it is held out.
 func (m Membership) Heldout(groupKey string) bool {
 	return m.fraction(sha256.Sum256([]byte(groupKey))) < m.share
 }
 
-// fraction is the position of a group in [0, 1). It takes the hash of the key, so that a long text is hashed only
-// once.
+// fraction maps a group to a fixed number in [0, 1). Its argument is the hash of the key, so that a long text is hashed
+// only once.
 func (m Membership) fraction(group [sha256.Size]byte) float64 {
 	mac := hmac.New(sha256.New, m.salt)
 	mac.Write(group[:]) // a hash never fails to write
 	return float64(binary.BigEndian.Uint64(mac.Sum(nil))) / math.Exp2(64)
 }
 
-// GroupKey is the text that identifies duplicates: NFC, lower case, white space collapsed, of the named columns or
-// of all of them in the order of their names. Items that differ only in such details are duplicates to a
-// classifier. If the named columns are blank the other columns are used: thousands of items without a title are
-// not one group.
+// GroupKey returns the text that identifies duplicates. It joins the named columns, or all columns in the order of
+// their names, in NFC and lower case with white space collapsed: items that differ only in such details are duplicates
+// to a classifier. If the named columns are blank, the other columns are used; otherwise thousands of items without a
+// title would be one group.
 func GroupKey(text map[string]string, columns []string) string {
 	if key := joinNormalized(text, columns); key != "" {
 		return key
@@ -107,7 +106,8 @@ func GroupKey(text map[string]string, columns []string) string {
 	return joinNormalized(text, slices.Sorted(maps.Keys(text)))
 }
 
-// joinNormalized joins the columns that are not blank, so that null, missing and "" are equivalent.
+// joinNormalized joins the normalized texts of the columns that are not blank, so that null, missing and "" are
+// equivalent.
 func joinNormalized(text map[string]string, columns []string) string {
 	var parts []string
 	for _, column := range columns {
@@ -118,8 +118,8 @@ func joinNormalized(text map[string]string, columns []string) string {
 	return strings.Join(parts, "\x1f") // distinguishes "a b"+"c" from "a"+"b c"
 }
 
-// TextHash identifies an item's exact text: the first 16 bytes of a SHA-256 over column names and contents, in
-// hex. A cached answer belongs to one text hash, so that an edited text is scored again.
+// TextHash returns a hash that identifies an item's exact text: the first 16 bytes of a SHA-256 over column names and
+// contents, in hex. Cached answers are stored under this hash, so that an edited text is scored again.
 func TextHash(text map[string]string) string {
 	var b []byte
 	for _, column := range slices.Sorted(maps.Keys(text)) {
@@ -131,5 +131,5 @@ func TextHash(text map[string]string) string {
 	return shortHex(sha256.Sum256(b))
 }
 
-// shortHex is the first 16 bytes of a sum in hex.
+// shortHex returns the first 16 bytes of a hash in hex.
 func shortHex(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:16]) }

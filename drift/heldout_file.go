@@ -17,17 +17,17 @@ import (
 // maxHeldoutLine is the longest line of a heldout.file that is read.
 const maxHeldoutLine = 64 << 20
 
-// HeldoutFile is the user's own test set: the items that it lists, by id or by text. Its labels are ignored:
-// labels come from the source, where they are corrected.
+// HeldoutFile is the user's own test set, a list of items by id or by text. Labels in the file are ignored, because
+// people correct labels in the source.
 type HeldoutFile struct {
-	// Lines is the number of entries, Digest the SHA-256 over its bytes, in hex.
+	// Lines is the number of entries, Digest the SHA-256 of the file in hex.
 	Lines  int
 	Digest string
 
 	ids, groups map[string]struct{}
 }
 
-// OpenHeldoutFile reads the file of a configuration. Columns are the text columns of the source.
+// OpenHeldoutFile reads the held-out file at path. columns are the text columns of the source.
 func OpenHeldoutFile(path string, c HeldoutConfig, columns []string) (*HeldoutFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -41,8 +41,8 @@ func OpenHeldoutFile(path string, c HeldoutConfig, columns []string) (*HeldoutFi
 	return h, nil
 }
 
-// ReadHeldoutFile reads JSON Lines. Each has the item's id, or its text columns (beside the id, or in an object
-// named text), or both; an item is in the set if either matches. Other fields are ignored.
+// ReadHeldoutFile reads a held-out file in JSON Lines. Each line has an item's id, or its text columns (beside the id,
+// or in an object named text), or both. An item is in the set if its id or its text matches. Other fields are ignored.
 func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error) {
 	h := &HeldoutFile{ids: map[string]struct{}{}, groups: map[string]struct{}{}}
 	sum := sha256.New()
@@ -85,7 +85,7 @@ func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error)
 	return h, nil
 }
 
-// Has reports whether the file lists an item, or a text of its group.
+// Has reports whether the file lists an item's id, or a text of its group.
 func (h *HeldoutFile) Has(id, group string) bool {
 	if _, ok := h.ids[id]; ok {
 		return true
@@ -94,7 +94,7 @@ func (h *HeldoutFile) Has(id, group string) bool {
 	return ok
 }
 
-// readEntry finds id and text columns in one line, in retraind's own or another format.
+// readEntry parses the id and the text columns of one line.
 func readEntry(line []byte, columns []string) (id string, text map[string]string, err error) {
 	var object map[string]any
 	dec := json.NewDecoder(bytes.NewReader(line))

@@ -17,18 +17,17 @@ type entry struct {
 	seq  int64
 	// at its position
 	used, heldout, leaked, answered, changed, own bool
-	// waiting: labelled since the baseline and in the queue of the new-item test. All other labelled items are in
-	// the baseline or were tested already, so that a correction of their label is paired evidence.
+	// waiting: the item was labelled since the baseline and is in the queue of the new-item test. All other labelled
+	// items are in the baseline or were tested already, so a correction of their label is paired evidence.
 	waiting bool
 }
 
-// value is an item's label of one target and the release's answer, as numbers in the target's confusion matrix, or
+// value holds an item's label of one target and the release's answer, as numbers in the target's confusion matrix, or
 // noValue.
 type value struct{ label, answer int32 }
 
-// Monitor keeps the figures of one model's release exact under changes, each in constant time. It is owned by one
-// goroutine. Rebuild it with Reset at start and after each promotion, then RestoreState and replay the changes
-// since.
+// Monitor maintains the exact figures of one model's release; each change takes constant time. Only one goroutine may
+// use it. At start and after each promotion call Reset, then RestoreState, then replay the later changes.
 type Monitor struct {
 	opts       Options
 	release    Release
@@ -51,7 +50,7 @@ type Monitor struct {
 	trouble error
 }
 
-// counts are the simple counters.
+// counts are the counters beside the confusion matrices.
 type counts struct {
 	labelled int // items with a label of the gating target
 	changed  int // of them, changed by others since the training snapshot, and still different from it
@@ -70,8 +69,8 @@ func NewMonitor(opts Options) *Monitor {
 	return m
 }
 
-// Reset restarts for a release with the present items. All labelled ones are assumed to be in the baseline; a
-// following RestoreState corrects that. The sequence is read once.
+// Reset discards all state and starts measuring a release on the given items. It assumes that all labelled items are in
+// the baseline; a following RestoreState corrects that. The sequence is read once.
 func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 	m.release = release
 	m.confusions = nil
@@ -132,8 +131,8 @@ func (m *Monitor) Put(item LabelChange) {
 	m.observe(slot, before, item.Own, item.Author, item.At, item.Seq)
 }
 
-// Label handles a change of labels only. An unknown item is ignored: a label without a text cannot be scored, and
-// the text's own change follows or was deleted since.
+// Label handles a change of labels only. An unknown item is ignored, because a label without a text cannot be scored.
+// The change with the text follows later, unless the item was deleted.
 func (m *Monitor) Label(c LabelChange) {
 	m.seq = max(m.seq, c.Seq)
 	slot, known := m.find(c.Item)
@@ -177,8 +176,8 @@ func (m *Monitor) Delete(id string, seq int64) {
 	m.feed()
 }
 
-// Answer stores the release's answer for a text. An answer for a text that has changed meanwhile, or for a deleted
-// item, is dropped and reported as false.
+// Answer stores the release's answers for a text. If the text has changed meanwhile or the item was deleted, it drops
+// the answers and returns false.
 func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	slot, known := m.find(item)
 	if !known || m.entries[slot].hash != packHash(textHash) {
@@ -191,7 +190,7 @@ func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	return ok
 }
 
-// Unscored lists the held-out texts without an answer, in the order of their last change, in time proportional to
+// Unscored lists the held-out texts without an answer, in the order of their last change. It takes time proportional to
 // their number.
 func (m *Monitor) Unscored() []Unscored {
 	slots := make([]int32, 0, len(m.unscored))
@@ -215,7 +214,7 @@ func (m *Monitor) Unscored() []Unscored {
 	return out
 }
 
-// AnswerTo returns the release's answer for an item, of the gating target.
+// AnswerTo returns the release's answer for an item's gating target.
 func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
 	slot, known := m.find(item)
 	if !known || !m.entries[slot].answered {
@@ -224,19 +223,19 @@ func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
 	return m.confusions[0].values.list[m.values[m.at(slot, 0)].answer], true
 }
 
-// Service records the result of the last attempt to score: nil, an error that wraps ErrAsleep, or another one. It
-// affects the report only while texts lack answers: otherwise the figures are exact whether the service is up or
-// not.
+// Service records the result of the last attempt to score: nil, an error that wraps ErrAsleep, or another error. It
+// affects the report only while texts lack answers, because otherwise the figures are exact even if the service is
+// down.
 func (m *Monitor) Service(err error) { m.trouble = err }
 
-// Seq returns the last change in the counters.
+// Seq returns the sequence number of the last counted change.
 func (m *Monitor) Seq() int64 { return m.seq }
 
 // Release returns the release that is measured.
 func (m *Monitor) Release() Release { return m.release }
 
-// Rebase makes the present figures the baseline, and all present items part of it: the sequential tests restart.
-// It is refused while texts are unscored, because the unscored ones would bias the baseline.
+// Rebase makes the present figures the baseline, puts all present items into it and restarts the sequential tests. It
+// returns an error while texts are unscored, because leaving them out would bias the baseline.
 func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	s := m.confusions[0].scores()
 	switch {

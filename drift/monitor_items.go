@@ -41,7 +41,7 @@ func (m *Monitor) at(slot int32, target int) int { return int(slot)*len(m.confus
 // labelled reports whether an item has a label of the gating target.
 func (m *Monitor) labelled(slot int32) bool { return m.values[m.at(slot, 0)].label != noValue }
 
-// fill writes an item into its slot; the caller has removed it from the counters.
+// fill writes an item into its slot; the caller must have removed the item from the counters.
 func (m *Monitor) fill(slot int32, item LabelChange) {
 	e := &m.entries[slot]
 	hash := packHash(item.TextHash)
@@ -61,7 +61,7 @@ func (m *Monitor) fill(slot int32, item LabelChange) {
 	}
 }
 
-// answer writes answers into an item's slot; it is complete only when every target has one.
+// answer writes answers into an item's slot, and reports whether every target has one.
 func (m *Monitor) answer(slot int32, answers serving.Answers) bool {
 	for t, b := range m.confusions {
 		v, ok := answers[b.target.Name]
@@ -74,7 +74,7 @@ func (m *Monitor) answer(slot int32, answers serving.Answers) bool {
 	return true
 }
 
-// take removes an item from every counter, give adds it again: between the two its fields may change.
+// take removes an item from every counter, and give adds it again. Between the two calls the item's fields may change.
 func (m *Monitor) take(slot int32) { m.count(slot, -1) }
 func (m *Monitor) give(slot int32) { m.count(slot, 1) }
 
@@ -124,7 +124,8 @@ func (m *Monitor) count(slot int32, by int) {
 	}
 }
 
-// differs reports whether an item differs from the training snapshot. Labels that were changed back do not.
+// differs reports whether an item differs from the training snapshot. An item whose labels were changed back does not
+// differ.
 func (m *Monitor) differs(slot int32) bool {
 	if e := &m.entries[slot]; !e.changed && !e.own {
 		return false
@@ -141,7 +142,7 @@ func (m *Monitor) differs(slot int32) bool {
 	return false
 }
 
-// labels returns the numbers of an item's labels, by target.
+// labels returns the numbers of an item's labels, in the order of the targets.
 func (m *Monitor) labels(of map[string]string) []int32 {
 	out := make([]int32, len(m.confusions))
 	for t, b := range m.confusions {
@@ -150,7 +151,7 @@ func (m *Monitor) labels(of map[string]string) []int32 {
 	return out
 }
 
-// labelsBefore returns the labels before a change: from the change, or from the Monitor.
+// labelsBefore returns the labels before a change: those in the change if known, else those in the Monitor.
 func (m *Monitor) labelsBefore(slot int32, old map[string]string) []int32 {
 	if old != nil {
 		return m.labels(old)
@@ -162,7 +163,7 @@ func (m *Monitor) labelsBefore(slot int32, old map[string]string) []int32 {
 	return out
 }
 
-// oldLabel returns the gating label before a change: from the change, or from the Monitor.
+// oldLabel returns the gating label before a change: that in the change if known, else that in the Monitor.
 func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
 	if old == nil {
 		return m.values[m.at(slot, 0)].label
@@ -170,7 +171,7 @@ func (m *Monitor) oldLabel(slot int32, old map[string]string) int32 {
 	return m.confusions[0].label(old)
 }
 
-// packHash keeps 16 bytes of a text hash; TextHash's 32 hex digits fit exactly.
+// packHash packs a text hash into 16 bytes; the 32 hex digits of TextHash fit exactly.
 func packHash(s string) (packed [16]byte) {
 	if len(s) == 32 {
 		if _, err := hex.Decode(packed[:], []byte(s)); err == nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// Probation is the time after a promotion in which an EProcess monitors the release on new held-out items: it
-// tests whether they are answered wrongly more often than the gate's measurement allows.
+// Probation is the period after a promotion in which an EProcess monitors the release on new held-out items. It tests
+// whether the release's error rate on these items is higher than the gate's measurement allows.
 type Probation struct {
 	Since time.Time `json:"since"` // the promotion
 	Until time.Time `json:"until"` // labels after it do not count
@@ -27,21 +27,21 @@ type OnProbation struct {
 	Crossed bool `json:"crossed"`
 }
 
-// Over reports whether the probation can no longer fail: its time is over and the test was not crossed.
+// Over reports whether the probation ended without failing: its end has passed and the test did not reject the release.
 func (p OnProbation) Over(now time.Time) bool { return !p.Crossed && !now.Before(p.Until) }
 
-// trial is the running test of a Probation, separate from the other tests: it starts once and is never restarted.
+// trial is the running test of a Probation. Unlike the other tests, it starts once and is never restarted.
 type trial struct {
 	Probation `json:"-"`
 
 	Test    stats.EProcess `json:"test"`
 	Crossed bool           `json:"crossed,omitempty"`
-	// Late are queued items whose label came after the end. All others count whenever they are answered: an outage
-	// of the service must not hide evidence.
+	// Late are queued items whose label arrived after the end. All other queued items count even if they are answered
+	// after the end, because an outage of the service must not hide evidence.
 	Late map[string]struct{} `json:"late,omitempty"`
 }
 
-// newTrial returns nil without a probation or without figures to compare with.
+// newTrial starts the test of a probation. It returns nil without a probation or without a baseline to compare with.
 func newTrial(p *Probation, b *Baseline) *trial {
 	if p == nil || b == nil {
 		return nil
@@ -63,7 +63,7 @@ func (t *trial) queued(id string, at time.Time) {
 	}
 }
 
-// judge adds one item from the queue.
+// judge adds the result for one item from the queue to the test.
 func (t *trial) judge(id string, wrong bool) {
 	if t == nil || t.Crossed {
 		return
@@ -75,14 +75,14 @@ func (t *trial) judge(id string, wrong bool) {
 	t.Crossed = t.Test.Rejects(t.Alpha)
 }
 
-// left removes an item that is no longer queued.
+// left removes an item that is no longer queued from Late.
 func (t *trial) left(id string) {
 	if t != nil {
 		delete(t.Late, id)
 	}
 }
 
-// report returns nil without a trial.
+// report returns the state of the trial, nil without a trial.
 func (t *trial) report() *OnProbation {
 	if t == nil {
 		return nil
@@ -93,7 +93,7 @@ func (t *trial) report() *OnProbation {
 	}
 }
 
-// continues takes over a stored trial, unless it is invalid or tests against another rate.
+// continues restores the state of a stored trial, unless that is invalid or tests against another error rate.
 func (t *trial) continues(stored *trial) {
 	if t == nil || stored == nil || !t.Test.Restore(stored.Test) {
 		return

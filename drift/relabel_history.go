@@ -8,9 +8,9 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// RelabelHistory records who relabelled what since a release was trained: for each item the label at the training,
-// the present one, and its last author and minute. It costs about 200 bytes per relabelled item, and constant time
-// per change. One goroutine.
+// RelabelHistory records who relabelled what since a release was trained: for each item, the label at the training, the
+// present label, and the author and minute of the last relabel. It costs about 200 bytes per relabelled item, and
+// constant time per change. Only one goroutine may use it.
 type RelabelHistory struct {
 	target  serving.Target
 	items   map[string]*step
@@ -52,10 +52,10 @@ func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]stri
 	s.author, s.minute = t.authors.number(author), at.Unix()/60
 }
 
-// Forget removes a deleted item.
+// Forget removes an item from the history, because it was deleted.
 func (t *RelabelHistory) Forget(item string) { delete(t.items, item) }
 
-// Len returns the number of items whose label differs from the training.
+// Len returns the number of items whose label differs from the label at the training.
 func (t *RelabelHistory) Len() int {
 	n := 0
 	for _, s := range t.items {
@@ -66,8 +66,8 @@ func (t *RelabelHistory) Len() int {
 	return n
 }
 
-// Restless counts the items whose label went back and forth: at least three changes, two of them to an earlier
-// label.
+// Restless counts the items whose label went back and forth: it changed at least three times, and at least twice to an
+// earlier label.
 func (t *RelabelHistory) Restless() int {
 	n := 0
 	for _, s := range t.items {
@@ -78,20 +78,22 @@ func (t *RelabelHistory) Restless() int {
 	return n
 }
 
-// Relabelled is one held-out item that was relabelled by a source.
+// Relabelled is one held-out item with its label at the training and its present label.
 type Relabelled struct {
 	Item, From, To string
 }
 
-// RelabelGroup is the set of relabels with the same author, or from the same minute.
+// RelabelGroup is a group of label changes by the same author or from the same minute. Comments call this author or
+// minute a source.
 type RelabelGroup struct {
 	Kind  RelabelGroupKind `json:"kind"`
 	Name  string           `json:"name"`  // the author, or the minute as RFC 3339 in UTC
 	Items int              `json:"items"` // items that now have its label, different from the training
 	Share float64          `json:"share"` // of all such items
 
-	// Counts over its held-out items that were judged: how many contradict the release's answer, the labels of the
-	// nearest texts, or both.
+	// Judged is the number of held-out items of the group whose relabels were compared with the release's answer and
+	// with the labels of the nearest texts. The others count the items that contradict the answer, those labels, or
+	// both.
 	Judged       int  `json:"judged"`
 	Model        int  `json:"against_model"`
 	Neighbours   int  `json:"against_neighbours"`
@@ -101,7 +103,7 @@ type RelabelGroup struct {
 	Without *Without `json:"without,omitempty"`
 }
 
-// Without is the state without a source's relabels.
+// Without contains the figures that result if a source's label changes are undone.
 type Without struct {
 	Accuracy float64 `json:"accuracy"`
 	Scored   int     `json:"scored"`
@@ -119,7 +121,7 @@ const (
 	ByMinute RelabelGroupKind = "minute"
 )
 
-// Groups lists the authors and minutes with the most relabels, at most three of each, the largest first.
+// Groups lists the authors and minutes that relabelled the most items, at most three of each, the largest first.
 func (t *RelabelHistory) Groups() []RelabelGroup {
 	byAuthor, byMinute := map[int32]int{}, map[int64]int{}
 	all := 0
@@ -150,7 +152,7 @@ func (t *RelabelHistory) Groups() []RelabelGroup {
 
 func minuteName(minute int64) string { return time.Unix(60*minute, 0).UTC().Format(time.RFC3339) }
 
-// Before returns the label at the training of every item that now has a source's label.
+// Before returns, for every item that now has a source's label, the label at the training.
 func (t *RelabelHistory) Before(src RelabelGroup) map[string]string {
 	out := map[string]string{}
 	for id, s := range t.items {
@@ -179,7 +181,7 @@ func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	return out
 }
 
-// Of lists the held-out items that now have a source's label, in the order of their ids.
+// Of lists the held-out items that now have a source's label, ordered by id.
 func (t *RelabelHistory) Of(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {

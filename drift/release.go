@@ -31,7 +31,7 @@ type CategoryTests struct {
 	MinItems int
 }
 
-// Release is what the Monitor needs to know about the release that it measures.
+// Release describes the release that a Monitor measures.
 type Release struct {
 	Digest string
 	// TrainedOn reports whether the release saw an item, or a text of its group, in training; nil if unknown.
@@ -50,18 +50,19 @@ type Release struct {
 	Cached func(item, textHash string) (serving.Answers, bool)
 }
 
-// LabelChange is a change of an item, with the item after it.
+// LabelChange is a change of an item; its fields describe the item after the change.
 type LabelChange struct {
 	Item     string
 	Heldout  bool
 	TextHash string
 	Group    string            // GroupHash of the group key
 	New      map[string]string // canonical values by target; a null one is absent
-	// Old holds the labels before the change, if known. Nil together with Inserted false means that the Monitor's
-	// own ones are used.
+	// Old holds the labels before the change, if known. If it is nil and Inserted is false, the Monitor uses the labels
+	// that it has stored.
 	Old map[string]string
-	// Trained holds the labels in the training snapshot, for an item passed to Reset of which only labels changed
-	// since; nil if it was inserted since, its text changed, or nothing is known: it then counts as changed.
+	// Trained holds the labels in the training snapshot, for an item passed to Reset whose text has not changed since.
+	// It is nil if the item was inserted later, its text changed, or the snapshot is unknown; the item then counts as
+	// changed.
 	Trained map[string]string
 	// Inserted marks the change that created the item, so that a replay after a restart recognizes it as new.
 	Inserted bool

@@ -9,7 +9,8 @@ import (
 // State reports whether a report may be used for a decision.
 type State string
 
-// The states of a report. Only StateOK is evidence; every other state makes a policy hold with a reason.
+// The states of a report. Only a report in StateOK is evidence; in every other state, a policy decides to hold and
+// reports the reason.
 const (
 	StateOK           State = "ok"
 	StateNoRelease    State = "no_release"   // nothing is deployed yet
@@ -20,8 +21,8 @@ const (
 	StateError        State = "error"        // the service or a source is broken; Detail has the error
 )
 
-// Report is everything known about a model's accuracy at one time: counts first, figures derived from them. Shares
-// and accuracies are fractions in [0, 1]; differences called points are percentage points.
+// Report contains everything known about a model's accuracy at one time: counts first, then the figures derived from
+// them. Shares and accuracies are fractions in [0, 1]; differences called points are percentage points.
 type Report struct {
 	Model   string    `json:"model"`
 	At      time.Time `json:"at"`
@@ -38,8 +39,8 @@ type Report struct {
 	// FormatErrors is the number of scored items with an unusable answer of a language model. They count as wrong.
 	FormatErrors int `json:"format_errors,omitempty"`
 
-	// The figures by the present labels, and by people's labels if these differ: labels that retraind itself wrote
-	// since the promotion are shown, but are not evidence.
+	// Figures uses the present labels. People uses the labels that people wrote, if these differ: labels that retraind
+	// itself wrote since the promotion are shown, but are not evidence.
 	Figures
 	People *Figures `json:"by_people,omitempty"`
 
@@ -57,7 +58,7 @@ type Report struct {
 	Suspicion *Suspicion `json:"suspicion,omitempty"`
 }
 
-// Figures are those of one confusion matrix over Report.Scored items, and their difference from the baseline.
+// Figures are computed from one confusion matrix over Report.Scored items, and compared with the baseline.
 type Figures struct {
 	Correct  int     `json:"correct"`
 	Accuracy float64 `json:"accuracy"`
@@ -79,7 +80,7 @@ type Figures struct {
 	MacroF1Drop float64 `json:"macro_f1_drop"` // points
 }
 
-// TargetFigures are those of one target that does not gate.
+// TargetFigures are the figures of one target that does not gate.
 type TargetFigures struct {
 	Name     string  `json:"name"`
 	N        int     `json:"n"` // held-out items with a label of the target and an answer of this release
@@ -90,7 +91,7 @@ type TargetFigures struct {
 	MacroF1  float64 `json:"macro_f1"`
 }
 
-// ByPeople returns the report with the figures by people's labels, which may be evidence.
+// ByPeople returns the report with the figures computed from people's labels, because only these may be evidence.
 func (r Report) ByPeople() Report {
 	if r.People != nil {
 		r.Figures = *r.People
@@ -98,7 +99,7 @@ func (r Report) ByPeople() Report {
 	return r
 }
 
-// FormatErrorShare is the share of scored items whose answer could not be used.
+// FormatErrorShare returns the share of scored items whose answer could not be used.
 func (r *Report) FormatErrorShare() float64 { return share(r.FormatErrors, r.Scored) }
 
 // Category is one label's row of the confusion matrix.
@@ -127,7 +128,8 @@ type Baseline struct {
 	Dependence *stats.Dependence `json:"dependence,omitempty"`
 }
 
-// Relabels is the paired stream: held-out items in the baseline whose label was corrected since.
+// Relabels counts the held-out items in the baseline whose label was corrected since: paired evidence, because each
+// item is compared with itself.
 type Relabels struct {
 	RightToWrong int     `json:"right_to_wrong"`
 	WrongToRight int     `json:"wrong_to_right"`
@@ -135,19 +137,20 @@ type Relabels struct {
 	Authors      int     `json:"authors"`
 }
 
-// NewItems is the error stream of held-out items that arrived since the baseline, monitored by an e-CUSUM.
+// NewItems counts the held-out items that arrived since the baseline and the wrong answers to them, monitored by an
+// e-CUSUM.
 type NewItems struct {
 	N       int     `json:"n"`
 	Errors  int     `json:"errors"`
 	E       float64 `json:"e"`     // current e-value
 	Bound   float64 `json:"bound"` // labels per false alarm that the policy allows; 0 = not configured
 	Alarmed bool    `json:"alarmed"`
-	// Dependence is how many items count as one, because wrong answers come in clusters; 1 if they are
+	// Dependence is the number of items that count as one, because wrong answers occur in clusters; 1 if they are
 	// independent.
 	Dependence float64 `json:"dependence"`
-	// Since is the stretch from which a rise of the error is estimated, Estimate its error rate minus the
-	// baseline's, and Drop the lower end of that interval, in points: the error has risen by at least this much.
-	// After an alarm Drop does not fall below its value at the alarm.
+	// Since is the stretch from which a rise of the error rate is estimated. Estimate is the error rate in it minus the
+	// baseline's. Drop is the lower end of the estimate's interval, in points: the error rate has risen by at least
+	// this much. After an alarm, Drop does not fall below its value at the alarm.
 	Since    stats.Stretch `json:"since"`
 	Estimate float64       `json:"estimate"`
 	Drop     float64       `json:"drop"`
@@ -155,8 +158,7 @@ type NewItems struct {
 	Category []NewInCategory `json:"categories,omitempty"` // those that are tested, by name
 }
 
-// NewInCategory is the stream of one category: new items with this label, and those of them that were answered
-// otherwise.
+// NewInCategory counts the new items with one category as label, and those of them with a different answer.
 type NewInCategory struct {
 	Name   string        `json:"name"`
 	N      int           `json:"n"`
@@ -179,13 +181,13 @@ type Labels struct {
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories that were not in the training, with their present examples
 	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item has any longer, with their training examples
-	// The label mix compared with the training snapshot: population stability index, Jensen-Shannon distance, and
-	// Pearson's test. 0, 0 and nil if that snapshot is unknown.
+	// The label mix compared with the training snapshot: population stability index, Jensen-Shannon distance and
+	// Pearson's test. If the snapshot is unknown, these are 0, 0 and nil.
 	PSI  float64          `json:"psi"`
 	JS   float64          `json:"js"`
 	Chi  *stats.ChiSquare `json:"chi_square,omitempty"`
 	Rate float64          `json:"rate"` // held-out labels a day, over the last 30 days without the first of all
-	// RateDays is the number of days over which it was measured; 0 on the first day, when most labels existed
-	// before.
+	// RateDays is the number of days over which the label rate was measured. It is 0 on the first day, because most
+	// labels of that day existed before.
 	RateDays int `json:"rate_days"`
 }

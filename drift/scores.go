@@ -2,7 +2,7 @@ package drift
 
 import "math"
 
-// tally is one category's row: how many items have it as label, as answer, and as both.
+// tally counts the items that have one category as label, as answer, and as both.
 type tally struct{ support, predicted, correct int }
 
 // Scores are the figures of a confusion matrix, as defined by scikit-learn. Undefined figures are 0, never NaN.
@@ -16,9 +16,8 @@ type Scores struct {
 	MCC        float64 // Matthews, multi-class (Gorodkin); 0 if all labels or all answers are of one category
 }
 
-// scores computes every figure from the marginals and the number of correct answers, which suffice for kappa and
-// MCC too. exclusive is false for sets, where one item has several categories: kappa and MCC are undefined then,
-// and 0.
+// scores computes every figure from the marginals and the number of correct answers; these suffice for kappa and MCC
+// too. exclusive is false for sets, because one item has several categories: then kappa and MCC are undefined, and 0.
 func scores(rows []tally, n, correct int, exclusive bool) Scores {
 	s := Scores{N: n, Correct: correct}
 	if n == 0 {
@@ -66,7 +65,7 @@ func (r tally) precision() float64 { return share(r.correct, r.predicted) }
 func (r tally) recall() float64    { return share(r.correct, r.support) }
 func (r tally) f1() float64        { return share(2*r.correct, r.support+r.predicted) }
 
-// share is part/whole, and 0 if whole is 0.
+// share returns part/whole, or 0 if whole is 0.
 func share(part, whole int) float64 {
 	if whole <= 0 {
 		return 0

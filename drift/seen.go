@@ -11,9 +11,10 @@ import (
 	"slices"
 )
 
-// Seen is a set of items and their texts, such as those that a release was trained on, in 16 bytes per item: the
-// first 8 bytes of a SHA-256 over the id, and of the group hash. With a million of each, a false match has a
-// probability of one in ten million. The zero value is empty; it is written by one goroutine, then read by any.
+// Seen is a set of items and their texts, such as those that a release was trained on, in 16 bytes per item: the first
+// 8 bytes of a SHA-256 over the id, and of the group hash. With a million ids and a million groups, a false match has a
+// probability of one in ten million. The zero value is empty. One goroutine fills a Seen; afterwards any goroutine may
+// read it.
 type Seen struct {
 	ids, groups []uint64
 	sorted      bool
@@ -30,7 +31,7 @@ func (s *Seen) Add(id, group string) {
 	s.sorted = false
 }
 
-// Len is the number of items.
+// Len returns the number of items.
 func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
 
 // Has reports whether the item, or a text of its group, is in the set. Call it after Sort, MarshalBinary or
@@ -69,7 +70,7 @@ func (s *Seen) MarshalBinary() ([]byte, error) {
 	return out, nil
 }
 
-// Sort prepares Has, until the next Add.
+// Sort sorts the lists, as Has requires. It must be called again after an Add.
 func (s *Seen) Sort() {
 	if s.sorted {
 		return

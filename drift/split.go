@@ -6,18 +6,18 @@ import (
 	"encoding/hex"
 )
 
-// Side is the file of an export that an item belongs to.
+// Side names the file of an export that contains an item.
 type Side string
 
-// The sides. A release sees the validation side in training; only the test side measures it.
+// The sides. Training a release uses the validation side too; only the test side measures the release.
 const (
 	SideTrain      Side = "train"
 	SideValidation Side = "validation"
 	SideTest       Side = "test"
 )
 
-// Split decides which items are held out, and which of the others are for validation, from the salt, the group key
-// and the user's own file alone: labels, order and other items have no influence. Safe for concurrent use.
+// Split decides which items are held out, and which of the others are for validation. The decision depends only on the
+// salt, the group key and the user's own file, not on labels, order or other items. Safe for concurrent use.
 type Split struct {
 	members    Membership
 	validation float64
@@ -26,7 +26,7 @@ type Split struct {
 	saltID     string
 }
 
-// NewSplit returns the split of a validated configuration. file is nil if the share decides.
+// NewSplit returns the split of a validated configuration. file is nil if the configured share decides.
 func NewSplit(c HeldoutConfig, salt []byte, file *HeldoutFile) *Split {
 	c = c.WithDefaults()
 	id := hmac.New(sha256.New, salt)
@@ -37,10 +37,10 @@ func NewSplit(c HeldoutConfig, salt []byte, file *HeldoutFile) *Split {
 	}
 }
 
-// SaltID identifies the salt without revealing it: exports with equal ids were split by the same salt.
+// SaltID returns an id that does not reveal the salt: exports with equal ids were split with the same salt.
 func (s *Split) SaltID() string { return s.saltID }
 
-// FileDigest identifies the content of the user's own test set, "" if the share decides.
+// FileDigest returns the digest of the user's own test set, "" if the configured share decides.
 func (s *Split) FileDigest() string {
 	if s.file == nil {
 		return ""
@@ -48,8 +48,8 @@ func (s *Split) FileDigest() string {
 	return s.file.Digest
 }
 
-// Place returns the group of an item and whether it is held out. A side that was decided by the share holds as
-// long as the item exists, so the caller stores it; a side decided by a file follows the file (Follows).
+// Place returns the group of an item and whether it is held out. A side decided by the share stays the same as long as
+// the item exists, so the caller must store it. A side decided by a file changes with the file (see Follows).
 func (s *Split) Place(id string, text map[string]string) (group string, heldout bool) {
 	p := s.Find(id, text)
 	return p.Group, p.Heldout
@@ -62,12 +62,12 @@ type Found struct {
 	validation bool
 }
 
-// Find is Place for a caller that also needs the side: it hashes the text only once.
+// Find returns the same as Place, and the side too, and hashes the text only once.
 func (s *Split) Find(id string, text map[string]string) Found {
 	sum := sha256.Sum256([]byte(GroupKey(text, s.columns)))
 	at := s.members.fraction(sum)
-	// Validation takes the opposite end of the range from the held-out share, so that changing one share does not
-	// move the other.
+	// The validation share is at the opposite end of the range from the held-out share, so that changing one share does
+	// not move items of the other.
 	p := Found{Group: shortHex(sum), Heldout: at < s.members.share, validation: s.validation > 0 && at >= 1-s.validation}
 	if s.file != nil {
 		p.Heldout = s.file.Has(id, p.Group)
@@ -75,7 +75,8 @@ func (s *Split) Find(id string, text map[string]string) Found {
 	return p
 }
 
-// Follows returns the side of a known item: its stored one, or according to the user's present file.
+// Follows reports whether a known item is held out: according to the user's current file if there is one, else as
+// stored.
 func (s *Split) Follows(id, group string, heldout bool) bool {
 	if s.file != nil {
 		return s.file.Has(id, group)
@@ -94,5 +95,5 @@ func (p Found) Side(heldout bool) Side {
 	return SideTrain
 }
 
-// GroupHash is the stored form of a group key: the first 16 bytes of its SHA-256, in hex.
+// GroupHash returns the stored form of a group key: the first 16 bytes of its SHA-256, in hex.
 func GroupHash(key string) string { return shortHex(sha256.Sum256([]byte(key))) }

@@ -7,11 +7,11 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Suspicion reports whether the label changes since the training look like corrections. A source is suspicious if it
-// made most of the relabels, and most of those that can be judged contradict both the deployed release and the
-// labels of the nearest texts. Both are needed: a team's only annotator makes most of the relabels, and every
-// correction contradicts the release; but similar texts were corrected in the same way, while shuffled labels do
-// not fit similar texts.
+// Suspicion reports whether the label changes since the training look like mistakes instead of corrections. A source is
+// suspicious if it made most of the changes, and most of its changes that can be judged contradict both the deployed
+// release and the labels of the nearest texts. All conditions are needed: a team's only annotator makes most of the
+// changes, and every correction contradicts the release. But a correction fits the labels of similar texts, which were
+// corrected in the same way, while shuffled labels do not.
 type Suspicion struct {
 	Relabelled int            `json:"relabelled"` // items whose label differs from the training
 	Restless   int            `json:"restless"`   // items whose label went back and forth
@@ -25,7 +25,7 @@ const (
 	bulkShare    = 0.5 // of all relabels
 	leastJudged  = 10  // held-out relabels below which a source is not judged
 	contradicted = 0.5 // share of the judged ones
-	// Confident is the confidence from which a different answer of the release counts as a contradiction; if a
+	// Confident is the least confidence at which a different answer of the release counts as a contradiction. If the
 	// service returns no confidence, every different answer counts.
 	Confident = 0.5
 	// Nearest is the number of neighbours.
@@ -34,15 +34,15 @@ const (
 	JudgedAtMost = 200
 )
 
-// Bulk reports whether a source made enough of the relabels to be checked.
+// Bulk reports whether a source made enough of the label changes to be checked.
 func (s RelabelGroup) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
 
-// Judge decides whether the source is suspicious, after its relabels were judged.
+// Judge sets Suspicious from the counts of judged items.
 func (s *RelabelGroup) Judge() {
 	s.Suspicious = s.Bulk() && s.Judged >= leastJudged && float64(s.Contradicted) > contradicted*float64(s.Judged)
 }
 
-// Conclude derives the verdict from the sources.
+// Conclude sets the verdict and its text from the sources.
 func (s *Suspicion) Conclude() {
 	s.Suspicious, s.Text = false, ""
 	if s.Restless >= bulkItems && 2*s.Restless > s.Relabelled {

@@ -7,15 +7,15 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// minBound keeps the alarm bound above values that a handful of errors reaches, and minRate (labels a day) does
-// the same if the measured rate is very small: the promised rate is then kept with a margin.
+// minBound is the lowest alarm bound, so that a handful of errors raises no alarm. minRate is the lowest label rate
+// (labels a day) used to compute the bound. With a lower measured rate, there are fewer false retrains than promised.
 const (
 	minBound = 20
 	minRate  = 1
 )
 
-// tests is the sequential evidence since the baseline. It depends on the order of changes, so it is stored, not
-// rebuilt.
+// tests holds the sequential tests since the baseline. Their state depends on the order of changes, so it is stored
+// instead of computed again.
 type tests struct {
 	seq      int64 // last change in the tests
 	replayed int64 // changes up to here may be passed again: the Monitor's state is newer than they are
@@ -47,10 +47,11 @@ func (m *Monitor) newTests() tests {
 	return t
 }
 
-// pass records that the tests have seen a change.
+// pass records the sequence number of a change that the tests have seen.
 func (t *tests) pass(seq int64) { t.seq = max(t.seq, seq) }
 
-// observe adds one label change to the tests: a first label to the arrivals, a correction to the paired stream.
+// observe adds one label change to the tests: a first label to the test of new items, a correction to the paired
+// counts.
 func (m *Monitor) observe(slot int32, before int32, own bool, author string, at time.Time, seq int64) {
 	t := &m.tests
 	if seq <= t.seq {
@@ -99,8 +100,8 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 	}
 }
 
-// feed adds arrived items to the test in commit order. An item without an answer blocks those behind it: an order
-// that depended on the answers would invalidate the test's guarantee.
+// feed adds queued items to the test in commit order. An item without an answer blocks the items behind it, because an
+// order that depended on the answers would invalidate the test's guarantee.
 func (m *Monitor) feed() {
 	t := &m.tests
 	for len(t.queue) > 0 {
@@ -141,7 +142,8 @@ func (m *Monitor) judge(label, answer int32) {
 	m.judgeCategories(label, answer)
 }
 
-// risen is the rise of the arrived items' error rate over that at the promotion; zero without a baseline.
+// risen estimates how much the error rate of newly arrived items exceeds that at the promotion; zero without a
+// baseline.
 func (m *Monitor) risen() stats.Rise {
 	b := m.release.Baseline
 	if b == nil {
@@ -150,8 +152,8 @@ func (m *Monitor) risen() stats.Rise {
 	return m.tests.arrivals.Rise(stats.Stretch{N: b.N, Errs: b.N - b.Correct})
 }
 
-// bound is the e-value at which the test keeps a promised rate: the number of held-out labels that arrive in the
-// time in which one false retrain is allowed; 0 when no rate is configured.
+// bound returns the e-value at which the test must alarm to keep a promised rate of false retrains: the number of
+// held-out labels that arrive in the time in which one false retrain is allowed. It is 0 if no rate is configured.
 func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	if r.Count <= 0 || r.Per <= 0 {
 		return 0
@@ -178,7 +180,8 @@ func (o overwritten) note(e *entry, before, now int32, own bool) {
 	}
 }
 
-// figuresByPeople are the figures with each item under its last label by a person; nil if that changes nothing.
+// figuresByPeople computes the figures from each item's last label by a person. It returns nil if retraind has changed
+// no label.
 func (m *Monitor) figuresByPeople() *Figures {
 	if len(m.tests.own) == 0 {
 		return nil
@@ -189,7 +192,7 @@ func (m *Monitor) figuresByPeople() *Figures {
 	return &f
 }
 
-// exchange replaces retraind's labels by people's in the gating target's matrix, and undoes that (by = -1).
+// exchange replaces retraind's labels by people's in the gating target's matrix (by = 1), or undoes that (by = -1).
 func (m *Monitor) exchange(by int) {
 	b := m.confusions[0]
 	for id, people := range m.tests.own {

@@ -30,7 +30,7 @@ type storedTests struct {
 	Days map[int64]int `json:"days"` // held-out labels by day: the bound depends on their rate
 }
 
-// State returns the sequential tests as JSON, to be stored with the sequence number that TestedSeq returns.
+// State returns the sequential tests as JSON. Store it together with the sequence number that TestedSeq returns.
 func (m *Monitor) State() ([]byte, error) {
 	t := &m.tests
 	b, err := json.Marshal(storedTests{
@@ -45,14 +45,15 @@ func (m *Monitor) State() ([]byte, error) {
 	return b, nil
 }
 
-// TestedSeq is the last change in the sequential tests. After RestoreState pass every later change to the Monitor
-// again, in order: counters are set, not incremented, so that a repeated change has no effect.
+// TestedSeq returns the sequence number of the last change in the sequential tests. After RestoreState, pass every
+// later change to the Monitor again, in order. A repeated change has no effect, because counters are set and not
+// incremented.
 func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
 
-// RestoreState continues stored tests; call it after Reset for the same release. A state of another release, or an
-// invalid one, is refused and changes nothing. A test against another tolerated rate restarts. An alarm is dropped
-// if it was raised by another test than the e-CUSUM, or by a version that compared the estimate instead of its
-// lower end: the sums are kept, so that the next item raises it again if it is justified.
+// RestoreState restores stored tests; call it after Reset for the same release. It returns an error and changes nothing
+// if the state is invalid or from another release. A test against another tolerated rate restarts. An alarm is dropped
+// if it was raised by another test than the e-CUSUM, or by a version that compared the estimate instead of its lower
+// end. The sums are kept, so a justified alarm is raised again with the next item.
 func (m *Monitor) RestoreState(state []byte) error {
 	var s storedTests
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -96,7 +97,7 @@ func (m *Monitor) RestoreState(state []byte) error {
 	return nil
 }
 
-// storeOwn is the JSON form of overwritten.
+// storeOwn returns the JSON form of overwritten.
 func (m *Monitor) storeOwn() map[string]string {
 	out := make(map[string]string, len(m.tests.own))
 	for id, people := range m.tests.own {
@@ -105,7 +106,7 @@ func (m *Monitor) storeOwn() map[string]string {
 	return out
 }
 
-// carried is the initial dependence for the tests of the next release; nil if nothing was measured.
+// carried returns the initial dependence for the tests of the next release; nil if nothing was measured.
 func carried(arrivals stats.ECUSUM) *stats.Dependence {
 	d := arrivals.Dependence.Carry()
 	if d == (stats.Dependence{}) {
@@ -114,7 +115,8 @@ func carried(arrivals stats.ECUSUM) *stats.Dependence {
 	return &d
 }
 
-// CarriedDependence is the same, from the stored tests of a release; nil if they have none.
+// CarriedDependence returns the initial dependence for the next release from the stored tests of a release; nil if
+// nothing was measured.
 func CarriedDependence(state string) *stats.Dependence {
 	var s storedTests
 	if json.Unmarshal([]byte(state), &s) != nil || !s.Arrivals.Dependence.Valid() {

@@ -2,9 +2,9 @@ package stats
 
 import "math"
 
-// upperTail is P(Bin(n, 1/2) >= k). It sums the probabilities of the smaller tail from its largest term down:
-// about sqrt(n) terms, all positive, so that nothing cancels and n may be in the millions. The continued fraction
-// of the incomplete beta function does not converge there.
+// upperTail returns P(Bin(n, 1/2) >= k). It sums the probabilities of the smaller tail, starting with the largest term.
+// The sum has about sqrt(n) terms, all positive, so there is no cancellation even for n in the millions. For such n the
+// continued fraction of the incomplete beta function does not converge.
 func upperTail(k, n int) float64 {
 	switch {
 	case k <= 0:
@@ -22,7 +22,7 @@ func upperTail(k, n int) float64 {
 	return min(sum, 1)
 }
 
-// halfMass is P(Bin(n, 1/2) = k).
+// halfMass returns P(Bin(n, 1/2) = k).
 func halfMass(k, n int) float64 {
 	if k < 0 || k > n {
 		return 0
@@ -40,9 +40,9 @@ func halfMass(k, n int) float64 {
 // exactChoose is the largest n for which a binomial coefficient times n is exact in a float64.
 const exactChoose = 50
 
-// logHalfMass is the logarithm of C(n, k) / 2^n for 0 <= k <= n, by the saddle-point expansion of the binomial
-// distribution (Loader 2000, "Fast and accurate computation of binomial probabilities"). The difference of three
-// logarithms of factorials would lose ten digits at n of a million.
+// logHalfMass returns the logarithm of C(n, k) / 2^n for 0 <= k <= n, computed by the saddle-point expansion of the
+// binomial distribution (Loader 2000, "Fast and accurate computation of binomial probabilities"). The difference of
+// three logarithms of factorials would lose ten digits at n of a million.
 func logHalfMass(k, n int) float64 {
 	if k == 0 || k == n {
 		return -float64(n) * math.Ln2
@@ -53,7 +53,7 @@ func logHalfMass(k, n int) float64 {
 	return stirlingError(n) - stirlingError(k) - stirlingError(n-k) - deviance + math.Log(nf/(2*math.Pi*a*b))/2
 }
 
-// stirlingError is ln n! - ln(sqrt(2 pi n) (n/e)^n) for n >= 1.
+// stirlingError returns ln n! - ln(sqrt(2 pi n) (n/e)^n) for n >= 1.
 func stirlingError(n int) float64 {
 	nf := float64(n)
 	if n < 16 {

@@ -13,8 +13,8 @@ type ChiSquare struct {
 // leastExpected is the expected count below which the normal approximation of a cell is too coarse (Cochran 1954).
 const leastExpected = 5
 
-// NewChiSquare compares two label mixes: over the categories as columns and the two mixes as rows, sum of
-// (observed - expected)^2 / expected. Categories with an expected count below five on either side are merged.
+// NewChiSquare compares two label mixes. It sums (observed - expected)^2 / expected over a table with the two mixes as
+// rows and the categories as columns. Categories with an expected count below five on either side are merged.
 func NewChiSquare(reference, current map[string]int) ChiSquare {
 	a, b := float64(total(reference)), float64(total(current))
 	if a == 0 || b == 0 {

@@ -2,20 +2,20 @@ package stats
 
 import "math"
 
-// Dependence measures how far the errors of a stream come in clusters, from the stream itself. For several block
-// lengths it compares the numbers of errors in neighbouring blocks: with d their difference and t their sum,
-// independent errors have
+// Dependence measures from a stream how strongly its errors are clustered. For several block lengths, it compares the
+// numbers of errors in neighbouring blocks. Let d be the difference of two such numbers and t their sum. Independent
+// errors then have
 //
 //	E[d² | t] = t (2m - t) / (2m - 1)
 //
-// for blocks of m observations (the variance of a hypergeometric draw), whatever the error rate is and however it
-// changed before. Clusters increase the squares by the same factor as the variance of a sum over the stream.
-// Clusters longer than two of the longest blocks are not detected.
+// for blocks of m observations (the variance of a hypergeometric draw). This is true for any error rate and any earlier
+// change of it. Clusters increase the squares by the same factor as the variance of a sum over the stream. Clusters
+// longer than two of the longest blocks are not detected.
 type Dependence struct {
 	Blocks [len(blockLengths)]Blocks `json:"blocks"`
 }
 
-// Blocks are the neighbouring blocks of one length.
+// Blocks holds the counts and sums for neighbouring blocks of one length.
 type Blocks struct {
 	N        int     `json:"n"` // observations in the incomplete block
 	Errs     int     `json:"errors"`
@@ -26,7 +26,7 @@ type Blocks struct {
 	Expected float64 `json:"expected"` // of Squares, if errors are independent
 }
 
-// blockLengths: clusters of a few, of some dozens, and of a hundred observations and more.
+// blockLengths detect clusters of a few, of some dozens, and of a hundred or more observations.
 var blockLengths = [...]int{5, 25, 100}
 
 // priorPairs is the weight, in pairs of blocks, of the initial assumption of independent errors.
@@ -54,14 +54,13 @@ func (b *Blocks) add(wrong, length int) {
 	b.Before, b.Follows, b.N, b.Errs = b.Errs, true, 0, 0
 }
 
-// Factor is how many observations count as one: the largest ratio of the squares to their expectation over the
-// block lengths, minus its standard error, so that chance alone seldom raises it; at least 1. p is the approximate
-// error rate.
+// Factor returns how many observations count as one, at least 1. It is the largest ratio, over the block lengths, of
+// the squares to their expectation. The ratio's standard error is subtracted, so that chance alone seldom raises it. p
+// is the approximate error rate.
 //
-// Evidence against a rate is divided by it on the logarithmic scale. The sum of log-likelihood ratios of a stream
-// whose variance is Factor times as large behaves like Factor times that of fewer, independent observations (the
-// quasi-likelihood of overdispersed counts: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section
-// 4.5).
+// Tests divide the logarithm of their evidence against a rate by Factor. If a stream's variance is Factor times as
+// large, its sum of log-likelihood ratios behaves like Factor times the sum of fewer, independent observations (the
+// quasi-likelihood of overdispersed counts: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section 4.5).
 func (d *Dependence) Factor(p float64) float64 {
 	most := 1.0
 	for i := range d.Blocks {
@@ -77,7 +76,7 @@ func (d *Dependence) Factor(p float64) float64 {
 	return most
 }
 
-// Carry is the initial value for the stream of the next release: half of what was measured, so that its own
+// Carry returns the initial value for the next release's stream: half of the measured sums, so that the new stream's
 // measurements soon dominate.
 func (d Dependence) Carry() Dependence {
 	for i := range d.Blocks {
@@ -90,7 +89,7 @@ func (d Dependence) Carry() Dependence {
 	return d
 }
 
-// Valid reports whether such sums are possible.
+// Valid reports whether the stored sums are possible.
 func (d *Dependence) Valid() bool {
 	for i, b := range d.Blocks {
 		if !(Stretch{b.N, b.Errs}).Valid() || !(Stretch{blockLengths[i], b.Before}).Valid() || b.N >= blockLengths[i] ||

@@ -2,20 +2,20 @@ package stats
 
 import "math"
 
-// ECUSUM detects a rise of an error rate above a tolerated rate, evaluated after every observation, with a
-// guarantee: while the true rate is at most P0, the expected number of observations up to a false alarm at bound c
-// is at least c.
+// ECUSUM detects a rise of an error rate above a tolerated rate, and may be evaluated after every observation. It
+// guarantees that while the true rate is at most P0, the expected number of observations before a false alarm at bound
+// c is at least c.
 //
-// For each alternative q above P0 a likelihood-ratio sum is restarted at zero like a CUSUM,
+// For each alternative q above P0, a sum of log-likelihood ratios restarts at zero like a CUSUM:
 //
 //	L = max(L, 0) + (error ? ln(q/P0) : ln((1-q)/(1-P0)))
 //
-// and E is the mean of exp(L) over the alternatives. Each factor has mean at most 1 under the tolerated rate, and
-// an average of e-detectors is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors").
+// E is the mean of exp(L) over the alternatives. Under the tolerated rate each factor has a mean of at most 1, and an
+// average of e-detectors is an e-detector (Shin, Ramdas and Rinaldo, "E-detectors").
 //
-// The guarantee needs independent errors. If they come in clusters, E is the mean of exp(L/d) with d the measured
-// Dependence. A mean of powers is at most the power of the mean, so E reaches no bound above 1 that it would not
-// reach with d = 1: the guarantee for independent errors holds whatever was measured.
+// The guarantee needs independent errors. If errors are clustered, E is the mean of exp(L/d), where d is the measured
+// Dependence. A mean of powers is at most the power of the mean, so E reaches no bound above 1 that it would not reach
+// with d = 1. Therefore the guarantee for independent errors is kept for every measured d.
 type ECUSUM struct {
 	P0   float64   `json:"p0"`
 	L    []float64 `json:"l"`    // one per alternative
@@ -28,13 +28,13 @@ type ECUSUM struct {
 	steps [len(alternatives)]steps
 }
 
-// Stretch is a part of a stream: so many observations, so many of them errors.
+// Stretch is a part of a stream: its number of observations, and how many of them are errors.
 type Stretch struct {
 	N    int `json:"n"`
 	Errs int `json:"errors"`
 }
 
-// Rate is the share of errors; 0 if empty.
+// Rate returns the share of errors; 0 if the stretch is empty.
 func (r Stretch) Rate() float64 {
 	if r.N == 0 {
 		return 0
@@ -48,8 +48,8 @@ var alternatives = [...]float64{.02, .05, .1, .15, .2, .3, .4}
 // steps are the logarithms of the likelihood ratio for an error and for a right answer.
 type steps struct{ wrong, right float64 }
 
-// tolerated clamps a rate to the inside of (0, 1): a baseline without errors still tolerates one in a thousand.
-// NaN becomes 1, which tests nothing.
+// tolerated clamps a rate to values inside (0, 1), so that a baseline without errors still tolerates one error in a
+// thousand. NaN is treated as 1, so that the test never alarms.
 func tolerated(p0 float64) float64 {
 	if math.IsNaN(p0) {
 		return 0.5
@@ -57,8 +57,8 @@ func tolerated(p0 float64) float64 {
 	return min(max(p0, 0.001), 0.97)
 }
 
-// fill writes the steps of every alternative below 1 and returns their number; at least one, because p0 is at most
-// 0.97.
+// fill writes the steps of every alternative below 1 and returns their number. There is at least one, because p0 is at
+// most 0.97.
 func fill(table *[len(alternatives)]steps, p0 float64) int {
 	n := 0
 	for _, a := range alternatives {
@@ -78,7 +78,7 @@ func NewECUSUM(p0 float64) ECUSUM {
 	return e
 }
 
-// Add takes one observation, in commit order.
+// Add adds one observation; call it in commit order.
 func (e *ECUSUM) Add(isError bool) {
 	e.N++
 	wrong := 0
@@ -101,7 +101,7 @@ func (e *ECUSUM) Add(isError bool) {
 	}
 }
 
-// E is the current e-value; 0 before the first observation, capped at 1e300 so that it stays a JSON number.
+// E returns the current e-value: 0 before the first observation, at most 1e300 so that it remains a JSON number.
 func (e *ECUSUM) E() float64 {
 	if e.N == 0 {
 		return 0
@@ -109,7 +109,7 @@ func (e *ECUSUM) E() float64 {
 	return meanExp(e.L, e.Factor())
 }
 
-// Factor is how many observations count as one.
+// Factor returns how many observations count as one.
 func (e *ECUSUM) Factor() float64 { return e.Dependence.Factor(e.P0) }
 
 // Reaches reports whether E is at least a bound.
@@ -117,7 +117,7 @@ func (e *ECUSUM) Reaches(bound float64) bool {
 	return e.N > 0 && reaches(e.L, &e.Dependence, e.P0, bound)
 }
 
-// Restore takes over a stored state if it fits this test, and reports whether it does.
+// Restore replaces the state by a stored one if that is valid and for the same test, and reports whether it is.
 func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) ||
 		!(Stretch{stored.N, stored.Errs}).Valid() {
@@ -137,11 +137,11 @@ func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	return true
 }
 
-// Valid reports whether such a stretch is possible.
+// Valid reports whether the counts are possible.
 func (r Stretch) Valid() bool { return r.N >= 0 && r.Errs >= 0 && r.Errs <= r.N }
 
-// reaches reports whether meanExp is at least a bound. It can usually decide without computing it: a mean is never
-// above its largest term, and clusters only reduce it.
+// reaches reports whether meanExp is at least a bound. It usually decides without computing meanExp, because a mean is
+// never above its largest term, and clusters only reduce it.
 func reaches(logs []float64, d *Dependence, p0, bound float64) bool {
 	top := math.Inf(-1)
 	for _, l := range logs {
@@ -150,7 +150,7 @@ func reaches(logs []float64, d *Dependence, p0, bound float64) bool {
 	return bound <= 0 || top >= math.Log(bound) && meanExp(logs, d.Factor(p0)) >= bound
 }
 
-// meanExp is the mean of exp(l/factor), at most 1e300; 0 if empty.
+// meanExp returns the mean of exp(l/factor) over logs, at most 1e300; 0 if logs is empty.
 func meanExp(logs []float64, factor float64) float64 {
 	if len(logs) == 0 {
 		return 0

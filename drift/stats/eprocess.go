@@ -2,11 +2,10 @@ package stats
 
 import "math"
 
-// EProcess tests whether the error rate of a stream that begins at a fixed time, such as a deploy, is above a
-// tolerated one. It uses the sums of ECUSUM without restarts: E is a mean of likelihood ratios, so it begins at 1
-// and is a supermartingale while the true rate is at most P0. The probability that it ever reaches 1/alpha is
-// therefore at most alpha, however often it is evaluated (Ville's inequality). Errors in clusters are handled as
-// in ECUSUM.
+// EProcess tests whether the error rate of a stream that begins at a fixed time, such as a deploy, is above a tolerated
+// rate. It uses the sums of ECUSUM without restarts. E is a mean of likelihood ratios, so it begins at 1 and is a
+// supermartingale while the true rate is at most P0. Therefore the probability that E ever reaches 1/alpha is at most
+// alpha, however often it is evaluated (Ville's inequality). Clustered errors are handled as in ECUSUM.
 type EProcess struct {
 	P0   float64   `json:"p0"`
 	L    []float64 `json:"l"`
@@ -25,7 +24,7 @@ func NewEProcess(p0 float64) EProcess {
 	return e
 }
 
-// Add takes one observation, in commit order.
+// Add adds one observation; call it in commit order.
 func (e *EProcess) Add(isError bool) {
 	e.N++
 	if isError {
@@ -42,13 +41,13 @@ func (e *EProcess) Add(isError bool) {
 	}
 }
 
-// E is the current e-value: 1 before the first observation, capped at 1e300.
+// E returns the current e-value: 1 before the first observation, at most 1e300.
 func (e *EProcess) E() float64 { return meanExp(e.L, e.Dependence.Factor(e.P0)) }
 
-// Rejects reports whether the rate is above the tolerated one at level alpha, such as 0.05.
+// Rejects reports whether the test finds the error rate above the tolerated rate, at a level alpha such as 0.05.
 func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, &e.Dependence, e.P0, 1/alpha) }
 
-// Restore takes over a stored state if it fits this test, and reports whether it does.
+// Restore replaces the state by a stored one if that is valid and for the same test, and reports whether it is.
 func (e *EProcess) Restore(stored EProcess) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
 		return false

@@ -7,7 +7,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// normalQuantile is the standard normal quantile.
+// normalQuantile returns the quantile of the standard normal distribution.
 func normalQuantile(p float64) float64 {
 	return distuv.UnitNormal.Quantile(p)
 }
@@ -20,7 +20,7 @@ func Wilson(k, n int) (low, high float64) {
 	return wilson(k, n, z95)
 }
 
-// WilsonLevel is Wilson at a confidence level such as 0.9.
+// WilsonLevel returns the interval of Wilson at a confidence level such as 0.9.
 func WilsonLevel(k, n int, level float64) (low, high float64) {
 	return wilson(k, n, normalQuantile(0.5+level/2))
 }

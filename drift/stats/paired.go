@@ -2,8 +2,8 @@ package stats
 
 import "math"
 
-// McNemar is the exact comparison of two classifiers on the same items. Items that both get right or both get
-// wrong carry no information about the difference; only the discordant ones count.
+// McNemar is the result of the exact comparison of two classifiers on the same items. Only discordant items count, that
+// is, items that just one of the two gets right; the others say nothing about the difference.
 type McNemar struct {
 	Better  float64 // one-sided: P(Bin(wins+losses, 1/2) >= wins); small = the first classifier is better
 	Differ  float64 // two-sided: twice the smaller tail, at most 1
@@ -11,8 +11,8 @@ type McNemar struct {
 	Verdict int     // -1 more losses than wins, 0 as many, 1 more wins
 }
 
-// NewMcNemar compares by the items that only the first (wins) or only the second (losses) classifier gets right.
-// Without discordant items every p-value is 1.
+// NewMcNemar compares two classifiers. wins counts the items that only the first gets right, losses those that only the
+// second gets right. If both are 0, every p-value is 1.
 func NewMcNemar(wins, losses int) McNemar {
 	n := wins + losses
 	if n <= 0 {
@@ -36,8 +36,8 @@ func NewMcNemar(wins, losses int) McNemar {
 	return m
 }
 
-// SignTest is the exact one-sided sign test P(Bin(b+c, 1/2) >= b): small when b outweighs c beyond chance, 1 when there
-// are none.
+// SignTest returns the p-value of the exact one-sided sign test, P(Bin(b+c, 1/2) >= b). It is small if b exceeds c by
+// more than chance explains, and 1 if both are 0.
 func SignTest(b, c int) float64 {
 	if b+c <= 0 {
 		return 1
@@ -45,14 +45,14 @@ func SignTest(b, c int) float64 {
 	return upperTail(b, b+c)
 }
 
-// SignE is the evidence of b against c that may be evaluated after every observation: the mean of the likelihood
-// ratios of all shares between 1/2 and 1 against 1/2,
+// SignE returns an e-value for b exceeding c, which may be evaluated after every observation. It is the mean of the
+// likelihood ratios of all shares between 1/2 and 1 against 1/2:
 //
 //	E = 2^(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2)
 //
-// While both are equally probable, the probability that it ever reaches 1/alpha is at most alpha (Ville's
-// inequality). The exact test's p-value guarantees that for one evaluation only: evaluated after each correction,
-// it reaches p <= 0.05 sooner or later.
+// While both outcomes are equally probable, the probability that SignE ever reaches 1/alpha is at most alpha (Ville's
+// inequality). The p-value of the exact test is valid for one evaluation only: if it is evaluated after each
+// correction, it falls to 0.05 sooner or later.
 func SignE(b, c int) float64 {
 	switch {
 	case b < 0 || c < 0 || b+c == 0:
@@ -66,9 +66,9 @@ func SignE(b, c int) float64 {
 	return both - signSummed(c, b)
 }
 
-// signSummed computes SignE for b <= c. For integers the incomplete beta function is a finite sum: over j = 0..b of
-// C(b+c+1, j) / ((b+c+1) C(b+c, b)). The terms are added from j = b, the largest, downwards. All are positive, so that
-// there is no cancellation.
+// signSummed computes SignE for b <= c. For integers the incomplete beta function is a finite sum over j = 0..b of
+// C(b+c+1, j) / ((b+c+1) C(b+c, b)). The terms are added in descending order, from j = b on. All are positive, so there
+// is no cancellation.
 func signSummed(b, c int) float64 {
 	n := float64(b + c + 1)
 	term, sum := n/float64(c+1), 0.0
@@ -79,7 +79,7 @@ func signSummed(b, c int) float64 {
 	return sum / n
 }
 
-// NonInferiority is the outcome of NonInferior.
+// NonInferiority is the result of NonInferior.
 type NonInferiority struct {
 	Pass       bool    // the lower bound is above -margin
 	Difference float64 // (wins - losses) / n, a fraction
@@ -87,18 +87,18 @@ type NonInferiority struct {
 	Method     string  // wald or score
 }
 
-// waldDiscordant is the number of discordant pairs from which the normal approximation of the difference is
+// waldDiscordant is the least number of discordant pairs for which the normal approximation of the difference is
 // accurate enough.
 const waldDiscordant = 25
 
-// NonInferior tests whether the first classifier is at most margin (a fraction, 0.01 = one point) worse than the
-// second on n common items, at one-sided level alpha. With d = (wins-losses)/n the bound is
+// NonInferior tests, at one-sided level alpha, whether the first classifier is at most margin (a fraction, 0.01 = one
+// point) worse than the second on n common items. With d = (wins-losses)/n the lower bound of the difference is
 //
 //	wald:  d - z sqrt(((wins+losses)/n - d^2)/n)                       from 25 discordant items on
 //	score: the smallest D with (wins - losses - nD) / sqrt(n(2q + D(1-D))) <= z   below
 //
-// where q is the maximum likelihood estimate of the second's share of discordant items under the difference D
-// (Tango 1998, Statistics in Medicine 17, 891-908). With n = 0 it does not pass.
+// Here q is the maximum likelihood estimate, given the difference D, of the share of items that only the second gets
+// right (Tango 1998, Statistics in Medicine 17, 891-908). With n = 0 it does not pass.
 func NonInferior(wins, losses, n int, margin, alpha float64) NonInferiority {
 	if n <= 0 {
 		return NonInferiority{Lower: -1, Method: "score"}
@@ -118,7 +118,8 @@ func NonInferior(wins, losses, n int, margin, alpha float64) NonInferiority {
 	return out
 }
 
-// tangoLower finds, by bisection, where the score statistic falls to z; the statistic falls as D grows.
+// tangoLower finds by bisection the difference at which the score statistic falls to z. The statistic falls as the
+// difference grows.
 func tangoLower(wins, losses, n int, z float64) float64 {
 	low, high := -1.0, float64(wins-losses)/float64(n)
 	for range 60 {
@@ -132,7 +133,7 @@ func tangoLower(wins, losses, n int, z float64) float64 {
 	return low
 }
 
-// tangoScore is the score statistic of the paired difference under the hypothesis that it is d.
+// tangoScore returns the score statistic for the hypothesis that the paired difference is d.
 func tangoScore(wins, losses, n int, d float64) float64 {
 	b, c, nf := float64(wins), float64(losses), float64(n)
 	top := b - c - nf*d

@@ -8,26 +8,28 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// HalfWidth is half the width of the 95 % interval (Wilson) of k right answers of n, a fraction; 0.5 with n = 0.
+// HalfWidth returns half the width of the 95 % interval (Wilson) for k right answers of n, as a fraction; 0.5 with n =
+// 0.
 func HalfWidth(k, n int) float64 {
 	low, high := Wilson(k, n)
 	return (high - low) / 2
 }
 
-// ToleratedError is the error rate up to which a release with k right answers of n does not count as worse: the
-// upper end of its 95 % interval (Wilson), because a lucky baseline must not become an alarm. 1 with n = 0.
+// ToleratedError returns the error rate up to which a release with k right answers of n does not count as worse. It is
+// the upper end of the error rate's 95 % interval (Wilson), so that a lucky baseline causes no alarm; 1 with n = 0.
 func ToleratedError(k, n int) float64 {
 	low, _ := Wilson(k, n)
 	return 1 - low
 }
 
-// ScoreTest is the one-sided p-value for the hypothesis that the second of two accuracies is not below the first:
-// the score test with the pooled variance (Agresti, Categorical Data Analysis, 3rd ed., section 3.2.4) and Yates'
+// ScoreTest returns the one-sided p-value for the hypothesis that the second of two accuracies is not below the first.
+// It is the score test with the pooled variance (Agresti, Categorical Data Analysis, 3rd ed., section 3.2.4) and Yates'
 // correction,
 //
 //	z = (p0 - p1 - (1/n0+1/n1)/2) / sqrt(p(1-p)(1/n0+1/n1))
 //
-// It is 1 if the normal approximation is not accurate enough: fewer than ten errors on both sides together.
+// The result is 1 if both sides together have fewer than ten errors, because the normal approximation is then too
+// inaccurate.
 func ScoreTest(correct0, n0, correct1, n1 int) float64 {
 	const leastErrors = 10
 	errors := n0 - correct0 + n1 - correct1
@@ -44,8 +46,8 @@ func ScoreTest(correct0, n0, correct1, n1 int) float64 {
 	return math.Erfc(difference/math.Sqrt(2*pooled*(1-pooled)*inverse)) / 2
 }
 
-// SmallestDrop is the least fall of an accuracy, as a fraction, that ScoreTest detects at a level with a power
-// such as 0.8, between n0 items then and n1 now. It is NaN if no fall is detected with that power.
+// SmallestDrop returns the least fall of an accuracy, as a fraction, that ScoreTest detects at the given level with a
+// power such as 0.8, comparing n0 items before and n1 after. It returns NaN if no fall is detected with that power.
 func SmallestDrop(accuracy float64, n0, n1 int, level, power float64) float64 {
 	if n0 <= 0 || n1 <= 0 || !(accuracy > 0 && accuracy <= 1) {
 		return math.NaN()
@@ -73,9 +75,9 @@ func SmallestDrop(accuracy float64, n0, n1 int, level, power float64) float64 {
 	return high
 }
 
-// Delay returns how quickly an ECUSUM against the tolerated rate p0 detects an error rate that holds from now on:
-// the share of streams that reach the bound within the given number of labels, and the median number of labels
-// that those took, 0 if none did. It is simulated, always with the same seed.
+// Delay returns how quickly an ECUSUM against the tolerated rate p0 detects a constant error rate. It simulates
+// streams, always with the same seed. found is the share of streams that reach the bound within the given number of
+// labels; median is the median number of labels that these streams needed, 0 if there are none.
 func Delay(p0, rate, bound float64, labels, streams int) (found float64, median int) {
 	return delay(func() evidence { e := NewECUSUM(p0); return &e }, rate, bound, labels, streams)
 }
@@ -105,14 +107,14 @@ func delay(begin func() evidence, rate, bound float64, labels, streams int) (fou
 	return float64(len(took)) / float64(streams), took[len(took)/2]
 }
 
-// SmallestRise is the least rise of an error rate, as a fraction to a tenth of a point, that an ECUSUM detects
-// within the given number of labels with a power such as 0.8. It is NaN if none is detected with that power.
+// SmallestRise returns the least rise of an error rate that an ECUSUM detects within the given number of labels with a
+// power such as 0.8, as a fraction to a tenth of a point. It returns NaN if no rise is detected with that power.
 func SmallestRise(rate, p0, bound float64, labels int, power float64) float64 {
 	return smallestRise(func() evidence { e := NewECUSUM(p0); return &e }, rate, bound, labels, power)
 }
 
-// SmallestFault is the same for an EProcess at level alpha that begins with the labels: the sensitivity of a
-// probation.
+// SmallestFault returns the same for an EProcess at level alpha that begins with the first label. It is the sensitivity
+// of a probation.
 func SmallestFault(rate, p0, alpha float64, labels int, power float64) float64 {
 	return smallestRise(func() evidence { e := NewEProcess(p0); return &e }, rate, 1/alpha, labels, power)
 }
@@ -137,10 +139,10 @@ func smallestRise(begin func() evidence, rate, bound float64, labels int, power 
 	return high
 }
 
-// ShiftByChance is the probability that the label mixes of n0 and n1 items drawn from one distribution over so
-// many categories differ by a population stability index of psi or more: PSI / (1/n0 + 1/n1) is approximately
-// chi-square with one degree of freedom less than there are categories (Yurdakul 2018). 0 with fewer than two
-// categories, 1 without items.
+// ShiftByChance returns the probability that two label mixes, of n0 and n1 items drawn from the same distribution over
+// the categories, differ by a population stability index of psi or more. PSI / (1/n0 + 1/n1) is approximately
+// chi-square with one degree of freedom less than there are categories (Yurdakul 2018). The result is 0 with fewer than
+// two categories and 1 without items.
 func ShiftByChance(psi float64, categories, n0, n1 int) float64 {
 	switch {
 	case categories < 2:

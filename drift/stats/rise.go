@@ -2,7 +2,7 @@ package stats
 
 import "math"
 
-// Rise is an estimate of the excess of a stream's error rate over a baseline's, as fractions.
+// Rise is an estimate of how much a stream's error rate exceeds a baseline's, as fractions.
 type Rise struct {
 	Since    Stretch // the observations that it is estimated from
 	Estimate float64 // their error rate minus the baseline's
@@ -10,20 +10,21 @@ type Rise struct {
 }
 
 const (
-	// wholeRise is the number of observations from which a stretch gets its ordinary interval. The interval of a
-	// shorter one, which was selected among many, is widened accordingly.
+	// wholeRise is the least length of a stretch whose interval is not widened. The interval of a shorter stretch is
+	// widened, because the stretch was selected among many.
 	wholeRise = 100
-	// The one-sided normal quantiles of the two intervals: 99 % for the stretch, which is the best of several and
-	// is evaluated repeatedly, 95 % for the baseline, which was measured once.
+	// The one-sided normal quantiles of the two intervals: 99 % for the stretch, because it is the best of several and
+	// is evaluated repeatedly; 95 % for the baseline, because it was measured once.
 	riseNow  = 2.3263478740408408
 	riseThen = 1.6448536269514722
 )
 
-// Rise estimates the rise above a baseline: among the stretches with a positive sum, which are evidence of a rise,
-// it selects the one with the largest lower end. The stretch of the largest sum is often only a burst of a few
-// dozen errors, and the longest one may begin long before the rate rose. The result is zero if no sum is positive.
+// Rise estimates how much the error rate exceeds a baseline's. Stretches with a positive sum are evidence of a rise;
+// Rise selects the one whose interval has the largest lower end. The stretch with the largest sum is often only a burst
+// of a few dozen errors, and the longest stretch may begin long before the rate rose. The result is zero if no sum is
+// positive.
 //
-// Simulated at a rise by 5 or 10 points, the lower end is above the truth in about one evaluation of ten.
+// In simulations with a rise of 5 or 10 points, the lower end is above the true rise in about one evaluation of ten.
 func (e *ECUSUM) Rise(base Stretch) Rise {
 	best := Rise{}
 	wider := math.Sqrt(e.Factor())

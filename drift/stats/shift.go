@@ -6,12 +6,13 @@ import (
 	"slices"
 )
 
-// emptyBin replaces the share of a category that one side lacks, so that its logarithm is finite. Evidently uses
-// the same value.
+// emptyBin is the share assumed for a category that one side lacks, so that the logarithm is finite. The library
+// Evidently uses the same value.
 const emptyBin = 1e-4
 
-// PSI is the population stability index of a label mix against a reference: sum of (now - then) ln(now / then) over the
-// categories of both, as shares. Below 0.1 is usually read as stable, above 0.2 as shifted. 0 when a side is empty.
+// PSI returns the population stability index of a label mix against a reference: the sum of (now - then) ln(now / then)
+// over the categories of both, as shares. Usually a value below 0.1 counts as stable, and above 0.2 as shifted. It is 0
+// if a side is empty.
 func PSI(reference, current map[string]int) float64 {
 	then, now := total(reference), total(current)
 	if then == 0 || now == 0 {
@@ -26,8 +27,8 @@ func PSI(reference, current map[string]int) float64 {
 	return sum
 }
 
-// JensenShannon is the Jensen-Shannon distance (the square root of the divergence, base 2) between two label mixes: 0
-// for equal, 1 for disjoint ones. 0 when a side is empty.
+// JensenShannon returns the Jensen-Shannon distance (the square root of the divergence, base 2) between two label
+// mixes: 0 if they are equal, 1 if they are disjoint. It is 0 if a side is empty.
 func JensenShannon(reference, current map[string]int) float64 {
 	then, now := total(reference), total(current)
 	if then == 0 || now == 0 {
@@ -56,7 +57,7 @@ func total(mix map[string]int) int {
 	return n
 }
 
-// union lists the categories of both in a fixed order, so that sums are reproducible.
+// union lists the categories of both mixes in a fixed order, so that sums are reproducible.
 func union(a, b map[string]int) []string {
 	all := maps.Clone(a)
 	if all == nil {

@@ -15,8 +15,8 @@ type entry struct {
 	seen  bool // only its full-read number must be written
 }
 
-// batch holds the items and changes that a transaction has read or will write, so that they are read and written
-// in bulk. Without batching a first read took three times as long (5,700 instead of 17,000 rows a second).
+// batch holds the items and changes that a transaction has read or will write, so that they are read and written in
+// bulk. Without batches, a first read took three times as long (5,700 instead of 17,000 rows a second).
 type batch struct {
 	t     *store.Tx
 	model string
@@ -28,7 +28,7 @@ type batch struct {
 	keys    map[string]bool // the change keys looked up so far: whether the store has them
 }
 
-// The size of a batch: this many changes, or, in a full read, this many bytes of text.
+// A batch is flushed at this many changes or, in a full read, at this many bytes of text.
 const (
 	batchItems = 512
 	batchBytes = 1 << 20
@@ -54,13 +54,13 @@ func (b *batch) fetch(ids []string) error {
 	return nil
 }
 
-// look looks up which changes of a source are already stored.
+// look looks up which change keys of a source are already stored.
 func (b *batch) look(source string, keys []string) error {
 	b.fresh(source, keys)
 	return b.t.Recorded(b.model, source, keys, func(key string) { b.keys[name(source, key)] = true })
 }
 
-// fresh records that no change with these keys is stored, without a query.
+// fresh records, without a query, that no change with these keys is stored.
 func (b *batch) fresh(source string, keys []string) {
 	for _, key := range keys {
 		b.keys[name(source, key)] = false
@@ -80,7 +80,7 @@ func (b *batch) item(id string) (it store.Item, known bool, err error) {
 	return x.Item, x.known, nil
 }
 
-// put sets the state of an item; without a text the stored one stays.
+// put sets the state of an item; if the new state has no text, the stored text is kept.
 func (b *batch) put(it store.Item) {
 	x := b.items[it.ID]
 	x.Item, x.known = it, true
@@ -114,7 +114,7 @@ func (b *batch) write(x *entry) {
 	x.dirty = true
 }
 
-// record adds a change and returns its number, 0 if it is stored already.
+// record adds a change and returns its number, or 0 if the change is already stored.
 func (b *batch) record(c store.Change) (int64, error) {
 	id := name(c.Source, c.Key)
 	if _, looked := b.keys[id]; !looked {

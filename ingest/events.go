@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Marks implements watch.Inbox. The name "" is the mark of the source itself.
+// Marks implements watch.Inbox: it returns the stored positions of a source by name. The name "" has the position of
+// the source itself.
 func (w *Writer) Marks(ctx context.Context, source string) (map[string]string, error) {
 	out := map[string]string{}
 	err := w.store.View(ctx, func(t *store.Tx) error {
@@ -28,7 +29,7 @@ func (w *Writer) Marks(ctx context.Context, source string) (map[string]string, e
 	return out, w.storeFault(err)
 }
 
-// cursorName is the name under which a position is stored.
+// cursorName returns the name under which a position is stored.
 func cursorName(source, name string) string {
 	if name == "" {
 		return source
@@ -67,7 +68,8 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 	return r, w.storeFault(err)
 }
 
-// rename applies new names of label files. It first frees all old names: a rotation renames several files at once.
+// rename applies new names of label files. It first moves all files to temporary names, because a rotation renames
+// several files at once.
 func (x *transaction) rename(names map[string]string) error {
 	const aside = "\x00" // cannot be in the name of a file
 	for from := range names {
@@ -130,7 +132,7 @@ func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 	return x.apply(*newest, r)
 }
 
-// apply applies an event that takes effect to its item.
+// apply applies the new parts of an event to its item.
 func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	fresh, err := x.newStatement(e)
 	if err != nil || fresh == nil {
@@ -185,7 +187,7 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	return x.putItem(c, old, known, next)
 }
 
-// mergeLabels returns labels with the changes of an event applied. said are the table's own labels.
+// mergeLabels returns a copy of old with the labels of said set and those of unset removed.
 func mergeLabels(old, said map[string]string, unset []string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, old)
@@ -196,5 +198,5 @@ func mergeLabels(old, said map[string]string, unset []string) map[string]string 
 	return out
 }
 
-// key is the key of an event's change: the sender's, or a new one.
+// key returns the key of an event's change: the sender's key, or a new one if the sender set none.
 func (x *transaction) key(e watch.Event) string { return cmp.Or(e.Key, "event:"+ulid.Make().String()) }

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// storeFault marks an error of the state directory, so that a source does not report it as its own.
+// storeFault marks an error of the state directory, so that a source does not report it as an error of the source.
 func (w *Writer) storeFault(err error) error {
 	var fault *store.Fault
 	if !errors.As(err, &fault) {

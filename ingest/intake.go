@@ -32,7 +32,7 @@ type testSet struct {
 	trouble string
 }
 
-// NewIntake opens the split of a model and returns its intake, without sources.
+// NewIntake opens the split of a model and returns an Intake without sources.
 func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 	// An existing store has items, or at least held-out ones if it has only a test set.
 	err := s.View(context.Background(), func(t *store.Tx) error {
@@ -52,12 +52,12 @@ func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 	return &Intake{Writer: NewWriter(s, c.Model, c.Targets, split, log), config: c, resync: make(chan struct{}, 1)}, nil
 }
 
-// errResync ends the sources because the whole table must be read again.
+// errResync stops the sources because the whole table must be read again.
 var errResync = errors.New("the test set changed")
 
-// Run runs the sources until ctx ends or one of them fails permanently. Whenever the test set has changed it
-// restarts them with a read of the whole table: an item's text decides its side, and the store keeps only the
-// texts of held-out items and of items that are in no table.
+// Run runs the sources until ctx ends or one of them fails permanently. Whenever the test set has changed, it restarts
+// the sources with a read of the whole table. That read is needed because an item's text decides its side, and the
+// store has only the texts of held-out items and of items that are in no table.
 func (i *Intake) Run(ctx context.Context) error {
 	for {
 		inner, stop := context.WithCancelCause(ctx)
@@ -134,8 +134,8 @@ func (e *SourceError) Error() string { return "labels from " + e.Source + ": " +
 
 func (e *SourceError) Unwrap() error { return e.Err }
 
-// Probe checks each source that was never read, so that a wrong password fails the start. A source that was read
-// before may be unreachable: the daemon waits for it.
+// Probe checks each source that was never read, so that the daemon does not start with a wrong password. A source that
+// was read before may be unreachable, because the daemon waits for it.
 func (i *Intake) Probe(ctx context.Context) error {
 	if err := i.adoptTestSet(ctx); err != nil {
 		return err
@@ -161,8 +161,8 @@ func (i *Intake) Probe(ctx context.Context) error {
 	return nil
 }
 
-// adoptTestSet makes the source read the whole table if the sides were decided by another test set than the
-// configured one. Without a test set the sides are kept.
+// adoptTestSet makes the source read the whole table if another test set than the configured one decided the items'
+// sides. If no test set is configured, the sides are kept.
 func (i *Intake) adoptTestSet(ctx context.Context) error {
 	digest := i.Split().FileDigest()
 	return i.store.Update(ctx, "test set", func(t *store.Tx) error {
@@ -180,8 +180,8 @@ func (i *Intake) adoptTestSet(ctx context.Context) error {
 	})
 }
 
-// CheckTestSet adopts the user's own test set when its file has changed. If the file cannot be read, the previous
-// test set stays in force. Only one goroutine may call it.
+// CheckTestSet adopts the user's own test set when its file has changed. If the file cannot be read, the previous test
+// set is kept. Only one goroutine may call it.
 func (i *Intake) CheckTestSet() {
 	c := i.config.Heldout
 	if c.File == "" {

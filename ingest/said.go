@@ -14,10 +14,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// newStatement returns the part of an event that takes effect, nil if none does. In a file that is read again,
-// only statements that the previous pass did not contain take effect: each part (the text, the label of a target)
-// is counted, and is new when it occurs more often than before. An old statement also takes effect again after a
-// new one about the same target: it is then the file's last word.
+// newStatement returns the part of an event that must be applied, nil if there is none. When a file is read again, only
+// parts that are new are applied. It counts each part (the text, the label of a target); a part is new if it occurs
+// more often than in the previous pass. An old part is also applied again if it follows a new part about the same
+// target, because the last one in the file wins.
 func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	if e.File == "" {
 		return &e, nil
@@ -46,14 +46,14 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	return &next, nil
 }
 
-// pass is a pass over a file, restricted to one item.
+// pass is the state of one pass over a file, for one item.
 type pass struct {
 	former, now counts // how often each part occurred in the previous pass, and in this one
 	again       bool   // the file is read again from its start
 	last, same  bool   // only the last statement of the previous pass is known, and whether this one equals it
 }
 
-// filter counts the parts of an event and returns the event reduced to those that take effect.
+// filter counts the parts of an event and returns the event with only those parts that must be applied.
 func (p *pass) filter(e watch.Event) (next watch.Event, has bool) {
 	next = e
 	next.Text, next.Labels, next.Unset, next.Delete = nil, nil, nil, false
@@ -79,11 +79,11 @@ func (p *pass) filter(e watch.Event) (next watch.Event, has bool) {
 	return next, next.Delete || next.Text != nil || len(next.Labels)+len(next.Unset) > 0
 }
 
-// newMark is the prefix of entries that record that this pass had a new statement about a subject.
+// newMark is the prefix of entries which record that this pass contained a new part about a subject.
 const newMark = "!"
 
-// counts counts a part and reports whether it takes effect. subject is the target that it is about, "" for the whole
-// item.
+// counts counts a part and reports whether it must be applied. subject is the target that the part is about, or "" for
+// the whole item.
 func (p *pass) counts(subject, says string) bool {
 	part := partDigest(subject, says)
 	p.now[part]++
@@ -109,13 +109,13 @@ func (p *pass) counts(subject, says string) bool {
 	return p.now[mark] > 0
 }
 
-// partDigest identifies a part of a statement.
+// partDigest returns a digest that identifies a part of an event.
 func partDigest(subject, says string) string {
 	sum := sha256.Sum256([]byte(subject + "\x00" + says))
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-// counts maps parts to their number of occurrences. They are stored as "part part*2".
+// counts maps parts to their numbers of occurrences. It is stored as "part part*2".
 type counts map[string]int
 
 func parseCounts(text string) counts {
@@ -144,7 +144,7 @@ func (c counts) String() string {
 	return b.String()
 }
 
-// statementDigest is a digest of an event without its time and author, in the first version's form.
+// statementDigest returns the digest of an event without its time and author, in the format of the first version.
 func statementDigest(e watch.Event) string {
 	f := drift.Fingerprint{}
 	says := map[string]string{"delete": fmt.Sprint(e.Delete)}

@@ -12,8 +12,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// readSalt reads the secret key of held-out membership, and creates it if it is missing. If items are known
-// already, a missing salt was lost, which is an error.
+// readSalt reads the salt, the secret key that decides which items are held out. It creates a missing salt, but returns
+// an error if items are already known, because the salt was then lost.
 func readSalt(path string, known bool) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {

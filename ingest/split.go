@@ -19,7 +19,7 @@ type Config struct {
 	Known      bool // the store has items already: a missing salt was lost
 }
 
-// NewSplit returns the split of a model: by its salt, or by the user's own test set where one is configured. It creates
+// NewSplit returns the split of a model: by the user's own test set if one is configured, else by the salt. It creates
 // the salt if there is none.
 func (c Config) NewSplit() (*drift.Split, error) {
 	salt, err := readSalt(cmp.Or(c.Heldout.SaltFile, filepath.Join(c.State, "models", c.Model, "split-salt")), c.Known)

@@ -8,11 +8,11 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// gone is the label in a Stated for an item that its sender has deleted.
+// gone is the label in a Stated of an item that the sender has deleted.
 const gone = "gone"
 
-// inOrder removes from a timestamped event the targets for which the same source has sent a newer event, in whatever
-// order the two arrived, and returns the rest: nil if nothing is left.
+// inOrder removes the targets from a timestamped event for which the same source has sent a newer event, even if the
+// newer one arrived first. It returns the rest of the event, nil if nothing is left.
 func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	if !e.Ordered && e.Subject == "" && e.Alias == "" {
 		return &e, nil
@@ -54,9 +54,9 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	return &e, nil
 }
 
-// newerLabels returns the labels of an event that are newer than the stored statements about their targets, and
-// stores their times. A subject's statement replaces its earlier one completely: labels of other targets that it
-// gave before are removed.
+// newerLabels returns the labels of an event that are newer than the stored events about their targets, and stores
+// their times. An event with a subject replaces all earlier events with that subject: unset lists the targets that only
+// the earlier ones labelled.
 func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []string, err error) {
 	newer := func(target, label string) bool {
 		var before store.Stated
@@ -108,7 +108,7 @@ func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []s
 	return labels, unset, nil
 }
 
-// takeBack records that a statement was withdrawn, and reports whether its label is still the item's.
+// takeBack records that a label was withdrawn, and reports whether the item may still have it.
 func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	if s.Label == "" || older(e, s.At) {
 		return false, nil
@@ -122,7 +122,7 @@ func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	return !known || it.Labels[s.Target] == label, x.state(s)
 }
 
-// withdraw removes the labels of a subject, wherever they are still the newest statement and the item's label.
+// withdraw removes each label of a subject that the item still has, unless a newer event has labelled the target.
 func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
 	if err := x.state(store.Stated{Target: e.Subject, At: e.At, Subject: e.Subject}); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
 	return nil
 }
 
-// deleteInOrder finds the item to delete, also by the sender's other name for it, and records the deletion.
+// deleteInOrder looks up the item to delete, if necessary by the sender's alias, and records the deletion.
 func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 	if e.Alias != "" {
 		before, err := x.t.StatedBy(x.model, x.source, e.Alias)
@@ -182,7 +182,8 @@ func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 	return &e, x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias, Label: gone})
 }
 
-// state stores a statement. Its time never decreases, whatever the sender's clock does.
+// state stores the newest event about an item's target. The stored time never decreases, even if the sender's clock
+// does.
 func (x *transaction) state(s store.Stated) error {
 	before, err := x.t.StatedOf(x.model, x.source, s.Item, s.Target)
 	if err != nil {
@@ -194,7 +195,7 @@ func (x *transaction) state(s store.Stated) error {
 	return x.t.State(x.model, x.source, s)
 }
 
-// older reports whether an event is older than a known statement. Times are stored in microseconds.
+// older reports whether an event is older than the given time. Stored times are in microseconds.
 func older(e watch.Event, than time.Time) bool {
 	return e.Ordered && e.At.Truncate(time.Microsecond).Before(than)
 }

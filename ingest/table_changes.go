@@ -30,11 +30,11 @@ func (x *transaction) applyChanges(changes []watch.Change) error {
 	return x.batch.flush(x.now)
 }
 
-// shrinkLeast is the number of missing items from which a full read may be refused: of few items, any is a large
-// share.
+// shrinkLeast is the least number of missing items for which a full read may be refused, because in a small table even
+// one item is a large share.
 const shrinkLeast = 10
 
-// replaceTable applies a full read: each row that it found, and the deletion of each item that it did not find.
+// replaceTable applies a full read: it applies each row that was read, and deletes each item of the table that was not.
 func (x *transaction) replaceTable(read watch.FullRead) error {
 	x.full = true
 	known, err := x.t.CountTable(x.model)
@@ -85,10 +85,10 @@ func (x *transaction) replaceTable(read watch.FullRead) error {
 	return nil
 }
 
-// sweepKey is the key of a change that a full read found.
+// sweepKey returns the key of a change that a full read found.
 func (x *transaction) sweepKey(id string) string { return fmt.Sprintf("full:%d:%s", x.sweep, id) }
 
-// applyChange applies one change of the table to its item. A row without any difference is not a change.
+// applyChange applies one change of the table to its item. A row that equals the stored item is not a change.
 func (x *transaction) applyChange(c watch.Change) error {
 	old, known, err := x.batch.item(c.Item)
 	if err != nil {

@@ -53,7 +53,7 @@ func (x *transaction) finish(cursor string) error {
 	return x.t.SetCursor(x.model, x.source, cursor)
 }
 
-// canonical returns labels in canonical form; an invalid label of a target is logged and left out.
+// canonical returns labels in canonical form. It logs invalid labels and leaves them out.
 func (x *transaction) canonical(item string, labels map[string]string) map[string]string {
 	out, err := serving.CanonicalLabels(x.targets, labels)
 	if err != nil {
@@ -62,7 +62,7 @@ func (x *transaction) canonical(item string, labels map[string]string) map[strin
 	return out
 }
 
-// place sets an item's text, and the side (held out or training) that follows from it.
+// place sets an item's text, and the side (held out or training) that the text determines.
 func (x *transaction) place(next *store.Item, known bool, text map[string]string) {
 	split := x.split.Load()
 	group, heldout := split.Place(next.ID, text)
@@ -72,8 +72,8 @@ func (x *transaction) place(next *store.Item, known bool, text map[string]string
 	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
 }
 
-// putItem stores the new state of an item, with a change if its label, text or side differ. A new item gets its
-// buffered label.
+// putItem stores the new state of an item, and a change if the label, text or side differs. For a new item it applies
+// the buffered label.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
 		c.At = x.now // a writer's clock in the future would make today's labels look rare
@@ -126,7 +126,7 @@ func (x *transaction) removeItem(c watch.Change, old store.Item) error {
 	return nil
 }
 
-// record adds a change to the batch and returns its number, 0 if it was stored before.
+// record adds a change to the batch and returns its number, or 0 if the change is already stored.
 func (x *transaction) record(c watch.Change, old, next store.Item) (int64, error) {
 	n, err := x.batch.record(store.Change{
 		Source: x.source, Key: c.Key, Op: string(c.Op), Item: c.Item, Heldout: next.Heldout, Group: next.Group,
@@ -139,7 +139,7 @@ func (x *transaction) record(c watch.Change, old, next store.Item) (int64, error
 	return n, err
 }
 
-// placeAgain decides the side of items from events again, after the test set has changed.
+// placeAgain decides again which items from events are held out, because the test set has changed.
 func (w *Writer) placeAgain(t *store.Tx) error {
 	x, err := w.begin(t, "")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// keepWaiting buffers a label for an unknown item, merged with the labels buffered for it already.
+// keepWaiting buffers a label for an unknown item, and merges it with labels that are already buffered for the item.
 func (x *transaction) keepWaiting(e watch.Event) error {
 	if e.Delete {
 		return x.t.ForgetEarly(x.model, e.Item)
@@ -40,7 +40,7 @@ func (x *transaction) keepWaiting(e watch.Event) error {
 	return x.t.PutEarly(x.model, e.Item, store.Early{Source: x.source, Event: encoded}, x.now)
 }
 
-// applyWaiting gives a new item its buffered label.
+// applyWaiting applies the buffered label of a new item.
 func (x *transaction) applyWaiting(item string) error {
 	if x.waiting == 0 {
 		return nil

@@ -14,7 +14,7 @@ import (
 )
 
 // Writer stores the changes that the sources of one model read. It implements watch.Sink for rows of the table and
-// watch.Inbox for events. It decides each item's side once, when it first sees the item, and maintains the
+// watch.Inbox for events. It decides whether an item is held out once, when it first sees the item, and maintains the
 // fingerprint of all labels.
 type Writer struct {
 	store    *store.Store
@@ -35,21 +35,21 @@ var (
 	_ watch.Respeller = (*Writer)(nil)
 )
 
-// NewWriter returns the writer of a model. The targets define which labels are stored, and their canonical form.
+// NewWriter returns the writer of a model. The targets define which labels are stored and in which canonical form.
 func NewWriter(s *store.Store, model string, targets []serving.Target, split *drift.Split, log *slog.Logger) *Writer {
 	w := &Writer{store: s, model: model, targets: targets, log: log}
 	w.split.Store(split)
 	return w
 }
 
-// Split is the split that decides the side of new items.
+// Split returns the split that decides whether new items are held out.
 func (w *Writer) Split() *drift.Split { return w.split.Load() }
 
-// Targets are the targets whose labels are stored.
+// Targets returns the targets whose labels are stored.
 func (w *Writer) Targets() []serving.Target { return w.targets }
 
-// TakeChanged returns how many changes were stored since the last call. Many rows that a source reads change
-// nothing: this count, not the number of rows read, reports whether an evaluation is due.
+// TakeChanged returns how many changes were stored since the last call. Many rows that a source reads change nothing,
+// so this count, and not the number of rows read, decides whether an evaluation is due.
 func (w *Writer) TakeChanged() int { return int(w.changed.Swap(0)) }
 
 // Cursor implements watch.Sink.
@@ -108,7 +108,7 @@ func (w *Writer) Replace(ctx context.Context, source string, read watch.FullRead
 	return w.storeFault(err)
 }
 
-// AcceptShrink lets the next full read delete any number of items. It returns false when none was refused.
+// AcceptShrink lets the next full read delete any number of items. It returns false if no full read was refused.
 func (w *Writer) AcceptShrink() bool {
 	if !w.shrunk.Load() {
 		return false

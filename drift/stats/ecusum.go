@@ -49,7 +49,7 @@ var alternatives = [...]float64{.02, .05, .1, .15, .2, .3, .4}
 type steps struct{ wrong, right float64 }
 
 // tolerated clamps a rate to values inside (0, 1), so that a baseline without errors still tolerates one error in a
-// thousand. NaN is treated as 1, so that the test never alarms.
+// thousand. NaN becomes 0.5.
 func tolerated(p0 float64) float64 {
 	if math.IsNaN(p0) {
 		return 0.5

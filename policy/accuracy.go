@@ -66,7 +66,7 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 	return change("accuracy", r.Drop) + ", less than " + text.Points(a.points) + own(r)
 }
 
-// missing returns how many more corrections from right to wrong would trip it.
+// missing returns how many more corrections from right to wrong would trip the condition.
 func (a accuracyDrop) missing(r *drift.Report) int {
 	enough := r.Baseline.Accuracy - a.points/100
 	k := fewest(float64(r.Correct)-enough*float64(r.Scored), r.Correct, func(k int) bool {
@@ -116,7 +116,7 @@ func (m macroF1Drop) explain(r *drift.Report, _ time.Time, c *Condition) string 
 		choose(c.Tripped, ", at least ", ", less than ") + text.Points(m.points) + own(r)
 }
 
-// recallBelow judges one category, or the worst of all categories without a floor of their own.
+// recallBelow judges the recall of one category, or of the worst among all categories that have no separate floor.
 type recallBelow struct {
 	bound float64
 	min   int
@@ -124,8 +124,8 @@ type recallBelow struct {
 	but   []string // sorted
 }
 
-// find returns the worst category with enough items, the worst of those below the floor with too few, and how many
-// with enough items are below it.
+// find returns the worst category with enough items, the worst category below the floor with too few items, and the
+// number of categories below the floor with enough items.
 func (a recallBelow) find(r *drift.Report) (worst, small *drift.Category, below int) {
 	for i := range r.Category {
 		k := &r.Category[i]
@@ -190,8 +190,8 @@ func (a recallBelow) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	return "no category has enough held-out items" + own(r)
 }
 
-// missing returns the least number of label corrections that push the recall below the bound: new items of the
-// category that are answered wrongly, or right ones that move to another category.
+// missing returns the least number of label changes that would lower the recall below the bound. Such a change adds a
+// wrongly answered item to the category, or moves a rightly answered one to another category.
 func (a recallBelow) missing(k *drift.Category) int {
 	correct, support := float64(k.Correct), float64(k.Support)
 	if a.bound <= 0 {

@@ -62,13 +62,13 @@ func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, 
 	d.block(reason, hold.Until, out)
 }
 
-// clock writes an instant in the policy's time zone.
+// clock formats an instant in the policy's time zone.
 func (p *Policy) clock(t, now time.Time) string { return text.Clock(t, now, p.windows.Location()) }
 
-// everyPaused is the start of the text of a pause of all models.
+// everyPaused is how the text of a pause of all models begins.
 const everyPaused = "every model is paused"
 
-// blockRuns checks the earlier runs: breaker, new information, cooldown, budget.
+// blockRuns adds the blockers that depend on earlier runs: breaker, no new labels, cooldown, budget.
 func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	limits := &p.config.Limits
 	if n, open := breakerOpen(h, limits.Breaker); open {
@@ -109,10 +109,11 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// dayless is how long a night lasts where there are no quiet hours.
+// dayless is the length of a night if no quiet hours are configured.
 const dayless = 12 * time.Hour
 
-// nightSpent is the end of the night in which the latest run used up what a step may take of one; zero where it did not.
+// nightSpent returns the end of the night in which a step of the latest run used up its budget for one night; zero if
+// no step did.
 func (p *Policy) nightSpent(h *History) time.Time {
 	if len(h.Runs) == 0 || !h.Runs[0].spentNight() {
 		return time.Time{}
@@ -124,9 +125,9 @@ func (p *Policy) nightSpent(h *History) time.Time {
 	return ended.Add(dayless)
 }
 
-// breakerOpen counts the latest runs that ended without a promotion. The breaker half-opens when labels have
-// changed since the last of them: one run may try, and if it fails too, the breaker is open again until labels
-// change.
+// breakerOpen counts the latest consecutive runs that ended without a promotion, and reports whether they open the
+// breaker. The breaker half-opens when labels have changed since the last of these runs: one run may start. If that run
+// fails too, the breaker is open again until labels change.
 func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
@@ -152,11 +153,13 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 	return n, n >= most && sameInfo(last.Info, h.Info)
 }
 
-// sameInfo treats unknown labels as unchanged: a check that cannot be evaluated blocks.
+// sameInfo reports whether the labels are the same. Unknown labels count as unchanged, because a check that cannot be
+// evaluated must block.
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
-// rejectedOn finds the last run whose candidate was rejected or rolled back, unless a promotion came after it. The
-// same labels would be rejected again; the same labels with the same code would be rolled back again.
+// rejectedOn returns the last run whose candidate was rejected or rolled back, unless a later run was promoted. same
+// reports that a new run would have the same result: a rejected candidate with the same labels, or a rolled back one
+// with the same labels and code.
 func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
@@ -176,10 +179,10 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 	return nil, false
 }
 
-// cooledDown returns when the cooldown after the last run ends, and that run. The cooldown starts at the run's
-// end, so that a long run does not use it up, and applies after every outcome: otherwise a run that failed at once
-// would be retried at once, and a rolled back release would be trained again. Runs that failed before they trained
-// anything have a short pause instead, which doubles with each.
+// cooledDown returns when the cooldown after the last run ends, and that run. The cooldown starts at the run's end, so
+// that a long run does not use it up. It applies after every outcome: otherwise a run that failed immediately would be
+// retried immediately, and a rolled back release would be trained again. After runs that failed before they trained
+// anything, there is a short pause instead, which doubles with each such run.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	pause := untrainedPause
 	for i := 1; i < len(h.Runs) && h.Runs[i].Untrained && pause < cooldown; i++ { // newest first
@@ -222,7 +225,7 @@ func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until 
 	return time.Time{}, false
 }
 
-// openings is the number of openings that are searched for one that is long enough.
+// openings is the maximum number of openings that are searched for one that is long enough.
 const openings = 60
 
 func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
@@ -262,7 +265,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 }
 
 // Leaves returns when a run that starts now must be stopped: the end of the quiet hours minus the reserve for
-// restarting stopped services; zero if it may run on.
+// restarting stopped services; zero if it need not stop.
 func (p *Policy) Leaves(d *Decision) time.Time {
 	current, open := p.windows.Current(d.At)
 	if d.Forced || d.Urgent || p.windows.Always() || !open || current.End.IsZero() {
@@ -271,7 +274,7 @@ func (p *Policy) Leaves(d *Decision) time.Time {
 	return current.End.Add(-p.config.Limits.Reserve.D())
 }
 
-// needs describes how long the quiet hours must be: the expected run plus the reserve.
+// needs describes how long the quiet hours must last: for the expected run plus the reserve.
 func (p *Policy) needs(h *History) string {
 	switch reserve := p.config.Limits.Reserve.D(); {
 	case reserve == 0:

@@ -12,13 +12,13 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Options are the inputs of Compile beside the configuration.
+// Options are the arguments of Compile besides the configuration.
 type Options struct {
 	// ReadFile returns the content of a calendar file named in quiet_hours; it may be nil if there is none.
 	ReadFile func(name string) ([]byte, error)
 }
 
-// Policy is a compiled configuration.
+// Policy is a compiled configuration that makes decisions.
 type Policy struct {
 	config   Config
 	retrain  []named
@@ -58,8 +58,8 @@ func Compile(cfg Config, loc *time.Location, opts Options) (*Policy, error) {
 	return p, err
 }
 
-// digest covers everything that a decision depends on: the configuration in a canonical form, the time zone, and
-// the dates from calendars.
+// digest returns a hash of everything configured that a decision depends on: the configuration in canonical form, the
+// time zone, and the dates from calendars.
 func digest(cfg Config, w *quiethours.Windows) (string, error) {
 	doc, err := json.Marshal(struct {
 		Format int
@@ -74,10 +74,11 @@ func digest(cfg Config, w *quiethours.Windows) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Digest is the SHA-256 of the effective configuration in hexadecimal: two policies with the same digest decide alike.
+// Digest returns the SHA-256 of the effective configuration in hexadecimal. Two policies with the same digest make the
+// same decisions.
 func (p *Policy) Digest() string { return p.digest }
 
-// Warnings are questionable but valid settings.
+// Warnings returns the settings that are valid but questionable.
 func (p *Policy) Warnings() check.Problems { return p.warnings }
 
 // Config returns the configuration that was compiled.
@@ -86,12 +87,12 @@ func (p *Policy) Config() Config { return p.config }
 // Windows returns the quiet hours.
 func (p *Policy) Windows() *quiethours.Windows { return p.windows }
 
-// Scheduled returns the first evaluation after t according to evaluate.schedule, zero without a schedule.
+// Scheduled returns the time of the first evaluation after t according to evaluate.schedule, zero without a schedule.
 func (p *Policy) Scheduled(t time.Time) time.Time { return p.schedule.Next(t) }
 
-// Tests sets the monitor options that follow from the policy: the tests of newly arriving items, and the least
-// number of held-out items. If a condition is under both retrain_when and urgent_when, the first one's test serves
-// both.
+// Tests sets the monitor options that the policy determines: the tests of newly arriving items, and the least number of
+// held-out items. If a condition is under both retrain_when and urgent_when, both use the test of the one under
+// retrain_when.
 func (c Config) Tests(o drift.Options) drift.Options {
 	o.MinItems = c.Evaluate.MinItems
 	for _, w := range []Conditions{c.UrgentWhen, c.RetrainWhen} {

@@ -227,7 +227,8 @@ func (m *MaxAge) YAMLForm(form string) any {
 	return formOf(form, &m.Age, (*maxAgeKeys)(m))
 }
 
-// MarshalJSON writes the age alone, like earlier versions, so that the digests of policies stay the same.
+// MarshalJSON writes only the age if no pipeline is set, like earlier versions, so that the digests of policies stay
+// the same.
 func (m MaxAge) MarshalJSON() ([]byte, error) {
 	if m.Pipeline == "" {
 		return json.Marshal(m.Age)

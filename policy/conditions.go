@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// condition is one compiled threshold. judge sets figures and state. explain adds how many labels are missing to
-// trip it, and returns its sentence.
+// condition is one compiled threshold. judge sets the figures and the state. explain sets how many more labels would
+// trip the condition, and returns its text as a sentence.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
 	explain(r *drift.Report, now time.Time, c *Condition) string
@@ -89,8 +89,8 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	return list, nil
 }
 
-// settle sets state and distance. high means that large values trip; convinced that the evidence suffices for a
-// breach.
+// settle sets the state and the distance. high means that large values trip the condition; convinced means that the
+// evidence suffices for a breach.
 func (c *Condition) settle(value, bound float64, high, breached, convinced bool) {
 	c.Value, c.Bound = value, bound
 	c.Distance = value - bound
@@ -109,10 +109,11 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 	}
 }
 
-// unknown marks a condition as impossible to judge.
+// unknown marks a condition as inconclusive.
 func (c *Condition) unknown(bound float64) { c.State, c.Bound = StateInconclusive, bound }
 
-// missing sets how many more labels would trip the condition; how is nil if that is unknown.
+// missing sets how many more labels would trip the condition. how computes that number; it is nil if the number is
+// unknown.
 func (c *Condition) missing(how func() int) {
 	switch {
 	case c.Tripped:
@@ -124,8 +125,8 @@ func (c *Condition) missing(how func() int) {
 	}
 }
 
-// fewest is the smallest k in [0, most] for which reached holds, searched from an estimate; -1 if there is none.
-// reached must be monotonic.
+// fewest returns the smallest k in [0, most] for which reached is true, or -1 if there is none. It starts the search at
+// an estimate; reached must be monotonic.
 func fewest(estimate float64, most int, reached func(k int) bool) int {
 	if math.IsNaN(estimate) {
 		return -1

@@ -8,12 +8,12 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Decide returns the decision for a report at a time. It is pure: the same arguments give the same decision.
+// Decide returns the decision for a report at the time now. It is pure: the same arguments give the same decision.
 //
-// Any tripped condition makes a retrain due; a model without a release needs its first one. Blocked lists
-// everything that prevents the start, in the order of interest to people. A forced retrain skips thresholds,
-// breaker, budget, cooldown, quiet hours and a pause (which blocks automatic starts only), but never another run
-// or a hold; an urgent one skips only quiet hours.
+// Any tripped condition makes a retrain due; so does a model that has no release yet. Blocked lists everything that
+// prevents the start, with the most interesting reasons first. A forced retrain skips thresholds, breaker, budget,
+// cooldown, quiet hours and a pause (a pause blocks automatic starts only). It never skips another run or a hold. An
+// urgent retrain skips only quiet hours.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq, Targets: r.Targets}
@@ -83,12 +83,12 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 	}
 }
 
-// calling is a built-in condition that has tripped.
+// calling returns a built-in condition that has tripped.
 func calling(name string) Condition {
 	return Condition{Name: name, State: StateFail, Tripped: true, Breached: true, Value: 1, Bound: 1}
 }
 
-// settled judges one condition of the configuration.
+// settled returns the judged state of one configured condition.
 func (n *named) settled(r *drift.Report, now time.Time, whole bool, past memory) Condition {
 	c := Condition{Name: n.name, Config: n.config, Unit: n.unit}
 	if whole {
@@ -100,7 +100,7 @@ func (n *named) settled(r *drift.Report, now time.Time, whole bool, past memory)
 	return c
 }
 
-// notJudged is the start of the text of a condition that waits for a complete report.
+// notJudged is how the text of a condition that waits for a complete report begins.
 const notJudged = "not judged: "
 
 // explain sets the text of each judged condition.
@@ -142,7 +142,7 @@ func (f *Force) text() string {
 	return out
 }
 
-// reason returns why nothing starts, empty if a run may start.
+// reason returns the reason why nothing starts, empty if a run may start.
 func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	switch {
 	case d.Verdict == VerdictRetrain && len(d.Blocked) == 0:
@@ -167,7 +167,7 @@ func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	return ReasonNothingTripped
 }
 
-// probation returns the condition of the probation, nil if there is none.
+// probation returns the condition that represents the probation, nil if there is none.
 func (d *Decision) probation() *Condition {
 	for i := range d.Conditions {
 		if d.Conditions[i].Name == nameProbation {
@@ -210,7 +210,7 @@ func (p *Policy) sentence(d *Decision, r *drift.Report, trial *Trial) string {
 	return "no retrain is needed: " + d.nearest()
 }
 
-// Cause returns why a retrain is due: the first condition that tripped, and how many more did.
+// Cause describes why a retrain is due: the first condition that tripped, and how many others did.
 func (d *Decision) Cause() string {
 	out, tripped := "", 0
 	for _, c := range d.Conditions {

@@ -11,7 +11,8 @@ import (
 // Verdict is the outcome of a decision.
 type Verdict string
 
-// The verdicts. Retrain with a non-empty Blocked is an armed decision: it waits as data until nothing blocks it.
+// The verdicts. A retrain with a non-empty Blocked is an armed decision: it is stored, and starts when nothing blocks
+// it.
 const (
 	VerdictHold         Verdict = "hold"
 	VerdictRetrain      Verdict = "retrain"
@@ -30,8 +31,7 @@ const (
 	StateInconclusive State = "inconclusive"
 )
 
-// Reason is why nothing starts, or why a release is rolled back. The list is closed: records and metric labels use
-// nothing else.
+// Reason is why nothing starts, or why a release is rolled back. Records and metric labels use no other values.
 type Reason string
 
 // The reasons. Those from gpu_held on are set by other packages.
@@ -76,7 +76,7 @@ func Reasons() []Reason {
 	}
 }
 
-// Decision is a verdict on one report with everything that led to it.
+// Decision is the verdict on one report, with everything that led to it.
 type Decision struct {
 	At      time.Time `json:"at"`
 	Model   string    `json:"model"`
@@ -87,8 +87,8 @@ type Decision struct {
 	Forced bool `json:"forced,omitempty"`
 	// Pipeline is the pipeline of the first tripped condition that names one; empty for the default.
 	Pipeline string `json:"pipeline,omitempty"`
-	// Reason is empty exactly if a retrain may start now, else the first blocker; probation_failed when a rollback
-	// starts.
+	// Reason is empty if a retrain may start now, and probation_failed if a rollback starts. Otherwise it is why
+	// nothing starts: the first blocker, if any.
 	Reason Reason `json:"reason,omitempty"`
 	// Text is the decision in one sentence.
 	Text       string      `json:"text"`
@@ -109,13 +109,13 @@ type Decision struct {
 // Start reports whether a retrain may start now.
 func (d Decision) Start() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) == 0 }
 
-// Armed reports whether a retrain is due and waits.
+// Armed reports whether a retrain is due but blocked.
 func (d Decision) Armed() bool { return d.Verdict == VerdictRetrain && len(d.Blocked) > 0 }
 
-// RollsBack reports whether the release is to be rolled back now.
+// RollsBack reports whether a rollback may start now.
 func (d Decision) RollsBack() bool { return d.Verdict == VerdictRollback && len(d.Blocked) == 0 }
 
-// Doing is a decision in one word.
+// Doing summarizes a decision in one word.
 type Doing string
 
 // The values of Doing.
@@ -127,7 +127,7 @@ const (
 	DoingUndecided Doing = "undecided" // no decision is possible
 )
 
-// Doing is the decision in one word.
+// Doing returns the decision in one word.
 func (d *Decision) Doing() Doing {
 	switch {
 	case d.Start():
@@ -142,8 +142,8 @@ func (d *Decision) Doing() Doing {
 	return DoingHold
 }
 
-// Condition is one judged threshold. Value and Bound are in Unit; Distance is how far the value is from tripping,
-// negative beyond the bound.
+// Condition is one judged threshold. Value and Bound are in Unit. Distance is how far Value is from Bound, negative if
+// it is beyond it.
 type Condition struct {
 	Name   string `json:"name"`   // "accuracy_below", "category_recall_below.sport"
 	Config string `json:"config"` // its configuration path: "retrain_when.accuracy_below"
@@ -168,7 +168,7 @@ type Condition struct {
 	Text    string `json:"text"`
 }
 
-// Key identifies the condition within a decision: its configuration path, or its name.
+// Key returns what identifies the condition within a decision: its configuration path, or its name if it has none.
 func (c *Condition) Key() string { return cmp.Or(c.Config, c.Name) }
 
 // Unit is the unit of a condition's numbers.

@@ -1,10 +1,10 @@
 // Package policy decides from a report whether a model should be retrained, when that may start, and why or why
 // not.
 //
-// It owns the rules of the configuration (thresholds, limits, probation) and Decision, which carries every
-// condition with value, bound and distance. Everything is pure: reports, history and the time come in as
-// arguments, a Decision goes out. A compiled Policy never changes and may be shared by any number of goroutines.
-// The windows are in policy/quiethours.
+// It owns the rules of the configuration (thresholds, limits, probation) and Decision, which contains every condition
+// with value, bound and distance. Everything is pure: reports, history and the time are arguments, and the result is a
+// Decision. A compiled Policy never changes and may be shared by any number of goroutines. The quiet hours are in
+// policy/quiethours.
 //
 // It never starts anything, never sleeps (a decision that waits is data), never reads a clock, and never uses
 // retraind's own label writes as evidence.

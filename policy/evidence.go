@@ -7,19 +7,19 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// The levels at which a drop counts as more than chance. They apply to each decision, not to each report, so they
-// are small: on held-out items that are tested again and again, a test at 5 % would trip in most weeks without any
-// change.
+// The significance levels at which a drop counts as more than chance. They apply to each decision, not to each report.
+// They are small because the same held-out items are tested again and again: a test at 5 % would trip in most weeks
+// without any change.
 const (
 	signLevel  = 0.05 // of the corrections since one promotion, however often they are tested
 	signPairs  = 10   // corrections below which the sign test is not used
 	scoreLevel = 0.001
 )
 
-// ScoreLevel is the level at which the accuracy over the whole held-out set counts as fallen.
+// ScoreLevel is the significance level at which the accuracy over the whole held-out set counts as fallen.
 const ScoreLevel = scoreLevel
 
-// evidenceKind is a test that can show that a drop is more than chance.
+// evidenceKind names a test that can show that a drop is more than chance.
 type evidenceKind int
 
 const (
@@ -34,11 +34,11 @@ const (
 //     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which stays valid when it is
 //     evaluated after each of them;
 //   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows;
-//   - accuracy then and now as two samples, by stats.ScoreTest. The two samples mostly share their items, which makes the
-//     test conservative.
+//   - the accuracies at the promotion and now as two samples, by stats.ScoreTest. Both samples contain mostly the same
+//     items, which makes the test conservative.
 //
-// wrong is a number of hypothetical further corrections from right to wrong, to compute how many would suffice.
-// The sign test is not evaluated for these: SignE rises with b and has mean 1, so that where it reaches 1/level,
+// wrong is a number of hypothetical further corrections from right to wrong, used to compute how many would suffice.
+// The sign test is not evaluated for these. SignE rises with b and has mean 1, so if it reaches 1/level, then
 // P(Bin(b+c, 1/2) >= b) is at most level (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
@@ -54,7 +54,7 @@ func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok 
 	return 0, false
 }
 
-// own is a note that the figures exclude retraind's own label writes.
+// own returns a note that the figures exclude labels written by retraind, empty if there are none.
 func own(r *drift.Report) string {
 	if r.People != nil {
 		return ", not counting labels written by retraind's own runs"
@@ -62,9 +62,9 @@ func own(r *drift.Report) string {
 	return ""
 }
 
-// arrived reports whether the test of newly arrived items has tripped, with a rise of the error by at least this
-// many points. It reacts before the accuracy of all held-out items does: a hundred new items hardly change that of
-// ten thousand old ones.
+// arrived reports whether the test of newly arrived items has tripped and their error rate has risen by at least the
+// given points. The test reacts before the accuracy over all held-out items does, because a hundred new items hardly
+// change the accuracy over ten thousand old ones.
 func arrived(r *drift.Report, least float64) bool {
 	return r.NewItems.Alarmed && r.NewItems.Drop >= least
 }
@@ -89,8 +89,8 @@ func evidenceText(kind evidenceKind, r *drift.Report) string {
 	return ""
 }
 
-// ownChanges reports whether enough labels for a retrain have changed, but only if those written by retraind's own runs
-// are counted: a relabelling must never cause the next retrain.
+// ownChanges reports whether enough labels for a retrain have changed only if labels written by retraind's own runs are
+// counted. These do not count, because a relabelling must never cause the next retrain.
 func (p *Policy) ownChanges(r *drift.Report) bool {
 	if r.Labels.Own == 0 {
 		return false

@@ -25,16 +25,16 @@ type RunFact struct {
 	Info    string // digest of the labels it trained on
 	Code    string // digest of its steps and the files that they name; "" if unknown
 	// Why is the reason why a run changed nothing: not_worse if the gate kept the champion, gpu_held if the GPU was in
-	// use, window_… if the quiet hours ended before the run.
+	// use, window_… if the quiet hours ended before the run did.
 	Why    Reason
 	Text   string // how it ended, in one sentence
 	Undoes string // id of the run whose promotion it undid, for a rollback run
-	// Untrained: it failed before it trained anything, such as in an export while the database was unreachable. No
-	// limit counts it.
+	// Untrained: the run failed before it trained anything, for example in an export while the database was
+	// unreachable. No limit counts such a run.
 	Untrained bool
 }
 
-// undone reports whether a later run rolled back what this one promoted.
+// undone reports whether a later run rolled back the release that this run promoted.
 func (h *History) undone(run *RunFact) bool {
 	for i := range h.Runs {
 		if h.Runs[i].Undoes == run.ID && h.Runs[i].Outcome == OutcomeRolledBack {
@@ -44,8 +44,8 @@ func (h *History) undone(run *RunFact) bool {
 	return false
 }
 
-// continued: the run stopped when the quiet hours ended, and the next run resumes it. The two are one, and no
-// limit counts this one.
+// continued reports whether the run stopped when the quiet hours ended, so that the next run resumes it. Limits count
+// only the last run of such a series.
 func (r *RunFact) continued() bool {
 	return r.Outcome == OutcomeBlocked &&
 		(r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort || r.spentNight())
@@ -54,7 +54,7 @@ func (r *RunFact) continued() bool {
 // spentNight reports whether the run ended because a step had used up its budget for one night.
 func (r *RunFact) spentNight() bool { return r.Outcome == OutcomeBlocked && r.Why == ReasonBudget }
 
-// Hold prevents runs from starting.
+// Hold describes why no run may start, and until when.
 type Hold struct {
 	By     string
 	Reason string
@@ -62,7 +62,7 @@ type Hold struct {
 	Until  time.Time // zero: until it is ended by hand
 }
 
-// Holds reports whether it prevents runs from starting now; a nil Hold does not.
+// Holds reports whether the hold prevents runs from starting now; a nil Hold does not.
 func (h *Hold) Holds(now time.Time) bool {
 	return h != nil && (h.Until.IsZero() || now.Before(h.Until))
 }
@@ -83,18 +83,18 @@ type History struct {
 	Paused  *Hold     // this model: no run starts by itself
 	Stopped *Hold     // every model: no run starts by itself
 	Force   *Force
-	// Last is the previous decision. Its conditions record since when they are breached, and which clear only
-	// beyond their margin; nil forgets that.
+	// Last is the previous decision, nil if there is none. Its conditions record since when they have been breached,
+	// and which of them clear only beyond their margin.
 	Last *Decision
 	// Reading: a source is still in its first read, so the labels may be incomplete.
 	Reading bool
 	// Probation is the state of the serving release's probation; nil if there is none.
 	Probation *Trial
-	// Mended are conditions, by Condition.Key, that are judged but do not make a retrain due: a backtest assumes
-	// that a simulated retrain fixed them.
+	// Mended are conditions, by Condition.Key, that are judged but do not make a retrain due, because a backtest
+	// assumes that a simulated retrain fixed them.
 	Mended map[string]bool
-	// Needs is the expected duration of the next run; 0 if unknown. NeedsOf is the same for the pipelines that
-	// conditions name.
+	// Needs is the expected duration of the next run; 0 if unknown. NeedsOf has the same duration for each pipeline
+	// that a condition names.
 	Needs   time.Duration
 	NeedsOf map[string]time.Duration
 }

@@ -2,7 +2,8 @@ package policy
 
 import "strings"
 
-// Pipelines returns the pipelines that conditions name, by configuration path: retrain_when.max_age.
+// Pipelines returns the pipelines that conditions name, keyed by the condition's configuration path, such as
+// retrain_when.max_age.
 func (c Config) Pipelines() map[string]string {
 	out := map[string]string{}
 	c.RetrainWhen.pipelines("retrain_when", out)

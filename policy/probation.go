@@ -29,8 +29,8 @@ func (p *Probation) YAMLForm(form string) any {
 
 type probationKeys Probation
 
-// longestProbation bounds the probation: after a longer time the previous release is no longer a reasonable
-// fallback.
+// longestProbation is the maximum length of a probation, because after a longer time the previous release is no longer
+// a reasonable fallback.
 const longestProbation = 90 * day
 
 func (p *Probation) validate() (found check.Problems) {
@@ -58,7 +58,7 @@ type Trial struct {
 
 const nameProbation = "probation"
 
-// trial returns the current probation: nil if the policy has none, or its time is over.
+// trial returns the state of the current probation, nil if the policy has none or if it is over.
 func (p *Policy) trial(h *History, now time.Time) *Trial {
 	if h.Probation == nil || p.config.Probation == nil || h.Probation.Over(now) {
 		return nil
@@ -69,7 +69,7 @@ func (p *Policy) trial(h *History, now time.Time) *Trial {
 // rollsBack reports whether the probation failed and a rollback is possible.
 func (t *Trial) rollsBack() bool { return t != nil && t.Crossed && t.Lost == "" }
 
-// condition turns the trial into a condition that makes a rollback due, never a retrain.
+// condition returns the trial as a condition that makes a rollback due, never a retrain.
 func (t *Trial) condition() Condition {
 	c := Condition{
 		Name: nameProbation, Config: nameProbation, State: StatePass, Value: t.E, Bound: t.Bound, Distance: t.Bound - t.E,
@@ -110,7 +110,7 @@ func (t *Trial) figures() string {
 		text.Share(t.Tolerated) + " are tolerated"
 }
 
-// blockRollback lists everything that prevents a rollback from starting. It trains nothing and needs no GPU, so
+// blockRollback lists everything that prevents a rollback from starting. A rollback trains nothing and needs no GPU, so
 // quiet hours and limits do not apply.
 func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time) {
 	switch r.State { // the proof of the rolled back release would be impossible

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// recallDrop judges the categories' tests of newly arriving items.
+// recallDrop judges the tests of newly arriving items, one test for each category.
 type recallDrop struct{ points float64 }
 
 func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
@@ -28,7 +28,7 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 	c.settle(fall, a.points, true, fall >= a.points && fall > 0, a.tripped(worst))
 }
 
-// suspected reports whether half of the required evidence has accumulated, on a logarithmic scale.
+// suspected reports whether at least half of the required evidence, on a logarithmic scale, has accumulated.
 func suspected(c *drift.NewInCategory) bool { return c.Bound > 0 && c.E >= math.Sqrt(c.Bound) }
 
 func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
@@ -55,7 +55,7 @@ func missed(c *drift.NewInCategory) string {
 
 func (a recallDrop) tripped(c *drift.NewInCategory) bool { return c.Alarmed && c.Drop >= a.points }
 
-// worst returns the category with the most evidence for a fall, tripped ones first; nil if none is tested.
+// worst returns the category with the most evidence for a fall, preferring tripped ones; nil if no category is tested.
 func (a recallDrop) worst(r *drift.Report) *drift.NewInCategory {
 	var worst *drift.NewInCategory
 	for i := range r.NewItems.Category {

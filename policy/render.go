@@ -20,7 +20,7 @@ type RenderOptions struct {
 	Line func(path string) (line int, ok bool)
 }
 
-// line returns the line of a rule in the file, as text.
+// line returns the line number of a rule in the configuration file, as text.
 func (o RenderOptions) line(config string) string {
 	if o.Line == nil || config == "" {
 		return ""
@@ -31,9 +31,9 @@ func (o RenderOptions) line(config string) string {
 	return ""
 }
 
-// Render prints the answer to "why" as a sentence and a table: first the conditions for a retrain, with yes if
-// they trip, then the blockers, with NO if they block. A condition is unsure if it is beyond its bound but
-// possibly by chance, and unknown if there is too little data.
+// Render prints the answer to "why" as a sentence and two lists: the conditions for a retrain, with yes if they trip,
+// and the blockers, with NO if they block. A condition is unsure if it is beyond its bound but possibly by chance, and
+// unknown if there is too little data.
 func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if opts.Location == nil {
 		opts.Location = time.UTC
@@ -98,7 +98,8 @@ func sentence(s string) string {
 	return s + "."
 }
 
-// conditionRows shows each condition's value, bound and distance, and below them its sentence if that says more.
+// conditionRows returns rows with each condition's value, bound and distance, followed by its sentence if that says
+// more.
 func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	var rows [][]string
 	for _, c := range d.Conditions {
@@ -132,7 +133,7 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 	return rows
 }
 
-// targetRows shows the figures of the targets that do not gate.
+// targetRows returns rows with the figures of the targets that do not gate.
 func (d Decision) targetRows() [][]string {
 	var rows [][]string
 	for _, t := range d.Targets {
@@ -184,7 +185,8 @@ func (c Condition) distance() string {
 	return strings.Join(parts, ", ")
 }
 
-// blockerRows lists every limit, including those that allow a start, so that the table always has the same rows.
+// blockerRows returns a row for every limit, including those that allow a start, so that the table always has the same
+// rows.
 func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	type group struct {
 		name    string
@@ -243,8 +245,8 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	return rows
 }
 
-// table prints rows in aligned columns; empty columns take no space, and a row that ends with its third cell is a
-// remark that may extend over the columns behind it.
+// table prints rows in aligned columns. Empty columns take no space. A row that ends with its third cell is a remark,
+// which may extend over the following columns.
 func table(b *strings.Builder, title string, rows [][]string) {
 	if len(rows) == 0 {
 		return

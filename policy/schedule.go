@@ -10,12 +10,12 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// MaxRequestAge is how old a request may be. One that waited for longer, such as in a queue during an outage or
-// while the host was suspended, is ignored.
+// MaxRequestAge is the maximum age of a request. An older request is ignored; for example, it was queued during an
+// outage or while the host was suspended.
 const MaxRequestAge = 10 * time.Minute
 
-// Schedule is a compiled cron line. It only adds evaluations, where one more or less does no harm: when the clocks
-// change, a skipped time is left out and a repeated time is used twice.
+// Schedule is a compiled cron line. When the clocks change, a skipped time is left out and a repeated time is used
+// twice. That does no harm, because a schedule only adds evaluations.
 type Schedule struct {
 	spec cron.Schedule
 	loc  *time.Location
@@ -67,7 +67,7 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 	return s, nil
 }
 
-// scheduleHint recognizes syntax of other cron implementations.
+// scheduleHint returns a hint if a line uses the syntax of other cron implementations.
 func scheduleHint(line string) string {
 	fields := strings.Fields(line)
 	if len(fields) != 5 {

@@ -26,7 +26,8 @@ type ShadowConfig struct {
 // SetDefaults: limits that are written without their numbers get the general defaults.
 func (l *Limits) SetDefaults() { *l = Defaults().Limits }
 
-// Over returns the complete policy of the shadow: the model's, with the shadow's sections replaced.
+// Over returns the complete configuration of the shadow: the model's, with each section that the shadow has replaced by
+// the shadow's.
 func (s ShadowConfig) Over(c Config) Config {
 	if s.RetrainWhen != nil {
 		c.RetrainWhen = *s.RetrainWhen
@@ -82,10 +83,11 @@ type Shadow struct {
 	Last   *Decision   `json:"last,omitempty"`
 }
 
-// Differs reports whether the two currently differ in effect.
+// Differs reports whether the active policy and the shadow currently decide differently in effect.
 func (s Shadow) Differs() bool { return class(s.Real) != class(s.Would) }
 
-// class merges decisions with the same effect on the model: nothing starts, whether hold or undecided.
+// class maps decisions with the same effect on the model to one value: nothing starts if the decision is hold or
+// undecided.
 func class(d Doing) Doing {
 	if d == DoingUndecided || d == "" {
 		return DoingHold
@@ -93,10 +95,10 @@ func class(d Doing) Doing {
 	return d
 }
 
-// Beside decides as the shadow on what the active policy has decided on, and updates the state. The history is the
-// real one with the runs that the shadow would have started, which count only for its cooldown and budget; forced
-// runs count for neither policy. It reports whether a difference has begun: each is counted once, and again when
-// one of the two would start a run during it.
+// Beside makes the shadow's decision on the same input as the active policy's, and updates the state. The history is
+// the real one plus the runs that the shadow would have started. These count only for the shadow's cooldown and budget;
+// forced runs count for neither policy. Beside reports whether a difference has begun. Each difference is counted once,
+// and again if one of the two policies would start a run during it.
 func (s Shadow) Beside(
 	p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time,
 ) (next Shadow, began bool) {

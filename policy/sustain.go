@@ -9,9 +9,9 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// sustain keeps a condition from flapping: how long a breach must last before it trips, and how far the value must
-// return beyond the bound before it clears, in the condition's own unit. The necessary history is in the
-// conditions of the previous decision.
+// sustain keeps a condition from flapping. It defines how long a breach must last before the condition trips, and how
+// far beyond the bound the value must return, in the condition's unit, before the condition clears. The necessary
+// history is in the conditions of the previous decision.
 type sustain struct {
 	lasts  time.Duration
 	margin float64
@@ -19,9 +19,9 @@ type sustain struct {
 
 func lasting(d unit.Duration, margin float64) sustain { return sustain{d.D(), margin} }
 
-// hold combines a judged condition with its state in the previous decision; nil if there is none.
+// hold combines a judged condition with its state in the previous decision; before is nil if there is none.
 //
-// A condition that cannot be judged now keeps its remembered state: an unreachable service neither confirms a
+// A condition that cannot be judged now keeps its previous state, because an unreachable service neither confirms a
 // breach nor ends it.
 func (s *sustain) hold(c, before *Condition, now time.Time) {
 	var since time.Time
@@ -45,8 +45,8 @@ func (s *sustain) hold(c, before *Condition, now time.Time) {
 	}
 }
 
-// explain sets a condition's sentence, including what delays its tripping or clearing, and how many labels are
-// missing.
+// explain returns a condition's sentence, including what delays its tripping or clearing, and sets how many more labels
+// would trip the condition.
 func (n *named) explain(r *drift.Report, now time.Time, c *Condition) string {
 	if n.lasts == 0 && n.margin == 0 {
 		return n.condition.explain(r, now, c)
@@ -65,7 +65,7 @@ func (n *named) explain(r *drift.Report, now time.Time, c *Condition) string {
 	return out
 }
 
-// clears is the value at which a tripped condition clears.
+// clears describes the value at which a tripped condition clears.
 func (c *Condition) clears(margin float64) string {
 	if strings.Contains(c.Name, "_below") {
 		return c.Unit.text(c.Bound + margin)
@@ -86,8 +86,8 @@ func (p *Policy) memory(last *Decision, release string) memory {
 	return memory{last: last, same: last.PolicyDigest == p.digest}
 }
 
-// of finds a condition in the previous decision, if its rule was the same: an edit of another rule keeps its
-// state.
+// of returns a condition's entry in the previous decision if its rule has not changed. Therefore an edit of another
+// rule does not reset its state.
 func (m memory) of(c *Condition) *Condition {
 	if m.last == nil {
 		return nil
@@ -104,7 +104,7 @@ func (m memory) of(c *Condition) *Condition {
 	return nil
 }
 
-// sustained lists the `for` durations of conditions, by key.
+// sustained returns the `for` durations of conditions, by key.
 func (c Conditions) sustained() map[string]unit.Duration {
 	all := map[string]unit.Duration{}
 	if c.AccuracyBelow != nil {

@@ -10,14 +10,14 @@ import (
 // nameLength is the maximum displayed length of a name or an expression.
 const nameLength = 60
 
-// label shows a category's name, which comes from data.
+// label shortens and escapes a category's name for display, because the name is part of the data.
 func label(name string) string { return text.OneLine(name, nameLength) }
 
 func cutText(s string) string { return text.Cut(s, nameLength) }
 
 func number(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
 
-// choose is a where yes is true, else b.
+// choose returns a if yes is true, else b.
 func choose(yes bool, a, b string) string {
 	if yes {
 		return a

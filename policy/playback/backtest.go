@@ -8,14 +8,14 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Record is the recorded history under any policy. All lists are in order of time.
+// Record is a model's recorded history, whatever policy was active. All lists are in order of time.
 type Record struct {
 	Reports   []drift.Report
 	Decisions []DecisionFact
 	Runs      []RecordedRun
 }
 
-// DecisionFact is a recorded verdict without its conditions.
+// DecisionFact is a recorded decision without its conditions.
 type DecisionFact struct {
 	At      time.Time
 	Verdict policy.Verdict
@@ -29,20 +29,20 @@ type RecordedRun struct {
 	GPU time.Duration
 }
 
-// BacktestOptions are assumptions that a record cannot provide.
+// BacktestOptions are assumptions about facts that a record does not contain.
 type BacktestOptions struct {
-	// Needs, Took and GPU are assumed for a simulated run: its expected need of quiet hours, its usual duration,
-	// and its GPU time.
+	// Needs, Took and GPU are assumed for each simulated run: how long the quiet hours must last for it, its usual
+	// duration, and its GPU time.
 	Needs, Took, GPU time.Duration
 	// Floor is the accuracy below which time is counted; 0 disables it.
 	Floor float64
-	// MendsNothing selects the pessimistic assumption about simulated retrains. Without it, a simulated retrain is
-	// assumed to fix the conditions that caused it, until the record shows that condition clear or another
-	// release.
+	// MendsNothing selects the pessimistic assumption that simulated retrains fix no condition. Without it, a simulated
+	// retrain is assumed to fix the conditions that caused it, until the record shows another release or the condition
+	// as clear.
 	MendsNothing bool
 }
 
-// Backtest is the result of deciding a record again.
+// Backtest is the result of RunBacktest.
 type Backtest struct {
 	Model       string
 	From, To    time.Time
@@ -51,7 +51,7 @@ type Backtest struct {
 	Divergences []Divergence
 }
 
-// Totals sums up the effect of one policy.
+// Totals summarizes the effect of one policy.
 type Totals struct {
 	Retrains int
 	Urgent   int // of them, those that did not wait for quiet hours
@@ -66,7 +66,7 @@ type Totals struct {
 	GPU   time.Duration
 }
 
-// Delay is the median of the delays, 0 without any.
+// Delay returns the median of the delays, 0 if there are none.
 func (s Totals) Delay() time.Duration {
 	if len(s.Delays) == 0 {
 		return 0
@@ -75,19 +75,19 @@ func (s Totals) Delay() time.Duration {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// Divergence is a start that only one of the two policies has.
+// Divergence is a start of a run under only one of the two policies.
 type Divergence struct {
 	At   time.Time
 	Run  string // the recorded run that would not have started; empty for a simulated one
 	Text string // why
 }
 
-// RunBacktest decides a record again: at each evaluation, and in between whenever a wait of the last decision
-// ends, with the runs that this policy would have started. It is deterministic.
+// RunBacktest makes the decisions that p would have made on a record, with the runs that p would have started. It
+// decides at each evaluation, and in between whenever a wait of the last decision ends. It is deterministic.
 //
-// The record does not contain the effect of a simulated retrain on the accuracy. Until it shows another release,
-// its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not replayed. A
-// forced run is replayed, because a person requested it under any policy.
+// The record does not contain the effect of a simulated retrain on the accuracy. Until the record shows another
+// release, its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not
+// replayed. A forced run is replayed, because a person requested it under any policy.
 func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	b := Backtest{Evaluations: len(rec.Reports)}
 	if len(rec.Reports) == 0 {
@@ -108,7 +108,7 @@ func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	return b
 }
 
-// side sums up what was recorded.
+// side summarizes what was recorded.
 func (rec *Record) side(from, to time.Time, floor float64) Totals {
 	var s Totals
 	for _, run := range rec.Runs {

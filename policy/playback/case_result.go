@@ -29,7 +29,7 @@ type CaseFailure struct {
 	Decision *policy.Decision // the actual one; nil for the starts of the whole test
 }
 
-// Difference is one mismatch.
+// Difference is one field whose value differs from the expected one.
 type Difference struct{ What, Want, Got string }
 
 // Passed reports whether all expectations were met.
@@ -85,7 +85,7 @@ func (s *caseRunner) startTimes() []unit.Duration {
 	return out
 }
 
-// at returns the last decision until a time.
+// at returns the last decision at or before a time.
 func (s *caseRunner) at(t time.Time) *policy.Decision {
 	for i := len(s.out) - 1; i >= 0; i-- {
 		if !s.out[i].At.After(t) {
@@ -110,7 +110,7 @@ func (s *caseRunner) changes() []Expectation {
 	return append(out, Expectation{Starts: &starts})
 }
 
-// observed turns a decision into an expectation.
+// observed returns a decision in the form of an expectation.
 func observed(d *policy.Decision, at *unit.Duration) Expectation {
 	because, blocked := []string{}, []policy.Reason{}
 	for _, c := range d.Conditions {

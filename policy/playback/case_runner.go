@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// caseRunner runs a test: it makes reports from the series, and simulates the daemon's loop over them.
+// caseRunner runs a test: it builds reports from the series, and simulates the daemon's loop on these reports.
 type caseRunner struct {
 	policy   *policy.Policy
 	c        *Case
@@ -32,7 +32,7 @@ type caseRunner struct {
 	starts   []time.Duration
 }
 
-// ParseCaseTime reads a test's time in a zone.
+// ParseCaseTime parses a test's time in a zone.
 func ParseCaseTime(given string, loc *time.Location) (time.Time, error) {
 	for _, layout := range []string{
 		"2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05",
@@ -45,7 +45,7 @@ func ParseCaseTime(given string, loc *time.Location) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a time: write 2027-03-27 20:00", text.Cut(given, 60))
 }
 
-// play decides at every step, and in between whenever something is due, like the daemon.
+// play makes decisions like the daemon: at every step, and in between whenever an evaluation is due.
 func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	start, err := ParseCaseTime(c.Start, p.Windows().Location())
 	if err != nil {
@@ -103,7 +103,7 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	return s, nil
 }
 
-// evaluated reports whether a step has an evaluation: all series that are long enough must agree.
+// evaluated reports whether a step has an evaluation. All series that are long enough must agree.
 func (s *caseRunner) evaluated(i int) bool {
 	for _, list := range s.series {
 		if i >= len(list) || list[i].given {
@@ -113,7 +113,7 @@ func (s *caseRunner) evaluated(i int) bool {
 	return false
 }
 
-// figure is a series' value at a step; a step without a value keeps the previous one.
+// figure returns the value of a series at a step, or the previous value if the step has none.
 func (s *caseRunner) figure(name string, i int, otherwise float64) float64 {
 	list := s.series[name]
 	for i = min(i, len(list)-1); i >= 0; i-- {
@@ -133,8 +133,8 @@ func (s *caseRunner) rebase(accuracy, macroF1 float64) {
 	}
 }
 
-// report makes a report from the series. Accuracies are rounded to whole items. Unless the test says otherwise,
-// answers lost since the promotion count as corrections of labels.
+// report builds a report from the series. Accuracies are rounded to whole items. Unless the test says otherwise, each
+// right answer lost since the promotion counts as the correction of a label.
 func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	base := s.base
 	r := drift.Report{
@@ -193,7 +193,7 @@ func (s *caseRunner) report(i int, at time.Time) drift.Report {
 	return r
 }
 
-// categories adds the series of single categories.
+// categories adds the series of single categories to a report.
 func (s *caseRunner) categories(r *drift.Report, i int) {
 	for _, name := range sortedKeys(s.series) {
 		if category, ok := strings.CutPrefix(name, "recall."); ok {
@@ -248,7 +248,7 @@ func (s *caseRunner) due(r *drift.Report, at, until time.Time) time.Time {
 	return next
 }
 
-// end ends the active run: a promotion sets a new baseline, from the figures of the step.
+// end ends the active run. A promotion sets a new baseline from the figures of the step.
 func (s *caseRunner) end(i int) {
 	s.history.Active = ""
 	s.history.Runs[0].Ended, s.history.Runs[0].Outcome = s.ends, s.c.Runs.Outcome
@@ -281,7 +281,7 @@ func (s *caseRunner) decide(r drift.Report, i int, now time.Time) {
 	}
 }
 
-// people performs the events up to now, each once.
+// people performs the people's actions up to now, each once.
 func (s *caseRunner) people(now time.Time) {
 	var before time.Time
 	if n := len(s.out); n > 0 {

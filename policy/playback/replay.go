@@ -30,8 +30,8 @@ type replay struct {
 	missed   map[string]string // recorded runs that were not started at their time, with the decision then
 }
 
-// near is the tolerance between a recorded start and the decision that caused it: a run is created, queued and
-// started.
+// near is the maximum time between a decision and the recorded start that it caused, because a run is first created and
+// queued.
 const near = 10 * time.Minute
 
 func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) *replay {
@@ -45,7 +45,7 @@ func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) 
 	return r
 }
 
-// evaluation decides on a report at its time, and again until the next one whenever something is due.
+// evaluation decides on a report at the report's time, and again whenever an evaluation is due before until.
 func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	if report.Release != r.release {
 		r.release, r.mended, r.mendedAt = report.Release, false, time.Time{}
@@ -104,7 +104,7 @@ func (r *replay) adjust(report *drift.Report) *drift.Report {
 	return &adjusted
 }
 
-// due returns the next time before until at which the daemon would evaluate without an event; zero if there is
+// due returns the next time before until at which the daemon would evaluate without a new report; zero if there is
 // none.
 func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	next := until
@@ -138,7 +138,7 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	return next
 }
 
-// forced returns the next recorded run that a person requested; it skips runs of the record's own policy.
+// forced returns the next recorded run that a person requested; it skips runs that the recorded policy started.
 func (r *replay) forced() *RecordedRun {
 	for ; r.next < len(r.rec.Runs); r.next++ {
 		if run := &r.rec.Runs[r.next]; run.Forced {
@@ -148,7 +148,7 @@ func (r *replay) forced() *RecordedRun {
 	return nil
 }
 
-// decide is one iteration of the daemon's loop.
+// decide simulates one iteration of the daemon's loop.
 func (r *replay) decide(report *drift.Report, now time.Time) {
 	if !r.ends.IsZero() && !now.Before(r.ends) {
 		r.history.Active, r.ends = "", time.Time{}
@@ -181,8 +181,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	}
 }
 
-// start starts a run: the recorded one if there was one at about that time, else a simulated one of usual
-// duration.
+// start starts a run: the recorded run if there was one at about that time, else a simulated run of the usual duration.
 func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *RecordedRun, now time.Time) {
 	run := policy.RunFact{
 		ID: "would-be-" + strconv.Itoa(r.out.Now.Retrains+1), Started: now, Ended: now.Add(r.o.Took),
@@ -233,7 +232,7 @@ func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *Recor
 	}
 }
 
-// recorded returns the recorded run that a decision at this time caused.
+// recorded returns the recorded run that started near this time, nil if there is none.
 func (r *replay) recorded(now time.Time) *RecordedRun {
 	for i := range r.rec.Runs {
 		run := &r.rec.Runs[i]
@@ -244,7 +243,7 @@ func (r *replay) recorded(now time.Time) *RecordedRun {
 	return nil
 }
 
-// mend assumes that the retrain that starts now fixes the conditions that caused it.
+// mend records the assumption that the retrain that starts now fixes the conditions that caused it.
 func (r *replay) mend(d *policy.Decision, at time.Time) {
 	for _, c := range d.Conditions {
 		if c.Tripped && c.Config != "" {
@@ -254,14 +253,15 @@ func (r *replay) mend(d *policy.Decision, at time.Time) {
 	r.mended, r.mendedAt = true, at
 }
 
-// unmended is the decision of this policy at a time without that assumption.
+// unmended returns the decision of this policy at a time without the assumption of mend.
 func (r *replay) unmended(report *drift.Report, now time.Time) policy.Decision {
 	h := r.history
 	h.Mended = nil
 	return r.policy.Decide(*report, h, now)
 }
 
-// finish closes open intervals at the end, and reports the recorded runs that would not have started.
+// finish closes the intervals that are still open at the end, and reports the recorded runs that would not have
+// started.
 func (r *replay) finish() {
 	if !r.since.IsZero() {
 		r.out.Now.Waiting += r.out.To.Sub(r.since)

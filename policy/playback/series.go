@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// seriesNames are the figures of a test; names that end in a dot are followed by a category's name.
+// seriesNames are the names of the series in a test; a name that ends in a dot is followed by a category's name.
 var seriesNames = []string{
 	"accuracy", "macro_f1", "scored", "changed", "psi", "right_to_wrong", "wrong_to_right", "new_items", "new_errors",
 	"alarmed", "state",
@@ -55,8 +55,7 @@ func knownReason(r policy.Reason) error {
 	return &unit.Error{Message: fmt.Sprintf("unknown reason %q", text.Cut(string(r), 60)), Hint: hint}
 }
 
-// sample is one value of a series: a number, or a word for the state; given is false for a step without an
-// evaluation.
+// sample is one value of a series: a number, or a word for the state. given is false if the step has no evaluation.
 type sample struct {
 	given bool
 	value float64
@@ -65,11 +64,11 @@ type sample struct {
 
 var seriesPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(%?)(?:([+-])([0-9]+(?:\.[0-9]+)?)(%?))?(?:x([0-9]{1,5}))?$`)
 
-// mostSamples bounds a series: more than ten years of hours.
+// mostSamples is the maximum length of a series: hourly values for more than ten years.
 const mostSamples = 100_000
 
-// parseSeries reads values over time: "91%" is one, "91%x3" three times the same, "0+25x4" is 0 25 50 75, "_" is a
-// step without an evaluation and "_x3" three of those. States are written as words: "ok asleepx3 ok".
+// parseSeries parses values over time: "91%" is one value, "91%x3" is the value three times, "0+25x4" is 0 25 50 75,
+// "_" is a step without an evaluation, and "_x3" is three such steps. States are written as words: "ok asleepx3 ok".
 func parseSeries(values string, words bool) ([]sample, error) {
 	const hint = `write values such as "91% 90%x5 0.9-0.01x3", with _ for a step without an evaluation`
 	var out []sample

@@ -2,14 +2,14 @@ package quiethours
 
 import "time"
 
-// date is a day of the calendar, counted from 1970-01-01.
+// date is a calendar day, as the number of days since 1970-01-01.
 type date int
 
 func dateOf(y int, m time.Month, d int) date {
 	return date(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400)
 }
 
-// dateAt is the local date at an instant.
+// dateAt returns the local date at an instant.
 func dateAt(t time.Time, loc *time.Location) date {
 	_, offset := t.In(loc).Zone()
 	return date(floorDiv(t.Unix()+int64(offset), 86400))
@@ -32,8 +32,8 @@ func parseDate(text string) (date, error) {
 	return date(floorDiv(t.Unix(), 86400)), err
 }
 
-// instant returns when the local clock shows a time of day on a date. If the clock shows it twice, it is the first
-// time; if the clock skips it, it is the instant of the jump, which is the next one that exists.
+// instant returns when the local clock shows a time of day on a date. If the clock shows that time twice, the first
+// instant is returned. If the clock skips it, the instant of the jump is returned.
 func (d date) instant(second int, loc *time.Location) time.Time {
 	wall := int64(d)*86400 + int64(second)
 	const widest = 26 * 3600 // no zone is further from UTC
@@ -52,9 +52,9 @@ func (d date) instant(second int, loc *time.Location) time.Time {
 	}
 }
 
-// zoneBounds is t.ZoneBounds without a bug of Go 1.26: on the last day of a leap year it returns an end that is
-// not after t, in zones with a rule for future years. No clock changes on that day; the day after returns the
-// correct next change.
+// zoneBounds returns t.ZoneBounds and works around a bug of Go 1.26: in zones with a rule for future years, ZoneBounds
+// returns an end that is not after t on the last day of a leap year. No clock changes on that day, and the call for the
+// next day returns the correct end.
 func zoneBounds(t time.Time) (start, end time.Time) {
 	if start, end = t.ZoneBounds(); !end.IsZero() && !end.After(t) {
 		_, end = t.Add(24 * time.Hour).ZoneBounds()
@@ -62,7 +62,7 @@ func zoneBounds(t time.Time) (start, end time.Time) {
 	return start, end
 }
 
-// exists is false for the few dates that a zone skipped when it moved across the date line.
+// exists reports whether a zone has the date. A few dates were skipped in zones that moved across the date line.
 func (d date) exists(loc *time.Location) bool {
 	return d.instant(0, loc).Before((d + 1).instant(0, loc))
 }

@@ -22,7 +22,7 @@ const everyDay Days = 1<<7 - 1
 // Has reports whether the set contains a weekday.
 func (d Days) Has(w time.Weekday) bool { return d == 0 || d&(1<<((int(w)+6)%7)) != 0 }
 
-// UnmarshalText reads the text form.
+// UnmarshalText parses the text form.
 func (d *Days) UnmarshalText(b []byte) error {
 	var set Days
 	for _, part := range strings.Split(string(b), ",") {
@@ -64,7 +64,7 @@ func dayIndex(name string) (int, error) {
 	return 0, &unit.Error{Message: `"` + text.Cut(name, 40) + `" is not a weekday`, Hint: hint}
 }
 
-// String writes three or more consecutive days as a range: "mon-fri", "sat,sun", "mon-wed,fri".
+// String returns the text form, with three or more consecutive days as a range: "mon-fri", "sat,sun", "mon-wed,fri".
 func (d Days) String() string {
 	if d == 0 || d == everyDay {
 		return "mon-sun"
@@ -88,7 +88,7 @@ func (d Days) String() string {
 	return strings.Join(parts, ",")
 }
 
-// MarshalText is String.
+// MarshalText returns the result of String.
 func (d Days) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // JSONSchema describes the text form.

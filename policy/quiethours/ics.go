@@ -10,10 +10,10 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// oneDay is 24 hours: calendar times are kept as wall-clock readings, independent of zones.
+// oneDay is always 24 hours, because calendar times are kept as wall-clock readings, independent of zones.
 const oneDay = 24 * time.Hour
 
-// holiday is a day on which no window starts, and why.
+// holiday is a day on which no window starts, with the reason.
 type holiday struct {
 	date date
 	name string
@@ -32,9 +32,9 @@ type event struct {
 	duration   time.Duration
 }
 
-// parseICS returns the days that a calendar's events cover, in the order of the file. An all-day event covers its
-// days; an event with times covers the days that it fills from midnight to midnight, which for most is none.
-// Series are expanded to the end of 2099, with moved, added and cancelled dates.
+// parseICS returns the days that a calendar's events cover, in the order of the file. An all-day event covers its days.
+// An event with times covers only the days that it fills from midnight to midnight; most such events cover none.
+// Repeating events are expanded to the end of 2099, with moved, added and cancelled dates.
 func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 	if len(data) > 4<<20 {
 		return nil, fmt.Errorf("%d bytes are too many for a calendar of holidays", len(data))
@@ -138,7 +138,8 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 // folded reports whether a line continues the previous one.
 func folded(line string) bool { return line != "" && (line[0] == ' ' || line[0] == '\t') }
 
-// close sets the end of an event without one according to the standard: its duration, else one day for a date.
+// close sets the missing end of an event as the standard defines it: after the event's duration, or after one day if
+// the start is a date.
 func (e *event) close() {
 	switch {
 	case !e.end.IsZero():
@@ -185,7 +186,7 @@ func (e *event) read(name, parameters, value string, loc *time.Location) (err er
 	return err
 }
 
-// property splits a line into name, parameters and value; a quoted parameter may contain a colon.
+// property splits a line into name, parameters and value. It ignores a colon in a quoted parameter.
 func property(line string) (name, parameters, value string) {
 	quoted := false
 	for i, c := range line {
@@ -202,8 +203,8 @@ func property(line string) (name, parameters, value string) {
 
 var zoneParameter = regexp.MustCompile(`(?i)(?:^|;)TZID="?([^";]+)"?`)
 
-// moment reads a date or a time as wall-clock reading in loc. A time without a zone, or in a zone that only the
-// calendar defines, is treated as local.
+// moment parses a date or a time and returns the wall-clock reading in loc. A time without a zone, or in a zone that
+// only the calendar defines, is treated as a time in loc.
 func moment(parameters, value string, loc *time.Location) (time.Time, error) {
 	if len(value) == 8 {
 		if t, err := time.Parse("20060102", value); err == nil {
@@ -230,7 +231,7 @@ func moment(parameters, value string, loc *time.Location) (time.Time, error) {
 
 var isoPart = regexp.MustCompile(`^P(?:(\d{1,3})W)?(?:(\d{1,4})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:\d{1,6}S)?)?$`)
 
-// isoDuration parses P1D, P2W, PT36H.
+// isoDuration parses an ISO 8601 duration such as P1D, P2W or PT36H.
 func isoDuration(value string) (time.Duration, error) {
 	m := isoPart.FindStringSubmatch(value)
 	if m == nil {

@@ -15,15 +15,15 @@ import (
 // seriesEnd is the date up to which a series without an end is expanded.
 var seriesEnd = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
 
-// mostRepetitions bounds a series: a century of weeks.
+// mostRepetitions is the maximum number of repetitions of an event: weekly for a century.
 const mostRepetitions = 5300
 
-// untilTime matches the end of a series that is written as a date or in UTC, because the rule parser would
-// interpret it as another day than the calendar's own dates.
+// untilTime matches the end of a series that has a time. The time must be removed, because the rule parser could
+// interpret it as another day than the calendar does.
 var untilTime = regexp.MustCompile(`(?i)(UNTIL=\d{8})T\d{6}Z?`)
 
-// repetitions lists the start times of the event and its series (RFC 5545, 3.8.5): the first one, those of the
-// rule, plus added dates, minus excluded dates.
+// repetitions lists the start times of the event and its repetitions (RFC 5545, 3.8.5): the event's start, those of the
+// rule and added dates, without excluded dates.
 func (e *event) repetitions() ([]time.Time, error) {
 	starts := append([]time.Time{e.start}, e.also...)
 	if e.rule != "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Opening is one stretch of quiet hours, for display.
+// Opening is one continuous period of quiet hours, for display.
 type Opening struct {
 	Interval
 	// Wall is its length by the wall clock; Length is its real length, which differs when the clocks change.
@@ -24,15 +24,15 @@ type Closing struct {
 	Window Interval `json:"window"`
 }
 
-// part is one rule on one date.
+// part is the window that one rule gives on one date.
 type part struct {
 	Interval
 	rule rule
 	date date
 }
 
-// parts lists the windows that start on the dates from first to last; with closed also those that exceptions
-// prevent.
+// parts lists the windows that start on the dates from first to last. If closed is true, it includes windows that
+// exceptions prevent.
 func (w *Windows) parts(first, last date, closed bool) []part {
 	var list []part
 	for d := first; d <= last; d++ {
@@ -49,8 +49,8 @@ func (w *Windows) parts(first, last date, closed bool) []part {
 	return list
 }
 
-// Openings returns the stretch that is open at t, if any, and the next ones, n in all; fewer if the next five
-// years have fewer, none without quiet hours.
+// Openings returns the opening that contains t, if any, and those that follow: n in all, or fewer if the next five
+// years have fewer. It returns none if no quiet hours are configured.
 func (w *Windows) Openings(t time.Time, n int) []Opening {
 	if w.Always() || n <= 0 {
 		return nil
@@ -65,7 +65,7 @@ func (w *Windows) Openings(t time.Time, n int) []Opening {
 	return out
 }
 
-// opening adds notes about clock changes to an interval.
+// opening returns an interval with notes about clock changes in it.
 func (w *Windows) opening(i Interval) Opening {
 	o := Opening{Interval: i}
 	var from, to int64 // as configured, in wall-clock seconds
@@ -111,13 +111,13 @@ func (o *Opening) note(text string) {
 	}
 }
 
-// wall is the wall-clock reading in a zone, in seconds since 1970-01-01 00:00 of that clock.
+// wall returns the wall-clock reading in a zone, in seconds since 1970-01-01 00:00 of that clock.
 func wall(t time.Time, loc *time.Location) int64 {
 	_, offset := t.In(loc).Zone()
 	return t.Unix() + int64(offset)
 }
 
-// edge describes an edge of a window that the clock skips or shows twice.
+// edge describes a start or end of a window that the clock skips or shows twice.
 func edge(verb string, at time.Time, wanted int64, second int, loc *time.Location) string {
 	text := unit.Clock(second % 86400).String()
 	if wall(at, loc) != wanted {
@@ -130,7 +130,7 @@ func edge(verb string, at time.Time, wanted int64, second int, loc *time.Locatio
 	return ""
 }
 
-// jump describes the clock change at the end of a zone's offset, within an opening that may start on another day.
+// jump describes a clock change within an opening. The text includes the date if the opening starts on another day.
 func jump(at, opens time.Time, loc *time.Location) string {
 	before, after := at.Add(-time.Second).In(loc), at.In(loc)
 	name, was := before.Zone()
@@ -146,7 +146,7 @@ func jump(at, opens time.Time, loc *time.Location) string {
 		text.Clock(at, opens, time.FixedZone(name, was))
 }
 
-// Closings lists the windows between two instants that an exception prevents.
+// Closings lists the windows between two instants that exceptions prevent.
 func (w *Windows) Closings(from, to time.Time) []Closing {
 	var out []Closing
 	for _, p := range w.parts(dateAt(from, w.loc), dateAt(to, w.loc), true) {

@@ -25,7 +25,8 @@ type WindowConfig struct {
 	Except []string `yaml:"except"`
 }
 
-// NewWindows compiles quiet hours. read returns the content of calendar files; it may be nil if there are none.
+// NewWindows compiles quiet hours. read returns the content of a calendar file; it may be nil if no files are
+// configured.
 func NewWindows(list []WindowConfig, loc *time.Location, read func(name string) ([]byte, error)) (*Windows, error) {
 	if found := Validate(list); found.HasErrors() {
 		return nil, &check.Invalid{Problems: found}
@@ -149,7 +150,8 @@ func validateException(name string) check.Problems {
 	return p
 }
 
-// NeverOpens reports whether there is no opening in five years, which requires exceptions on every configured day.
+// NeverOpens reports whether there is no opening in the next five years. That happens only if exceptions cover every
+// configured day.
 func (w *Windows) NeverOpens(now time.Time) bool {
 	return len(w.except) > 0 && !w.Contains(now) && len(w.Next(now, 1)) == 0
 }

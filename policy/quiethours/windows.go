@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Interval is a span of time, Start included and End not. An End of zero means that it never ends.
+// Interval is a span of time that includes Start but not End. If End is zero, the interval never ends.
 type Interval struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end,omitzero"`
 }
 
-// Length is the real duration, which differs from the wall clock's when the clocks change; 0 for an interval that
-// never ends.
+// Length returns the real duration, which differs from the wall-clock difference if the clocks change in between. It is
+// 0 if the interval never ends.
 func (i Interval) Length() time.Duration {
 	if i.End.IsZero() {
 		return 0
@@ -22,17 +22,17 @@ func (i Interval) Length() time.Duration {
 	return i.End.Sub(i.Start)
 }
 
-// Fits reports whether something of duration d that begins at t ends before the interval does.
+// Fits reports whether a run of duration d that begins at t ends no later than the interval.
 func (i Interval) Fits(t time.Time, d time.Duration) bool {
 	return i.End.IsZero() || !t.Add(d).After(i.End)
 }
 
-// Windows are compiled quiet hours. A window belongs to the day on which it starts and runs from the wall-clock
-// time from to the wall-clock time to:
+// Windows are compiled quiet hours. A window starts on a configured day, at one wall-clock time (from), and ends at
+// another (to):
 //
-//   - an edge that the clock skips in spring moves to the instant of the jump; a window that lies completely in the
-//     skipped hour starts there and keeps its length;
-//   - an edge that the clock shows twice in autumn means the first time, so that a window opens once a day;
+//   - a start or end that the clock skips in spring moves to the instant of the jump; a window completely within the
+//     skipped hour starts at that instant and keeps its length;
+//   - of a start or end that the clock shows twice in autumn, the first time counts, so that a window opens once a day;
 //   - therefore 22:00-06:00 lasts seven real hours in one night and nine in the other;
 //   - windows that overlap or touch are merged.
 //
@@ -50,7 +50,7 @@ type rule struct {
 	from, to int // seconds since the midnight at which the day starts; from < to, and to may lie on the next day
 }
 
-// block holds the merged windows around a span of days, as a cache for any instant in it.
+// block caches the merged windows around a span of days, for any instant in that span.
 type block struct {
 	from, to time.Time // answers are exact for local dates from from on and before to
 	list     []Interval
@@ -67,7 +67,7 @@ const (
 // Always reports whether there is no restriction.
 func (w *Windows) Always() bool { return len(w.rules) == 0 }
 
-// Location is the time zone of the wall clock.
+// Location returns the time zone of the wall clock.
 func (w *Windows) Location() *time.Location { return w.loc }
 
 // Contains reports whether a run may start at t.
@@ -76,7 +76,7 @@ func (w *Windows) Contains(t time.Time) bool {
 	return ok
 }
 
-// Current returns the window that contains t, merged with those that touch it up to two weeks away.
+// Current returns the window that contains t, merged with adjoining windows up to two weeks away.
 func (w *Windows) Current(t time.Time) (Interval, bool) {
 	if w.Always() {
 		return Interval{Start: t}, true
@@ -89,8 +89,7 @@ func (w *Windows) Current(t time.Time) (Interval, bool) {
 	return Interval{}, false
 }
 
-// Next lists the next n openings after t, without the one that is open now; fewer if the next five years have
-// fewer.
+// Next lists the next n openings that start after t, or fewer if the next five years have fewer.
 func (w *Windows) Next(t time.Time, n int) []Interval {
 	if w.Always() || n <= 0 {
 		return nil
@@ -105,7 +104,7 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 	return out[first:min(first+n, len(out))]
 }
 
-// NextOpening is the first opening after t.
+// NextOpening returns the first opening that starts after t.
 func (w *Windows) NextOpening(t time.Time) (Interval, bool) {
 	// The last interval of a block may be cut off.
 	if list := w.around(t).list; !w.Always() {
@@ -119,7 +118,7 @@ func (w *Windows) NextOpening(t time.Time) (Interval, bool) {
 	return Interval{}, false
 }
 
-// after is the index of the first interval that starts after t.
+// after returns the index of the first interval that starts after t.
 func after(list []Interval, t time.Time) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].Start.After(t) })
 }
@@ -136,7 +135,7 @@ func (w *Windows) around(t time.Time) *block {
 	return b
 }
 
-// between lists the windows that start on the dates from first to last.
+// between lists the merged windows that start on the dates from first to last.
 func (w *Windows) between(first, last date) []Interval {
 	var list []Interval
 	for d := first; d <= last; d++ {
@@ -152,7 +151,7 @@ func (w *Windows) between(first, last date) []Interval {
 	return list
 }
 
-// holiday reports whether an exception prevents windows on a date, and its name.
+// holiday returns the exception that prevents windows on a date, and whether there is one.
 func (w *Windows) holiday(d date) (holiday, bool) {
 	i, found := slices.BinarySearchFunc(w.except, d, func(h holiday, d date) int { return int(h.date - d) })
 	if !found {

@@ -19,8 +19,8 @@ const (
 
 const subjects = "retraind.evt.v1.>"
 
-// streamConfig is the configuration of a new stream. The duplicate window is as long as the longest expected
-// outage, because the outbox may send an event again after it.
+// streamConfig is the configuration of a new stream. The duplicate window is as long as the longest expected outage,
+// because the outbox may send an event again after an outage.
 func streamConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: Stream, Description: "What retraind did", Subjects: []string{subjects},
@@ -30,8 +30,8 @@ func streamConfig() jetstream.StreamConfig {
 	}
 }
 
-// Assets creates the stream and the bucket if they are missing. Existing ones are not changed; they cause an error
-// only if events could not be stored in them.
+// Assets creates the stream and the bucket if they are missing. It does not change existing ones, and returns an error
+// only if events cannot be stored in them.
 func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jetstream.KeyValue, error) {
 	stream, err := js.Stream(ctx, Stream)
 	switch {
@@ -58,7 +58,8 @@ func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jets
 	return bucket, nil
 }
 
-// compatible accepts every limit that an operator may have chosen, and logs which are lower than retraind's.
+// compatible returns an error if a stream cannot store events. It accepts every limit that an operator may have chosen,
+// and logs the limits that are lower than retraind's.
 func compatible(have jetstream.StreamConfig, log *slog.Logger) error {
 	if !slices.Contains(have.Subjects, subjects) {
 		return fmt.Errorf("stream %s exists with the subjects %v and not %s (add it, or rename that stream)", Stream,

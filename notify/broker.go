@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// RandomPort makes the embedded server choose a free port.
+// RandomPort is the port number that makes the embedded server choose a free port.
 const RandomPort = -1
 
 // Options configure the embedded server.
@@ -27,16 +27,16 @@ type Options struct {
 	Log  *slog.Logger
 	// Clients are the external programs that may connect; nil: everybody without limits, for tests.
 	Clients *Clients
-	// Refused is called for each connection that is refused at the limit, and for each message and connection that
-	// the permissions forbid; may be nil. It must not block.
+	// Refused is called for each connection beyond the limit, and for each message or connection that the permissions
+	// forbid. It may be nil, and must not block.
 	Refused func(what string)
 }
 
-// maxConns bounds the external connections; each costs a descriptor. A client that does not authenticate is
-// disconnected after 2 s.
+// maxConns is the maximum number of external connections, because each uses a file descriptor. A client that does not
+// authenticate is disconnected after 2 s.
 const maxConns = 256
 
-// EmbeddedOptions returns the options of a configuration that UsesEmbedded.
+// EmbeddedOptions returns the server options for a configuration for which UsesEmbedded is true.
 func (c *Config) EmbeddedOptions(dir, name string, log *slog.Logger) (Options, error) {
 	host, port, err := c.listenAddress()
 	return Options{Dir: dir, Host: host, Port: port, Name: name, Log: log}, err
@@ -76,8 +76,7 @@ func StartEmbedded(o Options) (*Broker, error) {
 	options := &server.Options{
 		ServerName: o.Name, Host: o.Host, Port: o.Port, DontListen: o.Port == 0,
 		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,
-		// Events are few and must survive a power failure, because the outbox deletes them once they are
-		// acknowledged.
+		// Events are few, and must survive a power failure because the outbox deletes acknowledged events.
 		SyncAlways:         true,
 		MaxConn:            maxConns,
 		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: 1 << 30,
@@ -106,8 +105,8 @@ func StartEmbedded(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("start nats: %s", cause)
 	}
 	if o.Clients != nil {
-		// After the start: only a server without other accounts enables JetStream for the global account by
-		// itself.
+		// This must follow the start, because a server enables JetStream for the global account automatically only if
+		// it has no other accounts.
 		account, err := s.RegisterAccount(clientAccount)
 		if err == nil {
 			err = o.Clients.admit(s, account)
@@ -129,10 +128,10 @@ func StartEmbedded(o Options) (*Broker, error) {
 	return &Broker{server: s, conn: conn}, nil
 }
 
-// Conn is the connection inside the process. It belongs to the broker and is closed by Shutdown.
+// Conn returns the connection inside the process. Callers must not close it; Shutdown does.
 func (b *Broker) Conn() *nats.Conn { return b.conn }
 
-// URL is the address for other programs, "" if the server does not listen.
+// URL returns the address for other programs, "" if the server does not listen.
 func (b *Broker) URL() string {
 	if addr, ok := b.server.Addr().(*net.TCPAddr); ok {
 		return "nats://" + addr.String()
@@ -140,14 +139,14 @@ func (b *Broker) URL() string {
 	return ""
 }
 
-// Shutdown closes the connection and ends the server; its files are complete when it returns.
+// Shutdown closes the connection and stops the server. When it returns, all files are completely written.
 func (b *Broker) Shutdown() {
 	b.conn.Close()
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
 }
 
-// listenFault adds the address and the cure to an error of listening.
+// listenFault adds the address and the cure to an error that occurred while listening.
 func listenFault(o Options, err error) error {
 	address := net.JoinHostPort(o.Host, strconv.Itoa(o.Port))
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -156,7 +155,7 @@ func listenFault(o Options, err error) error {
 	return fmt.Errorf("start nats: cannot listen on %s (correct nats.listen): %w", address, err)
 }
 
-// takenError omits the kernel's message, which adds nothing.
+// takenError is the error for an address in use. It omits the kernel's message, which adds nothing.
 type takenError struct {
 	address string
 	cause   error

@@ -1,6 +1,6 @@
 package notify
 
-// Kind names what happened, "<noun>.<verb>". It is the end of the NATS subject and the middle of the CloudEvents type.
+// Kind names what happened, as "<noun>.<verb>". The NATS subject ends with it, and the CloudEvents type contains it.
 type Kind string
 
 // The kinds of events.
@@ -36,7 +36,7 @@ const (
 	DaemonStopping  Kind = "daemon.stopping"
 )
 
-// Entry is one kind of the catalogue.
+// Entry describes one kind of event.
 type Entry struct {
 	Kind Kind
 	// Data is a zero value of the type of the event's data.
@@ -47,7 +47,7 @@ type Entry struct {
 	When string
 }
 
-// Catalogue lists every kind, in the order of the documentation.
+// Catalogue lists every kind of event, in the order of the documentation.
 func Catalogue() []Entry {
 	return []Entry{
 		{ModelDeployed, Deployed{}, "current", "A release serves, and this was proved by its answers."},
@@ -97,7 +97,7 @@ func Catalogue() []Entry {
 	}
 }
 
-// Lookup returns a kind's entry.
+// Lookup returns the catalogue's entry for a kind, if there is one.
 func Lookup(kind Kind) (Entry, bool) {
 	for _, e := range Catalogue() {
 		if e.Kind == kind {

@@ -21,16 +21,15 @@ const ClientKeyFile = "nats-client.nk"
 
 // Clients are the external programs that may connect to the embedded server.
 type Clients struct {
-	// KeyFiles hold the credential, readable by their group. It is created in the first one if that is missing,
-	// and copied to the others.
+	// KeyFiles are the files with the credential, readable by their group. If the first file is missing, a new
+	// credential is created in it. The credential is copied to the other files.
 	KeyFiles []string
 	// Publish are the subjects that clients may publish to.
 	Publish []string
 }
 
-// clientAccount is the account of clients. A separate account keeps the server's own subjects out of their reach:
-// in the daemon's account any client that may send a request could name an administrative subject as the reply
-// subject.
+// clientAccount is the NATS account of clients. In a separate account, clients cannot reach the server's administrative
+// subjects. In the daemon's account, any client that may send a request could name such a subject as the reply subject.
 const clientAccount = "CLIENTS"
 
 // ClientKey reads the seed of the clients' key, and creates it if it is missing.
@@ -86,7 +85,7 @@ func (c *Clients) install() (public string, err error) {
 	return pair.PublicKey()
 }
 
-// gatekeeper authenticates connections: the daemon by a password that only this process knows, clients by their
+// gatekeeper authenticates connections: the daemon's by a password that only this process knows, and clients' by their
 // key.
 type gatekeeper struct {
 	daemon  string                         // password
@@ -116,7 +115,7 @@ func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// decodeSignature accepts both alphabets of base64, because clients differ.
+// decodeSignature decodes a signature in either base64 alphabet, because different clients use different ones.
 func decodeSignature(text string) ([]byte, error) {
 	if b, err := base64.RawURLEncoding.DecodeString(text); err == nil {
 		return b, nil
@@ -124,7 +123,7 @@ func decodeSignature(text string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// admit grants clients their permissions: subscribe to events, read the last event of each kind and the bucket,
+// admit sets the permissions of clients: they may subscribe to events, read the last event of each kind and the bucket,
 // and publish to the given subjects.
 func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	daemon := s.GlobalAccount()

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DefaultListen is where the embedded server listens.
+// DefaultListen is the default address of the embedded server.
 const DefaultListen = "127.0.0.1:4222"
 
 // ListenNone restricts the embedded server to connections inside the process.

@@ -9,9 +9,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Connect opens a connection to the server of a configuration with a url. It returns an error only for faults that
-// waiting does not fix, such as a missing credentials file: while the server is unreachable the connection is in
-// the state RECONNECTING, and start-up continues.
+// Connect opens a connection to the external server that the configuration names. It returns an error only for
+// permanent faults, such as a missing credentials file. If the server is unreachable, the connection is in the state
+// RECONNECTING, and start-up continues.
 func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 	options := append(settings(name), nats.RetryOnFailedConnect(true),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -38,7 +38,7 @@ func Connect(c *Config, name string, log *slog.Logger) (*nats.Conn, error) {
 	return conn, nil
 }
 
-// Probe connects once, to check that it is possible.
+// Probe connects once, without retrying, to check that a connection is possible.
 func Probe(c *Config, name string) (*nats.Conn, error) {
 	identity, err := identify(c)
 	if err != nil {
@@ -51,7 +51,7 @@ func Probe(c *Config, name string) (*nats.Conn, error) {
 	return conn, nil
 }
 
-// probePatience is how long Probe waits for a server.
+// probePatience is how long Probe waits for the server.
 const probePatience = 5 * time.Second
 
 // identify returns the options for authentication and TLS.
@@ -81,8 +81,8 @@ func identify(c *Config) (options []nats.Option, err error) {
 	return options, nil
 }
 
-// settings are the options of every connection: it reconnects forever, and buffers nothing, because the outbox is
-// the buffer.
+// settings returns the options of every connection: it reconnects forever, and does not buffer messages, because the
+// outbox already stores them.
 func settings(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),

@@ -2,7 +2,7 @@ package notify
 
 import "time"
 
-// Metrics is an accuracy with its interval and number of items. Shares are fractions in [0, 1].
+// Metrics is an accuracy, with its interval and the number of items it was measured on. Shares are fractions in [0, 1].
 type Metrics struct {
 	Accuracy float64 `json:"accuracy"`           // share of right answers
 	Low      float64 `json:"low"`                // 95 % interval
@@ -18,7 +18,8 @@ type Artifact struct {
 	Size   int64  `json:"size"`   // bytes
 }
 
-// Deployed contains everything that a subscriber needs to know about a deploy. Release is the serving one.
+// Deployed contains everything that a subscriber needs to know about a deploy. Release is the digest of the new serving
+// release.
 type Deployed struct {
 	Model    string   `json:"model"`              // name of the model
 	Release  string   `json:"release"`            // digest of what serves now
@@ -52,7 +53,7 @@ type Rejected struct {
 	Run      string   `json:"run"`              // id of the run
 }
 
-// RolledBack reports that an earlier release serves again. Release is the serving one, as in Deployed.
+// RolledBack reports that an earlier release serves again. Release is the digest of that release.
 type RolledBack struct {
 	Model    string   `json:"model"`    // name of the model
 	Release  string   `json:"release"`  // digest of what serves again
@@ -74,7 +75,7 @@ type Resumed struct {
 	By string `json:"by"` // who resumed it
 }
 
-// Scheduled has the time at which a run may start.
+// Scheduled reports the time at which a run may start.
 type Scheduled struct {
 	Run       string    `json:"run,omitempty"`       // id of the run, once there is one
 	Pipeline  string    `json:"pipeline"`            // name of the pipeline
@@ -91,7 +92,7 @@ type Started struct {
 	Steps    []string `json:"steps"`    // names of the steps, in order
 }
 
-// Step is the end of a step.
+// Step reports how a step ended.
 type Step struct {
 	Run     string  `json:"run"`               // id of the run
 	Step    string  `json:"step"`              // name of the step
@@ -105,7 +106,7 @@ type Step struct {
 	GPUIdle *float64 `json:"gpu_idle,omitempty"`
 }
 
-// Finished is a run's outcome.
+// Finished reports a run's outcome.
 type Finished struct {
 	Run     string  `json:"run"`               // id of the run
 	Outcome string  `json:"outcome"`           // promoted, rejected, rolled_back, failed, cancelled, blocked
@@ -143,7 +144,7 @@ type Target struct {
 	Correct  int     `json:"correct"`  // of them, answered right
 }
 
-// Drift is an evaluation.
+// Drift reports the result of an evaluation.
 type Drift struct {
 	Release    string      `json:"release"`              // digest of what was judged
 	State      string      `json:"state"`                // ok, no_release, unscored, insufficient, asleep, error
@@ -183,20 +184,20 @@ type Adopted struct {
 	Now            *Metrics `json:"now"`                // its figures on the held-out items
 }
 
-// Foreign describes a service whose answers are not the champion's.
+// Foreign describes a service whose answers differ from the champion's.
 type Foreign struct {
 	Release string `json:"release"`      // digest of the champion
 	As      string `json:"as,omitempty"` // digest of the release that answers; empty if unknown
 	Text    string `json:"text"`         // in one sentence, how it was detected
 }
 
-// Recognized describes a service whose answers are the champion's again.
+// Recognized describes a service whose answers equal the champion's again.
 type Recognized struct {
 	Release string    `json:"release"`       // digest of the champion
 	Since   time.Time `json:"foreign_since"` // when the other answers were detected
 }
 
-// Remeasured describes a baseline that was measured after the promotion.
+// Remeasured describes a baseline that was measured again after the promotion.
 type Remeasured struct {
 	Release string   `json:"release"` // digest of the champion
 	Why     string   `json:"why"`     // in a few words: runtime changed from ollama 0.17.4 to ollama 0.18.0
@@ -223,12 +224,12 @@ type Up struct {
 	Digest  string   `json:"config_digest"` // digest of the file in force
 }
 
-// Audit is the finding of the nightly comparison.
+// Audit reports a difference that the nightly audit found.
 type Audit struct {
 	Difference string `json:"difference"` // the first one, in one sentence
 }
 
-// Stopping has the reason why the daemon ends.
+// Stopping contains the reason why the daemon stops.
 type Stopping struct {
 	Cause string `json:"cause"` // in one sentence
 }

@@ -9,7 +9,7 @@ type GPUHolder struct {
 	Memory int64  `json:"memory,omitempty"` // bytes; absent if the driver does not report it
 }
 
-// GPUHeld explains why a step did not get a GPU, and who holds it.
+// GPUHeld explains why a step did not get a GPU, and which processes use the GPU.
 type GPUHeld struct {
 	Run     string      `json:"run"`               // id of the run
 	Step    string      `json:"step"`              // name of the step
@@ -19,7 +19,7 @@ type GPUHeld struct {
 	Reason  string      `json:"reason"`            // in one sentence
 }
 
-// GPUFound is a finding on the GPU of a running step.
+// GPUFound reports an unexpected observation on the GPU of a running step.
 type GPUFound struct {
 	Run    string     `json:"run"`              // id of the run
 	Step   string     `json:"step"`             // name of the step
@@ -41,7 +41,7 @@ type GPUFreed struct {
 	Memory  int64    `json:"memory,omitempty"` // bytes of GPU memory that were freed
 }
 
-// GPUReturned lists what a run had stopped, and whether it runs again.
+// GPUReturned lists the programs that a run had stopped, and whether each runs again.
 type GPUReturned struct {
 	Run    string        `json:"run"`    // id of the run
 	Things []ThingReturn `json:"things"` // in the order in which they were started again

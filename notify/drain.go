@@ -30,7 +30,7 @@ type Outbox interface {
 	MarkPublished(ctx context.Context, ids []string) error
 }
 
-// Health is the condition of the drain, for status, metrics and doctor.
+// Health is the state of the drain, for status, metrics and doctor.
 type Health struct {
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`
@@ -60,7 +60,7 @@ type Drain struct {
 	health Health
 }
 
-// NewDrain returns a drain that publishes on conn, which the caller keeps.
+// NewDrain returns a drain that publishes on conn. The drain does not close conn.
 func NewDrain(outbox Outbox, conn *nats.Conn, log *slog.Logger) *Drain {
 	return &Drain{
 		outbox: outbox, conn: conn, log: log.With("component", "drain"), poke: make(chan struct{}, 1),
@@ -76,14 +76,14 @@ func (d *Drain) Poke() {
 	}
 }
 
-// Health is safe for concurrent use.
+// Health returns the current state; it is safe for concurrent use.
 func (d *Drain) Health() Health {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.health
 }
 
-// Run publishes until ctx ends and returns its cause. Errors are retried forever.
+// Run publishes until ctx ends, and returns the cause of ctx's end. After errors it retries forever.
 func (d *Drain) Run(ctx context.Context) error {
 	js, err := jetstream.New(d.conn)
 	if err != nil {
@@ -126,7 +126,8 @@ func (d *Drain) Run(ctx context.Context) error {
 	}
 }
 
-// pokes are only received while publishing works: a busy outbox must not bypass the back-off.
+// pokes returns the channel of pokes, or nil while publishing fails, because a busy outbox must not bypass the
+// back-off.
 func (d *Drain) pokes(well bool) <-chan struct{} {
 	if well {
 		return d.poke
@@ -169,8 +170,8 @@ func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstr
 	}
 }
 
-// publish sends one entry and waits until it is stored. Repeating it is harmless: the stream drops the duplicate
-// within its duplicate window, and the bucket is only written if its content differs.
+// publish sends one entry and waits until it is stored. Publishing an entry twice is harmless: the stream drops the
+// duplicate within its duplicate window, and the bucket is written only if its content differs.
 func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue, e OutboxEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
@@ -189,7 +190,7 @@ func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jets
 	return nil
 }
 
-// put writes the document into the bucket; the old content of "<model>.current" becomes "<model>.previous".
+// put writes the document into the bucket. It first copies the old content of "<model>.current" to "<model>.previous".
 func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry) error {
 	old, err := bucket.Get(ctx, e.Key)
 	switch {
@@ -209,7 +210,7 @@ func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry) error {
 	return err
 }
 
-// report updates the health and logs an error when it changes.
+// report updates the health, and logs an error if it differs from the previous one.
 func (d *Drain) report(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// ContentType is the header of every published message.
+// ContentType is the content type in the header of every published message.
 const ContentType = "application/cloudevents+json"
 
 // MaxBody is the size limit of documents that are sent or read: half of NATS' default limit.
@@ -22,7 +22,7 @@ const (
 	typeSuffix = ".v1"
 )
 
-// envelope is CloudEvents 1.0 in structured mode, with the extension runid.
+// envelope is the JSON form of an event: CloudEvents 1.0 in structured mode, with the extension runid.
 type envelope struct {
 	SpecVersion     string          `json:"specversion"`
 	ID              string          `json:"id"`
@@ -35,10 +35,10 @@ type envelope struct {
 	Data            json.RawMessage `json:"data"`
 }
 
-// Type is the CloudEvents type of a kind.
+// Type returns the CloudEvents type of a kind.
 func Type(kind Kind) string { return typePrefix + string(kind) + typeSuffix }
 
-// Encode wraps an event in its document; host becomes part of its source.
+// Encode returns the CloudEvents document of an event; host becomes part of the document's source.
 func Encode(e Event, host string) ([]byte, error) {
 	body, err := json.Marshal(envelope{
 		SpecVersion: "1.0", ID: e.ID, Source: "/retraind/" + host, Type: Type(e.Kind), Subject: e.Model,
@@ -53,8 +53,8 @@ func Encode(e Event, host string) ([]byte, error) {
 	return body, nil
 }
 
-// Decode reads a document. Unknown fields are ignored, so that documents of a newer retraind can be read; an
-// unknown kind is an error.
+// Decode parses a CloudEvents document. It ignores unknown fields, so that documents of a newer retraind can be read.
+// An unknown kind is an error.
 func Decode(body []byte) (Event, error) {
 	if len(body) > MaxBody {
 		return Event{}, fmt.Errorf("decode event: %d bytes, at most %d are accepted", len(body), MaxBody)

@@ -1,9 +1,9 @@
-// Package notify publishes retraind's events: the catalogue of events, their CloudEvents envelope, the embedded
-// NATS server and the drain that publishes the outbox to JetStream.
+// Package notify publishes retraind's events. It contains the catalogue of events, their CloudEvents envelope, the
+// embedded NATS server, and the drain that publishes the outbox to JetStream.
 //
-// It owns the stream RETRAIND_EVENTS and the bucket retraind_models; it never changes their limits once they
-// exist. Encoding is pure; Broker and Drain are safe for concurrent use. It never decides anything, never reads
-// the store by itself (the Outbox is passed in), and a run never waits for it.
+// It owns the stream RETRAIND_EVENTS and the bucket retraind_models, and never changes the limits of existing ones.
+// Encoding is pure; Broker and Drain are safe for concurrent use. The package never decides anything and never reads
+// the store directly (the Outbox is passed in), and a run never waits for it.
 package notify
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// DaemonModel replaces a model's name in events of the daemon itself.
+// DaemonModel is used instead of a model's name in events about the daemon itself.
 const DaemonModel = "_daemon"
 
 // Event is one notification before it is wrapped into its CloudEvents envelope.
@@ -33,7 +33,7 @@ type Event struct {
 	Key string
 }
 
-// New creates an event with a new id. data must be of the kind's type in the catalogue.
+// New creates an event with a new id. data must have the type that the catalogue names for the kind.
 func New(kind Kind, model, run string, data any, at time.Time) (Event, error) {
 	entry, ok := Lookup(kind)
 	if !ok {
@@ -60,13 +60,13 @@ func New(kind Kind, model, run string, data any, at time.Time) (Event, error) {
 	return e, nil
 }
 
-// Subject is the NATS subject of an event.
+// Subject returns the NATS subject of an event.
 func Subject(model string, kind Kind) string { return "retraind.evt.v1." + model + "." + string(kind) }
 
 var modelName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
-// checkModel keeps names with dots, blanks or wildcards out of subjects and bucket keys: nats.go accepts "a..b"
-// silently.
+// checkModel refuses model names with dots, blanks or wildcards, because they become part of subjects and bucket keys,
+// and nats.go does not report errors such as "a..b".
 func checkModel(name string) error {
 	switch {
 	case name == "":

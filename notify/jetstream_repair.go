@@ -17,11 +17,11 @@ import (
 
 // repairJetStream writes the checksums of streams and consumers whose creation or change a crash interrupted.
 //
-// The server writes a stream's settings to meta.inf and then their checksum to meta.sum. After a crash between the two it
-// skips the stream at every start: users do not find it until somebody creates it again, and then it has its messages but
-// none of its consumers. As the settings exist already, creating it writes no checksum either. meta.inf is replaced
-// atomically, so settings that can be parsed are complete. nats-server 2.15.2 needs this; the test fails without it, so
-// try to delete this file with each newer version.
+// The server writes a stream's settings to meta.inf and then the settings' checksum to meta.sum. After a crash between
+// the two, the server skips the stream at every start. Users cannot find the stream until somebody creates it again; it
+// then has its messages but none of its consumers. Creating it again writes no checksum either, because the settings
+// already exist. meta.inf is replaced atomically, so settings that can be parsed are complete. nats-server 2.15.2 needs
+// this repair, and the test fails without it. With each newer version, try to delete this file.
 func repairJetStream(dir string, log *slog.Logger) error {
 	streams := filepath.Join(dir, "jetstream", "*", "streams")
 	for _, pattern := range []string{
@@ -41,7 +41,7 @@ func repairJetStream(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// repairChecksum writes the checksum of the stream or consumer in dir where it is missing or does not match.
+// repairChecksum writes the checksum of the stream or consumer in dir if the checksum is missing or does not match.
 func repairChecksum(dir string, log *slog.Logger) error {
 	settings, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
 	if err != nil {
@@ -71,7 +71,7 @@ func repairChecksum(dir string, log *slog.Logger) error {
 	return renameio.WriteFile(path, []byte(want), 0o600)
 }
 
-// checksum is what the server expects in meta.sum; key is the stream's name, or stream/consumer.
+// checksum returns the content that the server expects in meta.sum. key is the stream's name, or stream/consumer.
 func checksum(key string, settings []byte) (string, error) {
 	of := sha256.Sum256([]byte(key))
 	hash, err := highwayhash.New64(of[:])

@@ -232,7 +232,7 @@ func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *Recor
 	}
 }
 
-// recorded returns the recorded run that started near this time, nil if there is none.
+// recorded returns the recorded run that a decision at this time started, nil if there is none.
 func (r *replay) recorded(now time.Time) *RecordedRun {
 	for i := range r.rec.Runs {
 		run := &r.rec.Runs[i]

@@ -135,7 +135,7 @@ func (w *Windows) around(t time.Time) *block {
 	return b
 }
 
-// between lists the merged windows that start on the dates from first to last.
+// between lists the windows that start on the dates from first to last.
 func (w *Windows) between(first, last date) []Interval {
 	var list []Interval
 	for d := first; d <= last; d++ {

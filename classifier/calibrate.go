@@ -2,7 +2,7 @@ package classifier
 
 import "math"
 
-// Calibration compares confidence with accuracy: of the answers given with 0.8, four of five should be right.
+// Calibration compares confidence with accuracy: four of five answers with a confidence of 0.8 should be right.
 type Calibration struct {
 	n          int
 	count      [bins]float64
@@ -23,9 +23,9 @@ func (c *Calibration) Add(confidence float64, right bool) {
 	}
 }
 
-// Error returns the expected calibration error: the mean distance of accuracy and mean confidence over ten equal
-// ranges of confidence, weighted by their answers (Naeini, Cooper and Hauskrecht 2015). With few answers it is some
-// hundredths by chance alone. 0 without any.
+// Error returns the expected calibration error. It divides the answers into ten equal ranges of confidence, and
+// averages the distances between accuracy and mean confidence, weighted by the numbers of answers (Naeini, Cooper and
+// Hauskrecht 2015). With few answers, the error is some hundredths by chance alone; without answers it is 0.
 func (c *Calibration) Error() float64 {
 	var sum float64
 	for b := range c.count {
@@ -40,9 +40,9 @@ const (
 	hottest = 4.0
 )
 
-// temperature returns the divisor of the outputs for the validation examples that minimizes the cross-entropy of the
-// probabilities (Guo, Pleiss, Sun and Weinberger 2017). The loss has one minimum in the logarithm of the temperature,
-// which a golden-section search finds.
+// temperature returns the number by which outputs are divided so that the cross-entropy of the validation examples is
+// minimal (Guo, Pleiss, Sun and Weinberger 2017). As a function of the temperature's logarithm the loss has one
+// minimum, which a golden-section search finds.
 func (h Head) temperature(outputs [][]float64, truths []truth) float64 {
 	z := make([]float64, len(h.Categories))
 	loss := func(log float64) (sum float64) {

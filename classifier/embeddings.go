@@ -29,7 +29,7 @@ const (
 	maxDims      = 1 << 14
 )
 
-// ErrEmbeddings marks a failed request to the embedding service, or an invalid answer.
+// ErrEmbeddings marks a failed request to the embedding service, or an invalid answer from it.
 var ErrEmbeddings = errors.New("no embeddings")
 
 // Embed returns a vector of Euclidean length 1 for each text. Texts in the cache are not sent.
@@ -73,7 +73,7 @@ func (e *Embeddings) Embed(ctx context.Context, texts []string) ([][]float32, er
 	return out, nil
 }
 
-// ask sends one request. Both services take the same request; their answers differ.
+// ask sends one request to the service. Both kinds of service accept the same request, but their answers differ.
 func (e *Embeddings) ask(ctx context.Context, texts []string) ([][]float32, error) {
 	ctx, cancel := context.WithTimeout(ctx, embedTimeout)
 	defer cancel()
@@ -106,7 +106,7 @@ func (e *Embeddings) ask(ctx context.Context, texts []string) ([][]float32, erro
 	return readEmbeddings(answer, len(texts))
 }
 
-// readEmbeddings reads Ollama's {"embeddings": […]} or OpenAI's {"data": [{"index", "embedding"}, …]}.
+// readEmbeddings parses Ollama's {"embeddings": […]} or OpenAI's {"data": [{"index", "embedding"}, …]}.
 func readEmbeddings(answer []byte, n int) ([][]float32, error) {
 	var got struct {
 		Embeddings [][]float32
@@ -146,7 +146,7 @@ func readEmbeddings(answer []byte, n int) ([][]float32, error) {
 	return out, nil
 }
 
-// rows returns the vectors of all examples as features.
+// rows returns the embeddings of all texts as features.
 func (e *Embeddings) rows(ctx context.Context, texts []map[string]string) ([]vector, error) {
 	list := make([]string, len(texts))
 	for i, fields := range texts {

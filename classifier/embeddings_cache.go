@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 )
 
-// embeddingCache stores the vectors of texts in a file: for each the SHA-256 of model and text, the number of
-// dimensions (uint32), and the values (float32), little-endian. It is append-only; an incomplete record at the end,
-// after a crash, is cut off. A nil file disables it.
+// embeddingCache stores the embeddings of texts in a file. Each record is the SHA-256 of model and text, the number of
+// dimensions (uint32), and the values (float32), little-endian. Records are only appended; an incomplete record at the
+// end, after a crash, is cut off. If file is nil, the cache is disabled.
 type embeddingCache struct {
 	model string
 	known map[[sha256.Size]byte][]float32
@@ -48,7 +48,7 @@ func openCache(path, model string) (*embeddingCache, error) {
 	return c, nil
 }
 
-// read returns the length of the complete records.
+// read reads all records into the cache, and returns the length of the complete ones.
 func (c *embeddingCache) read(r io.Reader) (int64, error) {
 	var whole int64
 	for {

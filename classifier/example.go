@@ -19,7 +19,8 @@ type Example struct {
 	Labels map[string]string `json:"labels"` // canonical, by target
 }
 
-// readLabel returns the canonical label and the kind of target for a label of an export; an empty text is no label.
+// readLabel parses a label of an export. It returns the canonical label and the kind of its target; an empty text means
+// no label.
 func readLabel(v json.RawMessage) (string, serving.Kind, error) {
 	var text string
 	var list []string
@@ -41,13 +42,14 @@ func readLabel(v json.RawMessage) (string, serving.Kind, error) {
 // maxLine is the maximum length of a line in bytes.
 const maxLine = 64 << 20
 
-// ReadExamples reads JSON Lines. Empty lines are skipped. A line that cannot be parsed, or an item without a text or
-// without a label of the target, is an error with file and line.
+// ReadExamples reads examples from a file in JSON Lines and skips empty lines. For a line that cannot be parsed, or an
+// item without a text or without a label of the target, it returns an error with file and line.
 func ReadExamples(path, target string) ([]Example, error) {
 	return readFile(path, target, map[string]serving.Kind{})
 }
 
-// readFile is ReadExamples that also records the kind of each target; lines with different kinds are an error.
+// readFile reads examples like ReadExamples, and records the kind of each target in kinds. If lines have different
+// kinds for a target, it returns an error.
 func readFile(path, target string, kinds map[string]serving.Kind) ([]Example, error) {
 	f, err := os.Open(path)
 	if err != nil {

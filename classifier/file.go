@@ -20,10 +20,10 @@ import (
 // FileName is the name of the model's file in its directory.
 const FileName = "classifier.bin"
 
-// The file: magic, version, length of a JSON header, the header, the numbers whose counts are in the header,
-// little-endian, and the SHA-256 of everything before it. In format 2 these are the buckets of the n-grams (uint32),
-// their inverse document frequencies (float32), and for each head the scales of its rows (float32), its weights (int8)
-// and its bias (float32). Format 1 is only read.
+// The file contains magic, version, length of a JSON header, the header, numbers in little-endian, and the SHA-256 of
+// everything before it. The header has the counts of the numbers. In format 2 the numbers are the buckets of the
+// n-grams (uint32), the inverse document frequencies of the n-grams (float32), and for each head the scales of the rows
+// (float32), the weights (int8) and the bias (float32). Files in format 1 are read, but not written.
 const (
 	magic       = "RETRAIND"
 	fileVersion = 2
@@ -104,7 +104,7 @@ func appendFloats(b []byte, values []float32) []byte {
 	return b
 }
 
-// Load reads the model of a directory. A truncated or changed file, or one of another version, is refused.
+// Load reads the model of a directory. It returns an error if the file is truncated, changed, or of an unknown version.
 func Load(dir string) (*Model, error) {
 	path := filepath.Join(dir, FileName)
 	data, err := os.ReadFile(path)
@@ -189,7 +189,7 @@ func decodeVocabulary(head []byte, r reader) (*Model, error) {
 	return m, nil
 }
 
-// reader reads numbers from a file's body, whose length was checked before.
+// reader reads numbers from the body of a file. The body's length must have been checked before.
 type reader struct {
 	rest []byte
 	err  error
@@ -224,7 +224,7 @@ func (r *reader) int8s(n int) []int8 {
 	return values
 }
 
-// size returns the length of the file in bytes.
+// size returns the length of the model's file in bytes.
 func (m *Model) size() int {
 	b, err := m.encode()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// foldedVersion is the file format of models with 768 folded features: after the header the weights of the n-grams'
-// buckets, the weights and the bias, all float32.
+// foldedVersion is the file format of models with 768 folded features. After the header it has the weights of the
+// n-grams' buckets, the weights of the features, and the bias, all float32.
 const foldedVersion = 1
 
 type foldedHeader struct {

@@ -15,18 +15,18 @@ const (
 	learnt = 1e-4
 )
 
-// Learning rates. On German news, app descriptions and package descriptions 0.5 has the lowest held-out loss after two
-// or three passes; with partly wrong labels, a lower rate overfits less. Embeddings need a lower rate because every
+// Learning rates. On German news, app descriptions and package descriptions, 0.5 has the lowest held-out loss after two
+// or three passes. If some labels are wrong, a lower rate overfits less. Embeddings need a lower rate because every
 // feature occurs in every text.
 var (
 	sparseRates = []float32{0.5, 0.15}
 	denseRates  = []float32{0.1, 0.02}
 )
 
-// learner trains one head by stochastic gradient descent on the cross-entropy, one example at a time, with a learning
-// rate for each feature that falls with its past gradients (AdaGrad, Duchi, Hazan and Singer 2011), so that rare
-// n-grams learn as much from an example as frequent ones. It runs in one goroutine, so that the order of additions is
-// fixed.
+// learner trains one head by stochastic gradient descent on the cross-entropy, one example at a time. Each feature has
+// a learning rate that falls with the feature's past gradients (AdaGrad, Duchi, Hazan and Singer 2011), so that one
+// example changes the weights of a rare n-gram as much as those of a frequent one. Training runs in one goroutine, so
+// that the order of additions is fixed.
 type learner struct {
 	head    *Head
 	rows    []vector
@@ -38,7 +38,7 @@ type learner struct {
 	bias    float64   // the same for the bias
 }
 
-// newLearner starts with weights of zero.
+// newLearner returns a learner whose weights are all zero.
 func newLearner(head Head, features int, rows []vector, truths []truth, order []int, rate float32,
 	seed uint64,
 ) *learner {
@@ -51,7 +51,8 @@ func newLearner(head Head, features int, rows []vector, truths []truth, order []
 	}
 }
 
-// pass learns from each example once. It returns the mean loss and the share of right answers, both before learning.
+// pass learns from each example once. It returns the mean loss and the share of right answers, both measured on each
+// example before learning from it.
 func (l *learner) pass() (loss, right float64) {
 	l.rng.Shuffle(len(l.order), func(i, j int) { l.order[i], l.order[j] = l.order[j], l.order[i] })
 	k := len(l.head.Categories)
@@ -100,7 +101,7 @@ func (l *learner) step(row *vector, g []float32, square float64) {
 	}
 }
 
-// right reports whether the answer is the truth.
+// right reports whether the likeliest answer equals the label.
 func (h *Head) right(probs []float64, truth truth) bool {
 	if h.Kind != serving.KindSet {
 		return largest(probs) == truth[0]

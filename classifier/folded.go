@@ -7,9 +7,9 @@ const (
 	foldedBuckets = 1 << 17
 )
 
-// folded is the feature map of model files of format 1: each n-gram is weighted by its bucket and added, with a sign
-// that makes collisions cancel, to one of 768 features. New models use a vocabulary; folded keeps old releases in
-// service.
+// folded is the feature map of model files in format 1. It adds each n-gram, weighted by its bucket, to one of 768
+// features, with a sign that makes collisions cancel on average. New models use a vocabulary; folded is needed to serve
+// old releases.
 type folded struct {
 	weights []float32 // by bucket; 0 = unused
 }

@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	// maxText is how much of an item is read, in bytes: later text hardly changes the category, and a 10 MB item must not
-	// stop the service.
+	// maxText is the maximum number of bytes read of an item. The rest hardly changes the category, and a 10 MB item
+	// must not stop the service.
 	maxText = 64 << 10
 	minGram = 3
 	maxGram = 5
 )
 
-// gramReader finds the n-grams of texts, one text at a time. It reuses its buffers: not safe for concurrent use.
+// gramReader finds the n-grams of texts, one text at a time. It reuses its buffers, so it is not safe for concurrent
+// use.
 type gramReader struct {
 	grams  []gram // distinct n-grams of the text in order of first appearance
 	table  []int32
@@ -34,7 +35,7 @@ type gram struct {
 	char  bool // characters within a word; otherwise a word or a pair of words
 }
 
-// textOf joins an item's fields, sorted by name.
+// textOf joins the texts of an item's fields, ordered by field name.
 func textOf(fields map[string]string) string {
 	if len(fields) == 1 {
 		for _, v := range fields {
@@ -64,7 +65,7 @@ func fnv(seed uint64, b []byte) uint64 {
 	return h
 }
 
-// mix improves FNV's weak high bits (the finalizer of splitmix64).
+// mix improves the weak high bits of an FNV hash. It is the finalizer of splitmix64.
 func mix(h uint64) uint64 {
 	h ^= h >> 30
 	h *= 0xbf58476d1ce4e5b9
@@ -73,15 +74,15 @@ func mix(h uint64) uint64 {
 	return h ^ h>>31
 }
 
-// Seeds separate the three kinds of n-grams.
+// The seeds separate the hashes of the three kinds of n-grams.
 const (
 	seedWord = fnvOffset ^ 0x57
 	seedPair = fnvOffset ^ 0x50ab
 	seedChar = fnvOffset ^ 0xc4a3
 )
 
-// collect finds the distinct n-grams of a text: words, pairs of adjacent words, and 3 to 5 characters within a word
-// including its borders.
+// collect finds the distinct n-grams of a text: words, pairs of adjacent words, and sequences of 3 to 5 characters
+// within a word including its borders.
 func (v *gramReader) collect(text string) {
 	if len(text) > maxText {
 		text = text[:maxText]
@@ -106,7 +107,7 @@ func (v *gramReader) collect(text string) {
 	v.endWord(previous)
 }
 
-// endWord adds the n-grams of the word in runes, if there is one, and returns its hash.
+// endWord adds the n-grams of the word in runes, if there is one, and returns the word's hash.
 func (v *gramReader) endWord(previous uint64) uint64 {
 	n := len(v.runes)
 	if n == 0 {
@@ -140,7 +141,7 @@ func (v *gramReader) endWord(previous uint64) uint64 {
 	return hash
 }
 
-// add counts one occurrence in an open-addressed table.
+// add counts one occurrence of an n-gram, in an open-addressed table.
 func (v *gramReader) add(hash uint64, char bool) {
 	mask := uint64(len(v.table) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -172,7 +173,7 @@ func (v *gramReader) grow() {
 	}
 }
 
-// logCount returns 1 + ln(n). Most n-grams occur once or twice, which needs no logarithm.
+// logCount returns 1 + ln(n). Most n-grams occur once or twice, and for these it computes no logarithm.
 func logCount(n int32) float32 {
 	switch n {
 	case 1:

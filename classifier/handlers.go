@@ -18,8 +18,8 @@ const (
 	maxBatch = 10_000
 )
 
-// Result is the answer to one text for the deciding target. A model of another target, or of several, adds a field for
-// each of them, with a text, a boolean or a list, and NAME_confidence.
+// Result is the answer to one text for the deciding target. If a model has another target or several targets, the
+// response also has two fields for each target: its name, with a text, a boolean or a list, and NAME_confidence.
 type Result struct {
 	Label      string  `json:"label"`
 	Confidence float64 `json:"confidence"`
@@ -134,7 +134,7 @@ func (c *loaded) results(ctx context.Context, texts []map[string]string) ([]any,
 	return results, nil
 }
 
-// result returns a Result, with the fields of the targets if they differ from it.
+// result returns a Result, with the additional fields of the targets if necessary.
 func (c *loaded) result(list []Answered) any {
 	first := Result{list[0].Value, list[0].Confidence, c.digest}
 	if len(list) == 1 && c.model.Heads[0].Name == "label" {

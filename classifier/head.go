@@ -28,8 +28,8 @@ type matrix struct {
 	scale []float32
 }
 
-// shrink rounds each row to 255 steps. That divides the size of file and memory by four, and changes a probability
-// less than another seed does.
+// shrink rounds each row to 255 steps. That divides the sizes in file and memory by four, and changes a probability
+// less than training with another seed does.
 func (m matrix) shrink(width int) matrix {
 	out := matrix{tiny: make([]int8, len(m.exact)), scale: make([]float32, len(m.exact)/max(width, 1))}
 	for r := range out.scale {
@@ -49,7 +49,7 @@ func (m matrix) shrink(width int) matrix {
 	return out
 }
 
-// outputs fills z with one value per category.
+// outputs computes one output per category and writes it to z.
 func (h *Head) outputs(row *vector, z []float64) {
 	var sums [maxCategories]float32
 	k := len(h.bias)
@@ -75,7 +75,8 @@ func (h *Head) outputs(row *vector, z []float64) {
 	}
 }
 
-// probabilities turns outputs into probabilities in place: over all categories, or for a set of each member.
+// probabilities converts outputs to probabilities in place: a distribution over all categories or, for a set, one
+// probability for each member.
 func (h *Head) probabilities(z []float64) {
 	for c := range z {
 		z[c] /= h.Temperature
@@ -89,7 +90,7 @@ func (h *Head) probabilities(z []float64) {
 	softmax(z)
 }
 
-// answer returns the likeliest canonical value and its probability. For a set the members are taken as independent.
+// answer returns the likeliest canonical value and its probability. The members of a set are assumed to be independent.
 func (h *Head) answer(probs []float64) (string, float64) {
 	if h.Kind != serving.KindSet {
 		best := largest(probs)
@@ -121,10 +122,10 @@ func (h *Head) loss(probs []float64, truth truth) float64 {
 	return sum
 }
 
-// truth has the indexes of an example's categories: one, or for a set any number. nil means no label.
+// truth contains the indexes of an example's categories: one or, for a set, any number. nil means no label.
 type truth []int
 
-// truthOf converts an example's label. An unknown category is left out of a set; otherwise the label is nil.
+// truthOf converts an example's label. An unknown category is left out of a set; for other targets the result is nil.
 func (h *Head) truthOf(label string) truth {
 	if label == "" {
 		return nil
@@ -145,7 +146,7 @@ func (h *Head) truthOf(label string) truth {
 	return out
 }
 
-// membersOf parses a canonical set; another text is a set of one.
+// membersOf returns the members of a canonical set. Any other text is treated as a set with one member.
 func membersOf(label string) []string {
 	var members []string
 	if json.Unmarshal([]byte(label), &members) != nil {
@@ -154,7 +155,7 @@ func membersOf(label string) []string {
 	return members
 }
 
-// softmax turns outputs into probabilities in place.
+// softmax converts outputs to probabilities in place.
 func softmax(z []float64) {
 	top, sum := z[largest(z)], 0.0
 	for c := range z {
@@ -168,7 +169,7 @@ func softmax(z []float64) {
 
 func sigmoid(z float64) float64 { return 1 / (1 + math.Exp(-z)) }
 
-// largest returns the index of the largest value; the first of equal ones.
+// largest returns the index of the largest value, the first if several are equal.
 func largest(z []float64) int {
 	best := 0
 	for c := range z {

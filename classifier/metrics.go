@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// TargetMetrics are the results of a training for one target; counts first.
+// TargetMetrics are the results of training one target; counts first.
 type TargetMetrics struct {
 	Kind       serving.Kind   `json:"kind"`
 	Examples   int            `json:"examples"`
@@ -23,7 +23,7 @@ type TargetMetrics struct {
 	ECE        float64        `json:"ece"` // expected calibration error on the test examples
 }
 
-// Metrics are the results of a training: the embedded ones are of the deciding target.
+// Metrics are the results of training a model. The embedded TargetMetrics are those of the deciding target.
 type Metrics struct {
 	TargetMetrics
 	Features      int                      `json:"features"`
@@ -48,12 +48,13 @@ func (m *Metrics) set(first bool, name string, t TargetMetrics) {
 	}
 }
 
-// trainingBytes returns the memory of rows, weights of all folds, and the counters of a vocabulary.
+// trainingBytes returns the memory that training needs for the rows, the weights of all folds, and the counters of a
+// vocabulary.
 func trainingBytes(entries, features, widest int) int {
 	return 8*entries + (folds+1)*features*4*(widest+1) + 4<<bucketBits
 }
 
-// tally compares a model's answers for one target with the test examples.
+// tally counts how a model's answers for one target compare with the labels of the test examples.
 type tally struct {
 	kind                      serving.Kind
 	items, exact              int
@@ -94,7 +95,7 @@ func (t *tally) fill(m *TargetMetrics) {
 	}
 }
 
-// macroF1 returns the mean over the categories that occur as label or as prediction.
+// macroF1 returns the mean F1 of the categories that occur as label or as prediction.
 func (t *tally) macroF1() float64 {
 	all := maps.Clone(t.support)
 	maps.Copy(all, t.predicted)

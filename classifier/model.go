@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Model is a trained classifier. It never changes: any number of goroutines may predict with it.
+// Model is a trained classifier. It never changes, so any number of goroutines may use it.
 type Model struct {
 	Heads    []*Head // the first one is of the deciding target
 	Seed     uint64
@@ -20,12 +20,12 @@ type Model struct {
 	scratch    sync.Pool   // of *scratch
 }
 
-// featureMap turns a text into features.
+// featureMap converts a text to features.
 type featureMap interface {
 	row(v *gramReader, text string, out *vector)
 }
 
-// scratch is what one prediction needs.
+// scratch holds the buffers that one prediction needs.
 type scratch struct {
 	reader gramReader
 	row    vector
@@ -49,14 +49,14 @@ func (m *Model) targets() []string {
 	return names
 }
 
-// Classify returns the likeliest answer for the first target and its probability. For a model of embeddings use
-// AnswerAll.
+// Classify returns the likeliest answer for the first target and its probability. For a model that uses embeddings,
+// call AnswerAll instead.
 func (m *Model) Classify(fields map[string]string) (label string, confidence float64) {
 	m.with(textOf(fields), func(s *scratch) { label, confidence = m.Heads[0].answer(m.Heads[0].ask(s)) })
 	return label, confidence
 }
 
-// Predict is Classify with the probabilities of all categories, in the order of Categories.
+// Predict returns the result of Classify and the probabilities of all categories, in the order of Categories.
 func (m *Model) Predict(fields map[string]string) (label string, confidence float64, probs []float64) {
 	m.with(textOf(fields), func(s *scratch) {
 		probs = slices.Clone(m.Heads[0].ask(s))
@@ -76,7 +76,7 @@ func (m *Model) Answer(fields map[string]string) []Answered {
 	return out
 }
 
-// Answers returns the values of Answer by target.
+// Answers returns the values in a result of Answer, keyed by target.
 func (m *Model) Answers(list []Answered) serving.Answers {
 	out := make(serving.Answers, len(list))
 	for i, a := range list {
@@ -85,7 +85,8 @@ func (m *Model) Answers(list []Answered) serving.Answers {
 	return out
 }
 
-// AnswerAll returns Answer for each of the texts. Only a model of embeddings can fail, since it calls its service.
+// AnswerAll returns the answers for each of the texts. An error is possible only for a model that uses embeddings,
+// because it calls the embedding service.
 func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]Answered, error) {
 	out := make([][]Answered, len(texts))
 	if m.embeddings == nil {
@@ -115,7 +116,7 @@ func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]A
 	return out, nil
 }
 
-// with calls use with the features of a text; for a model of embeddings they are empty.
+// with calls use with the features of a text. For a model that uses embeddings, the features are empty.
 func (m *Model) with(text string, use func(*scratch)) {
 	s, ok := m.scratch.Get().(*scratch)
 	if !ok {
@@ -129,7 +130,7 @@ func (m *Model) with(text string, use func(*scratch)) {
 	use(s)
 }
 
-// ask returns the head's probabilities, valid until the next call.
+// ask returns the head's probabilities for the features in s. They are valid until the next call with s.
 func (h *Head) ask(s *scratch) []float64 {
 	s.probs = slices.Grow(s.probs[:0], len(h.Categories))[:len(h.Categories)]
 	h.outputs(&s.row, s.probs)

@@ -11,7 +11,7 @@ type Neighbours struct {
 	texts [][]posting // by feature
 }
 
-// posting is a text that has a feature.
+// posting is one text that has a feature, with the feature's value.
 type posting struct {
 	text  int32
 	value float32
@@ -33,7 +33,8 @@ func NewNeighbours(texts []map[string]string) *Neighbours {
 	return n
 }
 
-// Nearest returns up to k other texts, the nearest first. A text without features has none.
+// Nearest returns up to k texts that are nearest to text i, the nearest first. It returns none if the text has no
+// features.
 func (n *Neighbours) Nearest(i, k int) []int {
 	cosine := make([]float32, len(n.rows))
 	for j, d := range n.rows[i].index {

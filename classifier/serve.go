@@ -15,12 +15,12 @@ import (
 const (
 	// drain is how long requests in progress may take after the context has ended.
 	drain = 5 * time.Second
-	// silence is how long a connection that never sent anything may delay the shutdown: clients preconnect, and net/http
-	// would wait five seconds for each such connection.
+	// silence is how long a connection that never sent anything may delay the shutdown. Such connections exist because
+	// clients connect in advance, and net/http would wait five seconds for them.
 	silence = time.Second
 )
 
-// Serve answers on the listener until ctx ends, then waits for requests in progress. It then returns nil.
+// Serve answers requests on the listener until ctx ends. Then it waits for requests in progress and returns nil.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	silent := &connections{since: map[net.Conn]time.Time{}}
 	counted := &countedListener{Listener: listener}
@@ -76,8 +76,8 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// hangUp closes, until ctx ends, connections that have been silent for long. One accepted at the last moment gets the
-// same time: its request may still arrive.
+// hangUp closes connections that have sent nothing for the time silence, until ctx ends. A connection accepted at the
+// last moment is closed after the same time, because its request may still arrive.
 func (c *connections) hangUp(ctx context.Context) {
 	tick := time.NewTicker(silence / 10)
 	defer tick.Stop()
@@ -97,8 +97,9 @@ func (c *connections) hangUp(ctx context.Context) {
 	}
 }
 
-// countedListener counts its open connections, including one that was accepted but that net/http does not track yet.
-// Another process may continue to accept from the same socket, so no request of a client may be cut off.
+// countedListener counts its open connections, including those that were accepted but that net/http does not track yet.
+// During a shutdown clients may not notice that this process stops, because another process may accept from the same
+// socket. Therefore no request may be cut off.
 type countedListener struct {
 	net.Listener
 	open atomic.Int64

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// ReleaseFile is the file in a release directory that names its digest.
+// ReleaseFile is the file in a release directory that contains the release's digest.
 const ReleaseFile = "release.json"
 
-// loaded is a model in service.
+// loaded is a model that the server has loaded.
 type loaded struct {
 	model  *Model
 	digest string
@@ -43,7 +43,8 @@ type Server struct {
 	handler http.Handler
 }
 
-// NewServer returns a server without a model: call Reload. Until that succeeds, requests are answered with 503.
+// NewServer returns a server without a model; call Reload to load one. Until Reload succeeds, the server answers
+// requests with 503.
 func NewServer(opts ServerOptions) *Server {
 	s := &Server{dir: opts.Dir, embed: opts.Embeddings, log: opts.Logger}
 	if s.log == nil {
@@ -64,8 +65,8 @@ func (s *Server) Release() string {
 	return ""
 }
 
-// Reload loads the release that the directory points to now and serves it from the next request on. On an error it
-// keeps the present model.
+// Reload loads the release that the directory points to now, and uses it from the next request on. If an error occurs,
+// the server keeps the present model.
 func (s *Server) Reload() error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
@@ -90,7 +91,7 @@ func (s *Server) Reload() error {
 	return nil
 }
 
-// readDigest reads the digest of the release.
+// readDigest reads the digest of the release in a directory.
 func readDigest(dir string) (string, error) {
 	path := filepath.Join(dir, ReleaseFile)
 	b, err := os.ReadFile(path)

@@ -20,11 +20,11 @@ const (
 	leastZ     = 3.0
 )
 
-// TextDrift tests whether texts of two periods can be distinguished: a classifier learns "then" and "now" from one
-// half of them, and its AUC on the other half is compared with chance, 0.5 with a standard deviation of
-// sqrt((n0+n1+1)/(12 n0 n1)) (Mann and Whitney 1947). Drifted means an AUC above 0.55 and more than three deviations
-// above 0.5. The words are those that the classifier takes as evidence and whose share of texts changed by a log odds
-// ratio of more than three standard errors. The same texts and seed give the same answer.
+// TextDrift tests whether texts of two periods can be distinguished. It trains a classifier for "then" and "now" on one
+// half of the texts, and compares the classifier's AUC on the other half with chance. By chance the AUC is 0.5 with a
+// standard deviation of sqrt((n0+n1+1)/(12 n0 n1)) (Mann and Whitney 1947). Drifted means an AUC above 0.55 and more
+// than three deviations above 0.5. The words in the result are evidence to the classifier, and their share of texts
+// changed by a log odds ratio of more than three standard errors. The same texts and seed give the same result.
 func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	rng := rand.New(rand.NewPCG(seed, 0x74657874))
 	then, now = sample(rng, then), sample(rng, now)
@@ -67,13 +67,13 @@ func sample(rng *rand.Rand, texts []map[string]string) []map[string]string {
 	return texts[:min(len(texts), mostTexts)]
 }
 
-// now returns the probability that a text is of the second period: the categories are "now" and "then".
+// now returns the probability that a text is from the second period. The model's categories must be "now" and "then".
 func (m *Model) now(text map[string]string) float64 {
 	_, _, probs := m.Predict(text)
 	return probs[0]
 }
 
-// auc returns the share of pairs, one text of each period, that are in the right order; a tie counts half.
+// auc returns the share of pairs, with one text from each period, that the model orders correctly; a tie counts half.
 func (m *Model) auc(ask []Example) (auc, then, now float64) {
 	type scored struct {
 		p   float64
@@ -102,7 +102,7 @@ func (m *Model) auc(ask []Example) (auc, then, now float64) {
 	return pairs / (then * now), then, now
 }
 
-// words finds the words that distinguish the second period.
+// words returns the words that distinguish the second period from the first.
 func (m *Model) words(then, now []map[string]string) []drift.TellingWord {
 	before, after := documents(then), documents(now)
 	type candidate struct {
@@ -139,7 +139,7 @@ func (m *Model) words(then, now []map[string]string) []drift.TellingWord {
 	return out
 }
 
-// documents counts the texts in which each word of three letters or more occurs.
+// documents counts, for each word of three letters or more, the texts that contain it.
 func documents(texts []map[string]string) map[string]int {
 	out := map[string]int{}
 	for _, fields := range texts {

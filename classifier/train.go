@@ -14,13 +14,13 @@ import (
 // maxCategories limits the outputs of a target.
 const maxCategories = 512
 
-// Options are the options of a training. The zero value means the defaults.
+// Options are the options of Train. The zero value means the defaults.
 type Options struct {
 	Seed   uint64
 	Epochs int    // passes over the examples at most; default 8
 	Target string // the target that decides; default label
-	// Kinds has the kinds of all targets, and so the targets that are learnt beside Target; a target without one is a
-	// label.
+	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; a target whose kind is
+	// empty is a label.
 	Kinds map[string]serving.Kind
 
 	// Embeddings, if set, replace n-grams as features.
@@ -40,7 +40,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// rates returns the learning rates that a validation chooses from.
+// rates returns the learning rates from which the validation chooses.
 func (o Options) rates() []float32 {
 	if o.Embeddings != nil {
 		return denseRates
@@ -54,7 +54,7 @@ func (o Options) targets() []string {
 	return append([]string{o.Target}, others...)
 }
 
-// Progress is the progress of a training.
+// Progress reports how far Train has got.
 type Progress struct {
 	Phase  string  // "vectorize", "validate", "train"
 	Epoch  int     // passes done, over all targets
@@ -62,8 +62,8 @@ type Progress struct {
 	Loss   float64 // mean cross-entropy in nats of the validation part, or of the pass
 }
 
-// Train trains a model. The same examples in the same order with the same options give the same model, bit by bit, on
-// any number of cores of the same kind.
+// Train trains a model. The same examples in the same order with the same options give exactly the same model, on any
+// number of cores of the same kind.
 func Train(examples []Example, opts Options, progress func(Progress)) (*Model, Metrics, error) {
 	opts = opts.withDefaults()
 	if progress == nil {
@@ -108,7 +108,7 @@ func Train(examples []Example, opts Options, progress func(Progress)) (*Model, M
 	return m, metrics, nil
 }
 
-// read turns the texts into features of a new vocabulary, or of an embedding service.
+// read converts the texts to features, using a new vocabulary or an embedding service.
 func (m *Model) read(examples []Example, outputs int, opts Options) (rows []vector, features int, err error) {
 	if opts.Embeddings == nil {
 		words := newVocabulary(examples, outputs)
@@ -126,7 +126,8 @@ func (m *Model) read(examples []Example, outputs int, opts Options) (rows []vect
 	return rows, len(rows[0].index), nil
 }
 
-// newHead finds the categories of a target. The examples of the first target all have a label.
+// newHead returns an untrained head with the categories of a target that occur in the examples. All examples must have
+// a label of the first target.
 func newHead(examples []Example, name string, kind serving.Kind, first bool) (*Head, TargetMetrics, error) {
 	if kind == "" {
 		kind = serving.KindLabel
@@ -191,7 +192,7 @@ func (h *Head) learn(features int, rows []vector, examples []Example, opts Optio
 	h.weights = l.head.weights.shrink(len(h.Categories))
 }
 
-// passes counts the passes of a training for its Progress.
+// passes counts the passes over the examples for Progress.
 type passes struct {
 	report     func(Progress)
 	made, all  int
@@ -210,13 +211,13 @@ func (p *passes) done(phase string, loss float64) {
 	p.say(phase, loss)
 }
 
-// next drops the passes that a head's validation and training did not need.
+// next subtracts the passes that a head's validation and training did not need from the total.
 func (p *passes) next(validation, spared int) {
 	p.all -= validation - p.validation + spared
 	p.validation = 0
 }
 
-// eachInParallel runs work over [0, n), divided into one range for each core.
+// eachInParallel divides [0, n) into one range for each core, and runs work on all ranges in parallel.
 func eachInParallel(n int, work func(from, to int)) {
 	workers := min(runtime.GOMAXPROCS(0), n)
 	var wg sync.WaitGroup

@@ -33,11 +33,11 @@ type Prediction struct {
 	Confidence float64         `json:"confidence"`
 }
 
-// TrainDir reads train.jsonl and, if they exist, validation.jsonl and test.jsonl from dataDir. It learns all targets
-// that train.jsonl has labels of, unless opts.Kinds names them. The number of passes and the temperature are chosen on
-// a held-back part (validation.jsonl if that is large enough); then the model is trained on all of the first two
-// files. It writes the model, its predictions for the test items and its metrics into releaseDir, which it creates if
-// missing. The model file is written last: a release directory that has it is complete.
+// TrainDir trains a model on train.jsonl and, if they exist, validation.jsonl and test.jsonl in dataDir. It learns all
+// targets for which train.jsonl has labels, unless opts.Kinds names the targets. It chooses the number of passes and
+// the temperature on a held-back part (validation.jsonl if that is large enough). Then it trains the model on all of
+// train.jsonl and validation.jsonl. It writes the model, predictions for the test items and metrics into releaseDir,
+// which it creates if missing. The model file is written last, so a release directory that has this file is complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
 	kinds := map[string]serving.Kind{}
@@ -90,7 +90,7 @@ func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress))
 	return metrics, nil
 }
 
-// predictFile writes one line per test item and fills in the metrics of the test.
+// predictFile writes one prediction per test item to a file, and sets the metrics of the test.
 func (m *Model) predictFile(path string, test []Example, metrics *Metrics) error {
 	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
 	if err != nil {

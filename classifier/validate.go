@@ -8,11 +8,12 @@ import (
 
 const (
 	folds = 3
-	// crossValidated is the number of examples up to which cross-validation uses each of them once. Of more, a tenth is
-	// validated.
+	// crossValidated is the maximum number of examples for which every example is used in cross-validation. With more
+	// examples, only a tenth is used for validation.
 	crossValidated = 2500
-	// maxValidated limits the validation part, and maxLearnt the examples that are learnt for it: more would not change
-	// rate, passes and temperature, and in large trainings the time is better spent on the final one.
+	// maxValidated limits the examples used for validation, and maxLearnt those that are learnt for it. More examples
+	// would not change the chosen rate, passes and temperature, and with large data the time is better spent on
+	// training the final model.
 	maxValidated = 10_000
 	maxLearnt    = 5_000
 	// leastOwn is the minimum size of a validation part that comes with the data, and of one that is drawn.
@@ -39,8 +40,8 @@ type Validation struct {
 	Temperature float64 `json:"temperature"`
 }
 
-// parts divides the labelled examples into training and validation, one pair for each fold. If the data has a
-// sufficiently large validation part of its own, from example number own on, that one is used.
+// parts divides the labelled examples into training and validation, with one pair for each fold. If the examples from
+// number own on, which the data provides for validation, are enough, it uses these.
 func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 	if len(labelled) < leastValidated {
 		return nil, nil
@@ -74,8 +75,8 @@ func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 	return learn, ask
 }
 
-// validate chooses the learning rate, the number of passes and the temperature of a head on examples that are not
-// learnt. A lower rate is tried as soon as a pass has made the model overconfident.
+// validate chooses the learning rate, the number of passes and the temperature of a head, on examples that are not
+// learnt. It tries a lower rate as soon as a pass has made the model overconfident.
 func validate(head Head, features int, rows []vector, truths []truth, learn, ask [][]int, opts Options,
 	progress func(loss float64),
 ) Validation {
@@ -110,7 +111,7 @@ func validate(head Head, features int, rows []vector, truths []truth, learn, ask
 	return best
 }
 
-// passAndAsk runs one pass of each fold, and returns the outputs for its validation examples.
+// passAndAsk runs one pass of each fold, and returns the outputs for the validation examples of all folds.
 func passAndAsk(learners []*learner, ask [][]int) [][]float64 {
 	outputs := make([][][]float64, len(learners))
 	var wg sync.WaitGroup
@@ -124,7 +125,7 @@ func passAndAsk(learners []*learner, ask [][]int) [][]float64 {
 	return slices.Concat(outputs...)
 }
 
-// calibrated scores outputs at their best temperature.
+// calibrated scores outputs at the temperature that fits them best.
 func (h Head) calibrated(outputs [][]float64, truths []truth) Validation {
 	t := h.temperature(outputs, truths)
 	v := h.score(outputs, truths, t)
@@ -132,8 +133,8 @@ func (h Head) calibrated(outputs [][]float64, truths []truth) Validation {
 	return v
 }
 
-// ask returns the outputs for validation examples as for new texts: features that occur in none of the learnt examples
-// are ignored, since they would not be in the vocabulary.
+// ask returns the outputs for validation examples. It ignores features that occur in none of the learnt examples,
+// because for new texts such features would not be in the vocabulary.
 func (l *learner) ask(examples []int) [][]float64 {
 	outputs := make([][]float64, len(examples))
 	var row vector

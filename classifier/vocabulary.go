@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// bucketBits is the length of the n-gram hashes: their document frequencies take 16 MiB while a vocabulary is built,
-	// for any number of texts.
+	// bucketBits is the length of the n-gram hashes in bits. While a vocabulary is built, the document frequencies of
+	// all hashes take 16 MiB, for any number of texts.
 	bucketBits = 22
 	// maxFeatures and maxWeights limit a model: features, and features times outputs.
 	maxFeatures = 1 << 18
@@ -18,15 +18,15 @@ const (
 	maxEntries = 1 << 26
 )
 
-// vector is a sparse row of feature numbers and values, those of words first.
+// vector is a sparse row of feature numbers and values; features of words come first.
 type vector struct {
 	index []uint32
 	value []float32
 	words int // entries of words
 }
 
-// vocabulary is the n-grams of a model. The number of features grows with the data; beyond the limits the rarest
-// n-grams are left out first.
+// vocabulary contains the n-grams that a model uses as features. Their number grows with the data; beyond the limits,
+// the rarest n-grams are left out first.
 type vocabulary struct {
 	hashes []uint32  // bucket of each feature, the most frequent first, for locality
 	idf    []float32 // inverse document frequency, ln((1+n)/(1+df)) + 1
@@ -34,7 +34,8 @@ type vocabulary struct {
 	shift  int       // from a bucket to its first slot in table
 }
 
-// newVocabulary counts the texts that have each n-gram and chooses the features for models with that many outputs.
+// newVocabulary counts the texts that contain each n-gram, and chooses the features for a model with the given number
+// of outputs.
 func newVocabulary(examples []Example, outputs int) *vocabulary {
 	counts := make([]uint32, 1<<bucketBits)
 	eachInParallel(len(examples), func(from, to int) {
@@ -64,9 +65,10 @@ func newVocabulary(examples []Example, outputs int) *vocabulary {
 
 func bucketOf(g gram) uint32 { return uint32(g.hash >> (64 - bucketBits)) }
 
-// frequencies returns the lowest and the highest document frequency of the features. The lowest is 1 when all n-grams
-// fit into the limit of features: in short texts a word that occurs once can still indicate the category. The highest
-// is where the rows would exceed the limit of entries: n-grams in most texts carry the least information.
+// frequencies returns the lowest and the highest document frequency of the features. low is 1 if all n-grams fit into
+// the limit of features, because in short texts a word that occurs once can still indicate the category. high is
+// limited so that the rows do not exceed the limit of entries, because n-grams that occur in most texts say least about
+// the category.
 func frequencies(counts []uint32, features, entries int) (low, high uint32) {
 	byFrequency := map[uint32]int{}
 	top := uint32(0)
@@ -90,7 +92,7 @@ func frequencies(counts []uint32, features, entries int) (low, high uint32) {
 	return low, high
 }
 
-// makeTable builds the table from the hashes; at most half of its slots are used.
+// makeTable builds the hash table from the hashes; at most half of the slots are used.
 func (w *vocabulary) makeTable() {
 	size, bits := 2, 1
 	for size < 2*len(w.hashes) {
@@ -106,7 +108,7 @@ func (w *vocabulary) makeTable() {
 	}
 }
 
-// find returns the index of the feature, or -1.
+// find returns the index of the feature for a bucket, or -1.
 func (w *vocabulary) find(bucket uint32) int {
 	mask := len(w.table) - 1
 	for i := int(bucket>>w.shift) & mask; ; i = (i + 1) & mask {
@@ -117,9 +119,9 @@ func (w *vocabulary) find(bucket uint32) int {
 	}
 }
 
-// row writes the text's features to out, which is reused: logarithm of the count times inverse document frequency.
-// Words and characters are normalized to Euclidean length 1 separately, since there are many more characters than
-// words.
+// row writes the text's features to out, which is reused. A feature's value is the logarithmic count (logCount) times
+// the inverse document frequency. Words and characters are normalized to Euclidean length 1 separately, because there
+// are many more character n-grams than words.
 func (w *vocabulary) row(v *gramReader, text string, out *vector) {
 	out.index, out.value = out.index[:0], out.value[:0]
 	v.collect(text)
@@ -150,7 +152,7 @@ func (v *vector) normalize() {
 	}
 }
 
-// without writes to out, which is reused, the row without some unknown features.
+// without copies the row to out, which is reused, and leaves out unknown features.
 func (v *vector) without(unknown func(feature uint32) bool, out *vector) {
 	*out = vector{index: out.index[:0], value: out.value[:0]}
 	for i, d := range v.index {

@@ -8,12 +8,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// poll is the fallback for the file watch, which can miss events (network file systems, a replaced parent).
+// poll is how often the directory is checked in addition to the file watch, which can miss events (network file
+// systems, a replaced parent).
 const poll = 2 * time.Second
 
-// Watch reloads whenever the served directory points to another release, until ctx ends. A release that cannot be
-// loaded is logged once and the present model stays; it is tried again at each poll, because it may still be
-// incomplete. Do not call Watch for a service that reads its model only at start.
+// Watch reloads whenever the served directory points to another release, until ctx ends. If a release cannot be loaded,
+// the error is logged once and the present model stays in use. Loading is tried again at each poll, because the release
+// may still be incomplete. Do not call Watch for a service that reads its model only at start.
 func (s *Server) Watch(ctx context.Context) error {
 	var events <-chan fsnotify.Event
 	var faults <-chan error
@@ -56,7 +57,8 @@ func (s *Server) Watch(ctx context.Context) error {
 	}
 }
 
-// follow reloads if the directory points to another release than the served one; it returns the present error.
+// follow reloads if the directory points to another release than the served one. It returns the text of the current
+// error, "" if there is none.
 func (s *Server) follow(complaint string) string {
 	dir, err := filepath.EvalSymlinks(s.dir)
 	if c := s.current.Load(); err == nil && c != nil && c.dir == dir {

@@ -19,7 +19,7 @@ type GPUHeld struct {
 	Reason  string      `json:"reason"`            // in one sentence
 }
 
-// GPUFound reports an unexpected observation on the GPU of a running step.
+// GPUFound reports an observation on the GPU of a running step.
 type GPUFound struct {
 	Run    string     `json:"run"`              // id of the run
 	Step   string     `json:"step"`             // name of the step

@@ -8,8 +8,8 @@ const (
 )
 
 // folded is the feature map of model files in format 1. It adds each n-gram, weighted by its bucket, to one of 768
-// features, with a sign that makes collisions cancel on average. New models use a vocabulary; folded is needed to serve
-// old releases.
+// features, with a sign that makes collisions cancel. New models use a vocabulary; folded is needed to serve old
+// releases.
 type folded struct {
 	weights []float32 // by bucket; 0 = unused
 }

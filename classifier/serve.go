@@ -77,7 +77,7 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 }
 
 // hangUp closes connections that have sent nothing for the time silence, until ctx ends. A connection accepted at the
-// last moment is closed after the same time, because its request may still arrive.
+// last moment gets the same time, because its request may still arrive.
 func (c *connections) hangUp(ctx context.Context) {
 	tick := time.NewTicker(silence / 10)
 	defer tick.Stop()
@@ -98,8 +98,7 @@ func (c *connections) hangUp(ctx context.Context) {
 }
 
 // countedListener counts its open connections, including those that were accepted but that net/http does not track yet.
-// During a shutdown clients may not notice that this process stops, because another process may accept from the same
-// socket. Therefore no request may be cut off.
+// Another process may continue to accept from the same socket, so clients must not see that a request is cut off.
 type countedListener struct {
 	net.Listener
 	open atomic.Int64

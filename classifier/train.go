@@ -19,8 +19,8 @@ type Options struct {
 	Seed   uint64
 	Epochs int    // passes over the examples at most; default 8
 	Target string // the target that decides; default label
-	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; a target whose kind is
-	// empty is a label.
+	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; a target without a kind
+	// has the kind label.
 	Kinds map[string]serving.Kind
 
 	// Embeddings, if set, replace n-grams as features.

@@ -33,11 +33,12 @@ type Prediction struct {
 	Confidence float64         `json:"confidence"`
 }
 
-// TrainDir trains a model on train.jsonl and, if they exist, validation.jsonl and test.jsonl in dataDir. It learns all
-// targets for which train.jsonl has labels, unless opts.Kinds names the targets. It chooses the number of passes and
-// the temperature on a held-back part (validation.jsonl if that is large enough). Then it trains the model on all of
-// train.jsonl and validation.jsonl. It writes the model, predictions for the test items and metrics into releaseDir,
-// which it creates if missing. The model file is written last, so a release directory that has this file is complete.
+// TrainDir reads train.jsonl and, if they exist, validation.jsonl and test.jsonl from dataDir, and trains a model. It
+// learns all targets for which train.jsonl has labels, unless opts.Kinds names the targets. It chooses the number of
+// passes and the temperature on a held-back part (validation.jsonl if that is large enough). Then it trains the model
+// on all of train.jsonl and validation.jsonl. It writes the model, predictions for the test items and metrics into
+// releaseDir, which it creates if missing. The model file is written last, so a release directory that has this file is
+// complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
 	kinds := map[string]serving.Kind{}

@@ -92,8 +92,8 @@ type RelabelGroup struct {
 	Share float64          `json:"share"` // of all such items
 
 	// Judged is the number of held-out items of the group whose relabels were compared with the release's answer and
-	// with the labels of the nearest texts. The others count the items that contradict the answer, those labels, or
-	// both.
+	// with the labels of the nearest texts. The other fields count the relabels that contradict the answer, the labels,
+	// or both.
 	Judged       int  `json:"judged"`
 	Model        int  `json:"against_model"`
 	Neighbours   int  `json:"against_neighbours"`

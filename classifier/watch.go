@@ -23,8 +23,8 @@ func (s *Server) Watch(ctx context.Context) error {
 		defer watcher.Close()
 		events, faults = watcher.Events, watcher.Errors
 	}
-	// Watch the parent, not the link: a watch on the link itself is lost when the link is replaced. A missing parent is
-	// tried again at each poll.
+	// Watch the parent, not the link: a watch on the link itself is lost when the link is replaced. If the parent is
+	// missing, the watch is tried again at each poll.
 	parent := filepath.Dir(s.dir)
 	watched := watcher != nil && watcher.Add(parent) == nil
 	if !watched {

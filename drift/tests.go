@@ -162,12 +162,12 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	return max(minBound, max(minRate, m.days.careful(today))*period)
 }
 
-// overwritten maps items that retraind itself relabelled since the baseline to the number of the last label by a
-// person.
+// overwritten maps each item that retraind itself relabelled since the baseline to the number of the last label that a
+// person gave it.
 type overwritten map[string]int32
 
-// note records a change of an item's label. The person's label is kept until a person labels the item, its text
-// changes, or retraind restores its label.
+// note records a change of an item's label. It keeps the person's label until a person labels the item again, the
+// item's text changes, or retraind restores the person's label.
 func (o overwritten) note(e *entry, before, now int32, own bool) {
 	people, known := o[e.id]
 	if !known {

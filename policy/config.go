@@ -69,8 +69,8 @@ const (
 
 const day = 24 * time.Hour
 
-// Defaults is the configuration where nothing is set. No condition has a default: what makes a retrain due must be
-// configured. A condition that is written without its numbers gets the ones below.
+// Defaults returns the configuration that applies if nothing is set. It has no conditions, because what makes a retrain
+// due must be configured. A condition that is written without its numbers gets them from its SetDefaults.
 func Defaults() Config {
 	return Config{
 		Evaluate: Evaluate{

@@ -30,7 +30,7 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 			Hint:    hint,
 		}
 	}
-	// The parser panics on some malformed zone prefixes, which are refused before it sees them. Any other panic is
+	// The parser panics on some malformed zone prefixes; these are refused before it is called. Any other panic is
 	// treated as an error in the line.
 	defer func() {
 		if r := recover(); r != nil {

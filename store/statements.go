@@ -23,8 +23,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{sqliteConn: inner.(sqliteConn), idle: map[string][]sqliteStmt{}}, nil
 }
 
-// sqliteConn is the part of the driver's connections that database/sql uses. Its direct ExecContext and
-// QueryContext are left out, so that every statement goes through PrepareContext.
+// sqliteConn is the part of the driver's connections that database/sql uses. The driver's direct ExecContext and
+// QueryContext are left out, so that every statement uses PrepareContext.
 type sqliteConn interface {
 	driver.Conn
 	driver.ConnPrepareContext

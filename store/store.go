@@ -1,10 +1,10 @@
-// Package store is retraind's durable state: label changes, items, predictions, reports, decisions, runs, releases
-// and the outbox of notifications, in one SQLite file.
+// Package store keeps retraind's durable state in one SQLite file: label changes, items, predictions, reports,
+// decisions, runs, releases and the outbox of notifications.
 //
 // It owns the schema and every statement on it. All writes go through Update, a transaction that is on disk
 // (synchronous=FULL) when it returns, so that a state change and its notification are atomic. A Store is safe for
-// concurrent use: one writer at a time, with concurrent readers. It does not interpret what it stores: reports and
-// plans are kept as JSON of their writers. It never deletes a release's files and never talks to a network.
+// concurrent use, with one writer at a time and concurrent readers. It does not interpret what it stores: reports and
+// plans are JSON that the callers define. It never deletes a release's files and never talks to a network.
 package store
 
 import (
@@ -58,8 +58,8 @@ type Store struct {
 	onOutbox []func() // called after a commit that added notifications; guarded by mu
 }
 
-// Open opens or creates the store in dir and takes its lock. A PostgreSQL address is refused: this version does
-// not support runs shared by several hosts.
+// Open opens or creates the store in dir and locks the directory. It refuses a PostgreSQL address, because this version
+// does not support runs shared by several hosts.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	if strings.HasPrefix(dir, "postgres://") || strings.HasPrefix(dir, "postgresql://") {
 		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
@@ -254,8 +254,8 @@ type Tx struct {
 	notified bool
 }
 
-// Update runs f in one transaction. If it returns nil the change is on disk; otherwise nothing changed. The name
-// identifies the write in errors and crash tests.
+// Update runs f in one transaction. If Update returns nil, the change is on disk; otherwise nothing has changed. The
+// name identifies the write in errors and crash tests.
 func (s *Store) Update(ctx context.Context, name string, f func(*Tx) error) error {
 	err := s.writable()
 	if err != nil {

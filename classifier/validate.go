@@ -40,8 +40,8 @@ type Validation struct {
 	Temperature float64 `json:"temperature"`
 }
 
-// parts divides the labelled examples into training and validation, with one pair for each fold. If the examples from
-// number own on, which the data provides for validation, are enough, it uses these.
+// parts divides the labelled examples into training and validation, with one pair for each fold. The examples from
+// number own on are the data's own validation part; if they are enough, they are used for validation.
 func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 	if len(labelled) < leastValidated {
 		return nil, nil

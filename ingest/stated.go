@@ -11,8 +11,8 @@ import (
 // gone is the label in a Stated of an item that the sender has deleted.
 const gone = "gone"
 
-// inOrder removes the targets from a timestamped event for which the same source has sent a newer event, even if the
-// newer one arrived first. It returns the rest of the event, nil if nothing is left.
+// inOrder removes from a timestamped event each target for which the same source has sent a newer event, even if the
+// newer event arrived first. It returns the rest of the event, nil if nothing is left.
 func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	if !e.Ordered && e.Subject == "" && e.Alias == "" {
 		return &e, nil
@@ -55,8 +55,8 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 }
 
 // newerLabels returns the labels of an event that are newer than the stored events about their targets, and stores
-// their times. An event with a subject replaces all earlier events with that subject: unset lists the targets that only
-// the earlier ones labelled.
+// their times. An event with a subject replaces all earlier events with that subject: unset also lists the targets that
+// only the earlier events labelled.
 func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []string, err error) {
 	newer := func(target, label string) bool {
 		var before store.Stated

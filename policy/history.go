@@ -44,8 +44,8 @@ func (h *History) undone(run *RunFact) bool {
 	return false
 }
 
-// continued reports whether the run stopped when the quiet hours ended, so that the next run resumes it. Limits count
-// only the last run of such a series.
+// continued reports whether the run stopped because the quiet hours ended or a step had used up its budget for one
+// night. The next run resumes it; the two count as one, so no limit counts the stopped run.
 func (r *RunFact) continued() bool {
 	return r.Outcome == OutcomeBlocked &&
 		(r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort || r.spentNight())
@@ -93,8 +93,8 @@ type History struct {
 	// Mended are conditions, by Condition.Key, that are judged but do not make a retrain due, because a backtest
 	// assumes that a simulated retrain fixed them.
 	Mended map[string]bool
-	// Needs is the expected duration of the next run; 0 if unknown. NeedsOf has the same duration for each pipeline
-	// that a condition names.
+	// Needs is the expected duration of the next run; 0 if unknown. NeedsOf maps each pipeline that a condition names
+	// to its expected duration.
 	Needs   time.Duration
 	NeedsOf map[string]time.Duration
 }

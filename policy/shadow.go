@@ -86,8 +86,8 @@ type Shadow struct {
 // Differs reports whether the active policy and the shadow currently decide differently in effect.
 func (s Shadow) Differs() bool { return class(s.Real) != class(s.Would) }
 
-// class maps decisions with the same effect on the model to one value: nothing starts if the decision is hold or
-// undecided.
+// class returns the same value for decisions with the same effect on the model: hold for undecided, because nothing
+// starts in either case.
 func class(d Doing) Doing {
 	if d == DoingUndecided || d == "" {
 		return DoingHold

@@ -1,11 +1,12 @@
-// Package watch is the contract between the sources of label changes and the daemon: each committed change takes effect
-// exactly once, whatever restarts in between.
+// Package watch is the contract between the sources of label changes and the daemon: each committed change is counted
+// exactly once, even if retraind or a server restarts in between.
 //
-// It owns the types that pass between the two (Change, Event, Item, Batch), the interfaces Source, Sink and Inbox, what
-// all sources share (Retrier with Health, Fault), the rule that recognises retraind's own writes, and the Coalescer,
-// which folds wake-ups. The sources are sub-packages: postgres, labelfiles, natssource, webhook. A source's Run is one
-// goroutine; a Retrier and a Coalescer are safe for concurrent use. It never imports a source, never does I/O, and
-// keeps no position in memory: a source reads on from what its Sink or Inbox stored.
+// It defines the types that pass between sources and daemon (Change, Event, Item, Batch), the interfaces Source, Sink
+// and Inbox, the code that all sources share (Retrier with Health, Fault), the rule that recognises retraind's own
+// writes, and the Coalescer, which merges wake-ups. The sources are sub-packages: postgres, labelfiles, natssource,
+// webhook. A source's Run is one goroutine; a Retrier and a Coalescer are safe for concurrent use. It never imports a
+// source, never does I/O, and keeps no position in memory: a source continues from the position that its Sink or
+// Inbox stored.
 package watch
 
 import (
@@ -25,8 +26,8 @@ const (
 	OpDelete Op = "delete" // the item was deleted
 )
 
-// Labels maps a target's name to the item's canonical label. A target whose label is null is missing from the map.
-// Sets are canonical JSON arrays of sorted strings, booleans "true" and "false".
+// Labels maps the name of each target to the item's canonical label. A target whose label is null is missing from the
+// map. Sets are canonical JSON arrays of sorted strings, booleans "true" and "false".
 type Labels map[string]string
 
 // Item is one labelled row in its present state.
@@ -37,10 +38,10 @@ type Item struct {
 	At     time.Time
 }
 
-// Change is one item's change as committed by one write.
+// Change is the change of one item by one committed write.
 type Change struct {
-	// Key identifies the change permanently within its source, e.g. "xid:seq"; storing the same key twice has no
-	// effect.
+	// Key identifies the change permanently within its source, e.g. "xid:seq"; a change whose key was stored before is
+	// ignored.
 	Key    string
 	Op     Op
 	Item   string
@@ -59,8 +60,8 @@ type Sink interface {
 	Cursor(ctx context.Context, source string) (string, error)
 	// Append stores changes in order and moves the cursor.
 	Append(ctx context.Context, source string, changes []Change, cursor string) error
-	// Replace makes the items exactly those of a full read (missing ones are deleted) and moves the cursor. It
-	// stores nothing and returns a *ShrinkError if more items would be deleted than the read allows.
+	// Replace stores the items of a full read, deletes the items that the read does not contain, and moves the cursor.
+	// It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows.
 	Replace(ctx context.Context, source string, read FullRead) error
 }
 
@@ -91,8 +92,8 @@ type Respeller interface {
 type Source interface {
 	// Name is the name under which the cursor is stored, e.g. "postgres".
 	Name() string
-	// Run reads and follows until ctx ends. It returns only ctx's error or a permanent fault; temporary errors are
-	// reported through Health and retried with back-off.
+	// Run reads what was missed, then waits for changes and reads them until ctx ends. It returns only ctx's error or a
+	// permanent fault. It reports temporary errors through Health and retries after them with back-off.
 	Run(ctx context.Context) error
 	// Health returns the present condition of the source; safe for concurrent use.
 	Health() Health

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Coalescer folds wake-ups: it fires when none came for Wait, at the latest MaxWait after the first, or at once
-// when MaxEvents were counted. A burst therefore costs one evaluation, and a steady trickle cannot starve it. It
-// keeps a count, not the events. The zero values of MaxWait and MaxEvents mean no bound; a zero Wait fires at each
-// Poke.
+// Coalescer merges wake-ups. It fires after Wait without a new event, at the latest MaxWait after the first event, or
+// at once when it has counted MaxEvents. A burst of events therefore causes one evaluation, and a steady stream
+// cannot delay the evaluation for ever. It counts the events and does not keep them. A MaxWait or MaxEvents of zero
+// means no bound. With a Wait of zero it fires at each Poke.
 type Coalescer struct {
 	fired chan struct{}
 
@@ -27,7 +27,7 @@ func NewCoalescer(wait, maxWait time.Duration, maxEvents int) *Coalescer {
 	return &Coalescer{wait: wait, maxWait: maxWait, maxEvents: maxEvents, fired: make(chan struct{}, 1)}
 }
 
-// Set changes the bounds. A timer that already runs keeps its time.
+// Set changes the bounds. A timer that is already running still fires at its old time.
 func (c *Coalescer) Set(wait, maxWait time.Duration, maxEvents int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,7 +85,7 @@ func (c *Coalescer) Stop() {
 	}
 }
 
-// fire signals C; mu is held.
+// fire signals C. The caller must hold mu.
 func (c *Coalescer) fire() {
 	c.count = 0
 	c.epoch++

@@ -20,23 +20,23 @@ const (
 // own items exactly those that it contains; it never touches items from events (NATS, files, HTTP, the command
 // line). If the table contains an item that came from an event, the table takes it over, including its text.
 //
-// Any event may label any item. For each target the last statement wins, whichever source made it. Reading the
-// same statement again does not count as a new one: after an event has relabelled an item of the table, that label
-// holds until the table's own label changes; a full read that finds unchanged rows changes nothing. The same holds
-// for a label file that is read again from its start. An event that deletes an item of the table removes only the
-// labels that events gave it, because the row still exists; an item that came from events is deleted.
+// Any event may label any item. For each target the last event or table change wins, from any source. Reading the
+// same event or row again does not count as a new one. After an event has relabelled an item of the table, the item
+// keeps that label until the label in the table changes: a full read that finds unchanged rows changes nothing. The
+// same rule applies to a label file that is read again from its start. An event that deletes an item of the table
+// removes only the labels that events gave it, because the row still exists; an item that came from events is
+// deleted.
 //
 // A label for an unknown item is buffered until the item arrives, because the sources are not ordered relative to
 // each other. A text in an event for an item of the table is ignored, because the next full read would undo it.
 
-// Event is one statement of an event source about one item.
+// Event is what an event source reports about one item: labels, a text or a deletion.
 type Event struct {
 	// Key identifies the event permanently within its source, as named by its sender; an event with a key that was
 	// stored before changes nothing. Empty if the sender gave no name.
 	Key string
-	// File is the label file that contains the event, and Reading the pass over the file: it changes when the file
-	// is read again from its start. With Again, only statements that the previous pass did not contain take
-	// effect.
+	// File is the label file that contains the event. Reading identifies the pass over the file: it changes when the
+	// file is read again from its start. With Again, events that the previous pass also contained are ignored.
 	File    string
 	Reading int64
 	Again   bool
@@ -47,14 +47,15 @@ type Event struct {
 	Labels Labels            // by target; targets that are missing here keep their label
 	Unset  []string          // the targets whose label is removed
 	At     time.Time
-	// Ordered means that At is the sender's time: an older statement of the same source about the same target then
-	// never replaces a newer one.
+	// Ordered means that At is the sender's time: an older event of the same source about the same target then never
+	// replaces a newer one.
 	Ordered bool
 	Author  string
 	Origin  string // like Change.Origin; a payload can never set it
 
 	// Subject identifies an object of an annotation tool, such as an annotation, whose newest version replaces all
-	// earlier ones. Withdrawn removes the labels of the subject, wherever they still hold; Item may then be empty.
+	// earlier ones. Withdrawn removes the labels that the subject set, unless a later label replaced them. Item may then
+	// be empty.
 	Subject   string
 	Withdrawn bool
 	// Alias is the tool's own id of the item: a deletion may identify the item by it alone.
@@ -65,8 +66,8 @@ type Event struct {
 type Batch struct {
 	Source string
 	Events []Event
-	// Marks are the positions reached after the events, by name: the source's own, or one per file. An empty
-	// position deletes the name and the statements of that file.
+	// Marks are the positions reached after the events, by name: the source's own, or one per file. An empty position
+	// deletes the name and what is stored about the events of that file.
 	Marks map[string]string
 	// Renamed maps the old names of renamed files to their new ones; everything stored about a file moves with it.
 	Renamed map[string]string

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// Fault is an error of a source with its cause and its cure for an operator.
+// Fault is an error of a source, with a cause and a cure that an operator can read.
 type Fault struct {
 	Cause string // one sentence: what is wrong
 	Cure  string // what to do; may be empty
@@ -29,7 +29,8 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// ProblemOf turns an error of a source into a finding whose path is a key of the source's section; nil gives none.
+// ProblemOf turns an error of a source into a finding whose path is a key of the source's section. For a nil error it
+// returns no finding.
 func ProblemOf(err error) (found check.Problems) {
 	if err == nil {
 		return nil

@@ -50,7 +50,7 @@ func (r *Retrier) Retry() {
 	}
 }
 
-// Retried receives a value after each Retry, for a source that also waits while it is up.
+// Retried returns a channel that receives a value after each Retry, for a source that also waits while it is up.
 func (r *Retrier) Retried() <-chan struct{} { return r.wake }
 
 // unstoredSettles is how long a source with nothing to store must follow without an error until a fault of the
@@ -86,7 +86,7 @@ func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Cont
 	}
 }
 
-// storeWorks ends a fault of the store.
+// storeWorks records that the store works again after a fault.
 func (r *Retrier) storeWorks() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +122,7 @@ func (r *Retrier) Up() bool {
 	return !r.unstored
 }
 
-// up marks the source as following; mu is held.
+// up marks the source as following. The caller must hold mu.
 func (r *Retrier) up() {
 	if !r.health.Up {
 		r.Log.Info("following label changes")
@@ -130,7 +130,7 @@ func (r *Retrier) up() {
 	}
 }
 
-// Down marks the source as not following, with the reason; a reason is logged when it differs from the previous
+// Down marks the source as not following and records the reason. It logs the reason if it differs from the previous
 // one.
 func (r *Retrier) Down(err error) {
 	text := OneLine(err)
@@ -168,7 +168,7 @@ func (r *Retrier) Stored(receipt Receipt) {
 	}
 }
 
-// Refused counts an event that was refused, and shows the last one in Health.
+// Refused counts a refused event and records it in Health as the last refused one.
 func (r *Retrier) Refused(place, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,7 +12,8 @@ import (
 // Capture is the method by which changes of a table are detected.
 type Capture string
 
-// The captures. All deliver each change that they can see exactly once in effect, and in order for each item.
+// The captures. Each change that a capture can see is counted exactly once, and the changes of one item arrive in
+// order.
 const (
 	CaptureOutbox  Capture = "outbox"  // triggers write a row for each change, in the writer's own transaction
 	CaptureLogical Capture = "logical" // the server's log is decoded (pgoutput), through a replication slot
@@ -38,8 +39,8 @@ func (Capture) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: values}
 }
 
-// Blind returns, one sentence each, the changes that a capture cannot see, and how they are detected instead; none
-// for the outbox.
+// Blind returns one sentence for each kind of change that a capture cannot see, with how it is detected instead. It
+// returns none for the outbox.
 func (c Capture) Blind() []string {
 	switch c {
 	case CaptureLogical:
@@ -59,7 +60,7 @@ func (c Capture) Blind() []string {
 	return nil
 }
 
-// otherCapture is the reason for a full read after a cursor of another capture.
+// otherCapture returns the reason for a full read when the stored cursor was written by another capture.
 func otherCapture(before Capture) error {
 	if before == "" {
 		before = CaptureOutbox
@@ -100,7 +101,7 @@ func (c *Config) Title() string {
 // Blind returns the changes that the configured capture cannot see.
 func (c *Config) Blind() []string { return c.capture().Blind() }
 
-// watermark returns the column of capture: poll.
+// watermark returns the watermark column of capture: poll.
 func (c *Config) watermark() string {
 	if c.Watermark == "" {
 		return c.UpdatedAt
@@ -160,8 +161,8 @@ func (c *Config) validateCapture(found *check.Problems) {
 	}
 }
 
-// follows reports whether a capture can follow a kind of relation other than an ordinary table: p partitioned, i
-// part of an inheritance, v, m and f views and foreign tables.
+// follows reports whether a capture can follow a relation that is not an ordinary table. kind is p for a partitioned
+// table, i for a part of an inheritance, v or m for a view, and f for a foreign table.
 func (c Capture) follows(kind string) bool {
 	switch c {
 	case CaptureOutbox, CaptureLogical:

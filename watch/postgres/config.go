@@ -19,7 +19,7 @@ import (
 // DefaultTarget is the name of the only target where label is set and targets is not.
 const DefaultTarget = "label"
 
-// DefaultShrinkGuard is the share of the items that may be missing in a full read where none is configured.
+// DefaultShrinkGuard is the share of the items that may be missing in a full read if the configuration sets none.
 const DefaultShrinkGuard = unit.Percent(0.2)
 
 // DefaultPoll is how often a source that waits for a notification reads without one, in case one was lost.

@@ -49,8 +49,8 @@ var dsnKeywords = []string{
 	"target_session_attrs", "sslmode", "sslcert", "sslkey", "sslrootcert", "sslpassword", "sslsni", "sslnegotiation",
 }
 
-// unknownKeyword finds a misspelt keyword. pgx passes it to the server as a setting, whose error would hide which
-// keyword is missing.
+// unknownKeyword finds a misspelt keyword. pgx passes it to the server as a setting, and the server's error would not
+// name the keyword that was meant.
 func unknownKeyword(cfg *Config, config *pgx.ConnConfig) error {
 	for _, key := range slices.Sorted(maps.Keys(config.RuntimeParams)) {
 		if near := check.Nearest(key, dsnKeywords); near != "" && near != key && !slices.Contains(dsnKeywords, key) {

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Export streams a consistent snapshot of the table over a connection of its own, in constant memory, as training
-// data. An error ends the sequence.
+// Export streams the table as training data, from one consistent snapshot, in constant memory. It opens a separate
+// connection. An error ends the sequence.
 func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		schema, err := newSchema(model, cfg)

@@ -19,7 +19,7 @@ var columnName = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
 // calls matches text that looks like a function call.
 var calls = regexp.MustCompile(`[\pL\pN_"]\s*\(`)
 
-// calledNames finds the names of such calls; one in quotes is "".
+// calledNames finds the names of the called functions; a quoted name is returned as "".
 var calledNames = regexp.MustCompile(`(?:([\pL\pN_]+)|")\s*\(`)
 
 // ident quotes a name.

@@ -8,13 +8,13 @@ import (
 )
 
 // identity identifies the cluster and the timeline of a cursor. The numbers in a cursor (transaction ids, log
-// positions) are meaningless on any other.
+// positions) are meaningless on another cluster or timeline.
 type identity struct {
 	System   string `json:"system"`   // system identifier of the cluster
 	Timeline int64  `json:"timeline"` // changes when history was rewritten: failover or restore
 }
 
-// foreign returns why a cursor of a cannot be used on now, or "".
+// foreign returns why a cursor that was written on the server a cannot be used on the server now, or "".
 func (a identity) foreign(now identity) string {
 	switch {
 	case a.System != now.System:
@@ -26,11 +26,11 @@ func (a identity) foreign(now identity) string {
 	return ""
 }
 
-// serverBehind is the reason for a full read when a server lacks changes that were read from it.
+// serverBehind is the reason for a full read when a server lacks changes that retraind has already read from it.
 const serverBehind = "the server is behind the position that was read (restored from an older copy)"
 
 // identityColumns select an identity. The timeline is taken from the name of the current WAL file: right after a
-// promotion the last checkpoint still has the old one.
+// promotion the last checkpoint still contains the old timeline.
 const identityColumns = `(pg_control_system()).system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int`
 
 // storage is a digest of the files of the table $1 and its partitions: a TRUNCATE, a rewrite, and attaching or
@@ -38,8 +38,8 @@ const identityColumns = `(pg_control_system()).system_identifier::text, ('x' || 
 const storage = `(SELECT md5(string_agg(r.oid::text || ':' || coalesce(pg_relation_filenode(r.oid), 0)::text, ',' ORDER BY r.oid))
 	FROM (SELECT $1::text::regclass::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree($1::text::regclass)) AS r)`
 
-// relationKind returns the table's kind in the catalog: r ordinary, p partitioned, v, m and f views and foreign
-// tables.
+// relationKind looks up the table's kind in the catalog: r ordinary table, p partitioned table, v or m view, f
+// foreign table.
 func (s *schema) relationKind(ctx context.Context, conn *pgx.Conn) (kind string, err error) {
 	err = conn.QueryRow(ctx, "SELECT relkind::text FROM pg_class WHERE oid = $1::text::regclass", s.table).Scan(&kind)
 	return kind, err

@@ -21,8 +21,8 @@ const (
 	pooledIdleTimeout = time.Minute
 )
 
-// idleConn records when the current read began, to detect half-open connections. TCP keepalive detects a network
-// that is down, but neither a proxy that accepts bytes without forwarding them nor a host that lost the
+// idleConn records when the current read began, to detect half-open connections. TCP keepalive detects a network that
+// is down. It detects neither a proxy that accepts bytes without forwarding them nor a host that lost the
 // connection's state.
 type idleConn struct {
 	net.Conn
@@ -42,14 +42,13 @@ const (
 	notifiedKey = "retraind.notified"
 )
 
-// pooled reports whether a pooler is between: queries may then run in different backends.
+// pooled reports whether the connection goes through a pooler. Queries may then run in different backends.
 func pooled(conn *pgx.Conn) bool {
 	is, ok := conn.PgConn().CustomData()[pooledKey].(bool)
 	return ok && is
 }
 
-// cancelWhenIdle returns a context that ends when an answer is overdue and the server does not work on the query
-// any more.
+// cancelWhenIdle returns a context that ends when an answer is overdue and the server no longer works on the query.
 func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, context.CancelFunc) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	since, ok := conn.PgConn().CustomData()[idleConnKey].(*atomic.Int64)

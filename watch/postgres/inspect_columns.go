@@ -47,8 +47,8 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) (
 	return missing
 }
 
-// findRenamed extends the findings about missing columns (the last ones, in the same order) where the triggers
-// still use the column: then the application's own writes fail.
+// findRenamed extends the finding about each missing column that the triggers still use, because the application's
+// own writes then fail. These findings are the last ones, in the order of missing.
 func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []string, found check.Problems) error {
 	if s.cfg.capture() != CaptureOutbox {
 		return nil
@@ -77,7 +77,7 @@ func (s *schema) labelPath(t target) string {
 	return "targets." + t.name
 }
 
-// findExpressions lets the server parse the label expressions.
+// findExpressions asks the server to parse the label expressions and reports errors.
 func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	for _, t := range s.cfg.targets() {
 		if columnName.MatchString(t.source) {
@@ -95,7 +95,7 @@ func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *che
 	return nil
 }
 
-// findWatermark reports a column that cannot serve as watermark, and warns where polling by it is slow.
+// findWatermark reports a column that cannot be used as watermark, and warns if polling by it is slow.
 func (s *schema) findWatermark(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	column := s.cfg.watermark()
 	path := "watermark"

@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// findPublication reports server settings and rights that prevent decoding the table's changes, and settings with
-// which the log can fill the server's disk.
+// findPublication reports server settings and rights that prevent decoding the table's changes. It also reports
+// settings that let the log fill the server's disk.
 func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var level, keep string
 	var slots, taken int
@@ -59,7 +59,7 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 	return s.findPublished(ctx, conn, found)
 }
 
-// findSlot reports a slot that belongs to somebody else. A missing slot is created by the source.
+// findSlot reports a slot that something else created. The source creates a missing slot.
 func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var name, plugin, database, status string
 	err := conn.QueryRow(ctx, `SELECT slot_name::text, coalesce(plugin::text, 'none'), coalesce(database::text, 'none'), coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = `+
@@ -80,7 +80,7 @@ func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Prob
 	return nil
 }
 
-// findReplicaIdentity reports a table whose log entries do not identify deleted rows and changed keys.
+// findReplicaIdentity reports a table whose log entries do not identify deleted rows and rows with changed keys.
 func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	table := strings.Join(s.ident, ".")
 	var logged, identified bool
@@ -137,7 +137,7 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 	return s.findPublishedColumns(ctx, conn, published, found)
 }
 
-// findPublishedColumns reports columns that the configuration needs and the publication leaves out. Generated
+// findPublishedColumns reports columns that the configuration needs but the publication does not contain. Generated
 // columns are never published; they are read from the table.
 func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, published []string,
 	found *check.Problems,

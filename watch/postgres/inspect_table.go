@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// refusedKinds are the relations that not every capture can follow: their name, the reason, and the cure.
+// refusedKinds maps each kind of relation that some captures cannot follow to its name, the reason, and the cure.
 var refusedKinds = map[string]struct{ word, why, cure string }{
 	"v": {"a view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
 	"m": {"a materialized view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
@@ -22,7 +22,7 @@ var refusedKinds = map[string]struct{ word, why, cure string }{
 	},
 }
 
-// findTable returns the table's columns with their types.
+// findTable looks up the table's columns and their types, and reports a table that cannot be followed.
 func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Problems) (columns map[string]string,
 	stop bool, err error,
 ) {

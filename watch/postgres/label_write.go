@@ -13,8 +13,9 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Write is how values are written into rows of a watched table: by a statement of the operator, with named parameters such
-// as @id, over a connection of its own, since the one that watches may not write.
+// Write describes how values are written into rows of a watched table. The operator configures a statement with named
+// parameters such as @id. It runs over a separate connection, because the connection that watches has no right to
+// write.
 type Write struct {
 	DSNFile   string
 	Statement string
@@ -37,7 +38,7 @@ type Written struct {
 // writeBatch is the number of rows that one transaction writes.
 const writeBatch = 200
 
-// CheckStatement finds faults of a statement that gets these parameters, without asking the server.
+// CheckStatement finds errors in a statement with the given parameter names, without asking the server.
 func CheckStatement(statement string, names []string) error {
 	args := pgx.NamedArgs{}
 	for _, name := range names {
@@ -60,9 +61,9 @@ func CheckStatement(statement string, names []string) error {
 	return nil
 }
 
-// WriteRows writes values into rows, some hundred in each transaction. Each row is locked and read first: free says whether
-// it may be written as it is now. A row that is being written by somebody else is left alone. Called again after a crash it
-// finds what it wrote by free.
+// WriteRows writes values into rows, some hundred in each transaction. It first locks and reads each row, and writes
+// it only if free returns true for the row's present values. It skips a row that another session has locked. When it
+// is called again after a crash, free returns false for rows that it has already written.
 func WriteRows(
 	ctx context.Context, model string, cfg *Config, w Write, rows []Values, free func(watch.Item) bool,
 ) (out Written, err error) {
@@ -130,7 +131,7 @@ func (s *schema) writeBatch(
 	return out, tx.Commit(ctx)
 }
 
-// markOrigin marks a transaction's changes as the run's own, for each way in which changes are captured.
+// markOrigin marks a transaction's changes as the run's own, for every capture.
 func (s *schema) markOrigin(ctx context.Context, tx pgx.Tx, origin string) error {
 	if err := setSession(ctx, tx.Conn(), true); err != nil {
 		return err

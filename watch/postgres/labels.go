@@ -32,7 +32,7 @@ func (s *schema) parseLabels(text *string) (watch.Labels, error) {
 	return labels, nil
 }
 
-// canonical turns a JSON value into a label; a null is reported as absent.
+// canonical turns a JSON value into a label. For a null it returns present = false.
 func canonical(raw []byte) (label string, present bool, err error) {
 	raw = bytes.TrimSpace(raw)
 	switch {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// logReader is a connection for queries, beside the one that streams the log.
+// logReader is a connection for queries. A second connection streams the log.
 type logReader struct {
 	*Source
 	conn        *pgx.Conn
@@ -109,7 +109,8 @@ func (d *logReader) serverState(ctx context.Context) (*serverState, error) {
 	return now, now.Confirmed.UnmarshalText([]byte(confirmed))
 }
 
-// published is an SQL expression that changes when the table is removed from the publication $2 and added again.
+// published returns an SQL expression whose value changes when the table is removed from the publication $2 and added
+// again.
 func (d *logReader) published() string {
 	return "coalesce((SELECT p.oid::text || '/' || r.oid::text FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $2::text AND r.prrelid = $1::text::regclass), '')"
 }
@@ -134,8 +135,8 @@ func (d *logReader) resume(ctx context.Context, now *serverState) (reason string
 	return reason, renew, nil
 }
 
-// fullRead hands the whole table to the sink. The log is then read from the slot's position, without the
-// transactions that the table contained already.
+// fullRead hands the whole table to the sink. The log is then read from the slot's position, without the transactions
+// that the full read already contained.
 func (d *logReader) fullRead(ctx context.Context, now *serverState, reason string, renew bool) error {
 	d.logFullRead(reason)
 	fresh := renew || !now.Exists || now.Status == "lost"

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// rowValues are the values that the server computed from one tuple.
+// rowValues contains the key, labels and texts that the server computed from one tuple.
 type rowValues struct {
 	key    string
 	labels watch.Labels      // nil when the log lacks some of the columns they are computed from
@@ -40,8 +40,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 	sides, err := s.rowValues(ctx, images, true)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "42")) {
-		// The values belong to an older definition of the table, or an expression reads a column that the log
-		// lacks.
+		// The logged values have an older definition of the table, or an expression reads a column that the log lacks.
 		sides, err = s.rowValues(ctx, images, false)
 	}
 	if err != nil {
@@ -58,7 +57,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 	return out, nil
 }
 
-// change appends the changes that one row image means.
+// change appends to out the changes that one row image describes.
 func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, table map[string]watch.Item) []watch.Change {
 	c := watch.Change{Key: s.at.key(i.commit, i.ordinal), At: i.at, Author: i.author, Origin: i.origin}
 	if i.fresh != nil && s.relation.author >= 0 && i.fresh[s.relation.author].text != nil && c.Author == "" {
@@ -117,8 +116,8 @@ func (s *stream) sameText(i *rowChange) bool {
 	return true
 }
 
-// rowValues computes the old and the new values of each image: two for each, in order. Without values only the
-// keys are computed.
+// rowValues computes the old and then the new values of each image, in order. If values is false, it computes only
+// the keys.
 func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool) ([]rowValues, error) {
 	r := s.relation
 	if r.direct {
@@ -165,7 +164,7 @@ func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool)
 	return out, rows.Err()
 }
 
-// verbatim returns the values where the log contains all of them in final form.
+// verbatim returns the values of the images if the log contains all of them in their final form.
 func (s *stream) verbatim(images []rowChange) []rowValues {
 	out := make([]rowValues, 2*len(images))
 	for n := range images {
@@ -206,7 +205,8 @@ func (s *stream) rowValue(raw [][]byte, cells []cell, whole, values bool) (rowVa
 	return out, nil
 }
 
-// texts fills in the text columns: from the log, or for other types than text from the server's answer, in order.
+// texts fills in the text columns. It takes a column of type text from the log, and any other column from the
+// server's answer, in order.
 func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool) {
 	r := s.relation
 	some, all := false, true

@@ -104,8 +104,8 @@ func (s *stream) onBegin(m *pglogrepl.BeginMessage) error {
 	return nil
 }
 
-// onRelation takes the table's description. When it changes during streaming the table is inspected again; pending
-// changes are stored first, so that this happens only once.
+// onRelation stores the table's description. If the description changes during streaming, the table is inspected
+// again. Pending changes are stored first, so that the inspection happens only once.
 func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) error {
 	if m.Namespace != s.schema.ident[0] || m.RelationName != s.schema.ident[1] {
 		return nil
@@ -121,8 +121,8 @@ func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) e
 	return nil
 }
 
-// onRow handles a row change. oldTuple is missing for an insert and most updates, newTuple for a delete. whole
-// means that the old tuple has more columns than the replica identity.
+// onRow handles a row change. The old tuple is missing for an insert and most updates, the new tuple for a delete.
+// whole means that the old tuple has more columns than the replica identity.
 func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool,
 	fresh *pglogrepl.TupleData,
 ) error {

@@ -21,12 +21,12 @@ type logPosition struct {
 	// LSN is the end of the last transaction that was read completely; everything that committed before it was
 	// read.
 	LSN lsn `json:"lsn"`
-	// Within and Done are a position inside a large transaction: of the one that commits at Within, Done rows were
-	// read.
+	// Within and Done are a position inside a large transaction: Done rows of the transaction that commits at Within
+	// were read.
 	Within lsn `json:"within,omitempty"`
 	Done   int `json:"done,omitempty"`
-	// Snapshot is that of a full read: transactions visible in it were read, although they lie behind LSN. From
-	// Until on none are.
+	// Snapshot is the snapshot of a full read. Transactions that are visible in it were read, although they commit after
+	// LSN. No transaction at or after Until is visible in it.
 	Snapshot string `json:"snapshot,omitempty"`
 	Until    lsn    `json:"until,omitempty"`
 }
@@ -65,8 +65,8 @@ func (p logPosition) String() string {
 	return string(text)
 }
 
-// key names the n-th row of the transaction that commits at l permanently. Log positions alone are not unique:
-// they recur in another cluster or on another timeline.
+// key returns a permanent name for the n-th row of the transaction that commits at l. Log positions alone are not
+// unique: they recur in another cluster or on another timeline.
 func (p logPosition) key(l lsn, n int) string {
 	return fmt.Sprintf("%s/%d/%s:%d", p.System, p.Timeline, l, n)
 }
@@ -110,8 +110,8 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	return "", false
 }
 
-// holds reports whether a transaction is visible. The log contains only the low 32 bits of its id; it is close to
-// the snapshot.
+// holds reports whether a transaction is visible in the snapshot. The log contains only the low 32 bits of the
+// transaction's id; the missing bits follow from the snapshot, whose ids are close.
 func (s snapshot) holds(low uint32) bool {
 	xid := uint64(int64(s.next) + int64(int32(low-uint32(s.next))))
 	return xid < s.oldest || xid < s.next && !slices.Contains(s.running, strconv.FormatUint(xid, 10))

@@ -55,8 +55,8 @@ type relation struct {
 	direct bool // key, labels and text are in the log in final form: no query is needed
 }
 
-// newRelation plans how rows are read. The server computes keys and labels from the logged values, whatever their
-// types and expressions; a text column's value is used directly where the server would return the same text.
+// newRelation plans how rows are read. The server computes keys and labels from the logged values, for all types and
+// expressions. The value of a text column is used directly if the server would return the same text.
 func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	r := &relation{id: m.RelationID, author: -1}
 	for _, c := range m.Columns {
@@ -106,7 +106,8 @@ func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	return r
 }
 
-// verbatim reports whether the log's form of a type is also its form as a key, or as the text of a label.
+// verbatim reports whether the log writes values of a type exactly as they are written as a key, or as the text of a
+// label.
 func verbatim(sqlType string, key bool) bool {
 	switch {
 	case sqlType == "text" || strings.HasPrefix(sqlType, "character varying"):
@@ -117,8 +118,8 @@ func verbatim(sqlType string, key bool) bool {
 	return false
 }
 
-// evaluate is the SQL that computes key, labels and text of rows that are passed as one text array per sent
-// column.
+// evaluate returns the SQL that computes key, labels and text of rows. The rows are passed as one text array for each
+// sent column.
 func (r *relation) evaluate(d *logReader) string {
 	inner := make([]string, 0, len(r.sent)+2)
 	arrays, names := make([]string, 0, len(r.sent)+1), make([]string, 0, len(r.sent)+1)
@@ -140,7 +141,8 @@ func (r *relation) same(o *relation) bool {
 	return r.id == o.id && slices.Equal(r.names, o.names) && slices.Equal(r.types, o.types)
 }
 
-// cells copies a tuple; nil stays nil. In an old tuple that is not whole only the replica identity is known.
+// cells copies a tuple; nil stays nil. In an old tuple that is not whole, only the columns of the replica identity
+// are known.
 func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
 	if t == nil {
 		return nil

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// publication is the name of a model's publication.
+// publication returns the name of a model's publication.
 func (s *schema) publication() string { return "retraind_" + s.model }
 
-// slot is an SQL expression for the name of a model's replication slot. Slots belong to the whole cluster,
-// therefore the name contains a hash of the database's name; only small letters, digits and underscores are
+// slot returns an SQL expression for the name of a model's replication slot. All databases of a cluster share the
+// names of slots, so the name contains a hash of the database's name. Only small letters, digits and underscores are
 // allowed.
 func (s *schema) slot() string {
 	return fmt.Sprintf("%s || left(md5(%s || current_database()), 8)",
 		literal("retraind_"+strings.ReplaceAll(s.model, "-", "_")+"_"), literal(s.model+"/"))
 }
 
-// publish is the SQL of capture: logical.
+// publish returns the SQL that installs capture: logical.
 func (s *schema) publish() string {
 	quoted := make([]string, 0, 8)
 	for _, name := range s.readColumns() {
@@ -92,7 +92,7 @@ WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %[8]s);
 		literal(s.publication()), s.slot())
 }
 
-// unpublish removes what publish created.
+// unpublish returns the SQL that removes what publish created.
 func (s *schema) unpublish() string {
 	return fmt.Sprintf(`-- retraind: stop publishing the changes of %[1]s for the model %[2]s. Stop retraind first: it would make the slot again.
 
@@ -106,7 +106,7 @@ DROP PUBLICATION IF EXISTS %[4]s;
 `, s.table, s.model, s.slot(), ident(s.publication()))
 }
 
-// nothingToInstall is the SQL of capture: poll.
+// nothingToInstall returns the SQL of capture: poll, which installs nothing.
 func (s *schema) nothingToInstall() string {
 	return fmt.Sprintf(`-- retraind: capture poll of %[1]s for the model %[2]s needs nothing in the database.
 -- Without an index each look reads the whole table. It cannot be made in a transaction:

@@ -19,8 +19,8 @@ const (
 	lingerStream = time.Millisecond
 	// lingerMax bounds this wait under a steady stream.
 	lingerMax = 5 * time.Millisecond
-	// idleStoreInterval is how often the position is stored while other tables fill the log, so that the server
-	// may remove it.
+	// idleStoreInterval is how often the position is stored while other tables fill the log, so that the server may
+	// remove old log files.
 	idleStoreInterval = 10 * time.Second
 	// slotBusyTimeout is how long the slot may stay busy after the previous connection ended.
 	slotBusyTimeout = 5 * time.Second
@@ -85,7 +85,8 @@ func majorVersion(conn *pgconn.PgConn) string {
 	return major
 }
 
-// whileBusy retries while the slot is held by a connection of ours whose end the server has not noticed.
+// whileBusy reruns f while the slot is still in use by an earlier connection of retraind that ended without the
+// server noticing.
 func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 	deadline := time.Now().Add(slotBusyTimeout)
 	for {
@@ -144,7 +145,7 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// receive waits for a message of the stream; nil when none arrived in time.
+// receive waits for a message of the stream. It returns nil if none arrived in time.
 func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.CopyData, error) {
 	if wait == 0 {
 		return nil, ctx.Err()
@@ -171,8 +172,8 @@ func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.Cop
 	return nil, nil
 }
 
-// checkAlive pings a silent server. A server that decodes a large transaction of other tables may not answer on
-// this connection; then the other connection must.
+// checkAlive pings a silent server. A server that decodes a large transaction of other tables may not answer on this
+// connection. Then it must answer on the connection for queries.
 func (s *stream) checkAlive(ctx context.Context) error {
 	if time.Since(s.heard) < pingEvery {
 		return nil
@@ -205,7 +206,7 @@ func (s *stream) storeIdlePosition(ctx context.Context) error {
 	return s.flush(ctx)
 }
 
-// flush stores the pending changes with the position behind them, and confirms it.
+// flush stores the pending changes with the position behind them, and confirms that position to the server.
 func (s *stream) flush(ctx context.Context) error {
 	changes, err := s.changes(ctx, s.pending)
 	if err != nil {

@@ -11,9 +11,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// A commit is in the log shortly before it is visible to queries, and longer while a synchronous standby has not
-// confirmed it. A logged change is not used before it is visible, for two reasons: a full read that follows would
-// not contain it and would still count as newer; and if the primary fails, its standby might never have had it.
+// A commit is in the log shortly before queries can see it. The delay is longer while a synchronous standby has not
+// confirmed the commit. A logged change is not used before queries can see it, for two reasons. A full read that
+// follows would not contain the change and would still count as newer. And if the primary fails, its standby might
+// never have received the change.
 
 const (
 	// visiblePollMax is the longest pause between two checks.
@@ -66,7 +67,8 @@ func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 	}
 }
 
-// isStandby reports whether the server treats retraind as a synchronous standby: each commit would wait for it.
+// isStandby reports whether the server treats retraind as a synchronous standby. Each commit would then wait for
+// retraind.
 func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var standbys, name string
 	err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('application_name')").
@@ -76,8 +78,8 @@ func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return slices.ContainsFunc(names, func(n string) bool { return n == "*" || strings.EqualFold(n, name) }), err
 }
 
-// waitForWriters waits for the transactions that write to the table now: only theirs can be before the slot's
-// position and still invisible.
+// waitForWriters waits until the transactions that write to the table now have ended. Only their commits can be
+// before the slot's position and still be invisible to queries.
 func (d *logReader) waitForWriters(ctx context.Context) error {
 	writers, err := d.tableWriters(ctx)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// meaningChanged is the reason for a full read when definitions changed that labels are computed from.
+// meaningChanged is the reason for a full read after a change of the definitions from which labels are computed.
 const meaningChanged = "what labels or texts are made of was changed (a type, an enum's value, a collation, a function or a generated column)"
 
-// functionsOf is a recursive query for the database's functions that a text mentions, and that those mention in
-// turn. They are matched by name, so a function of the same name may be included: the cost is one needless full
-// read.
+// functionsOf is a recursive query for the database's functions that a text mentions, and for the functions that
+// those functions mention. Functions are matched by name, so another function of the same name may be included: the
+// cost is one needless full read.
 const functionsOf = `functions(oid, body) AS (
     SELECT p.oid, p.prosrc FROM pg_proc AS p
     WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND strpos(lower(%[1]s), lower(p.proname)) > 0
@@ -26,10 +26,10 @@ const functionsOf = `functions(oid, body) AS (
         WHERE d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid))
   )`
 
-// meaning is an SQL expression for a digest of everything besides the row that determines its labels and texts:
-// the types of the columns with enum values and field names, collations, generated columns, the text of a view,
-// and the functions that any of them or a label expression calls. Changing these changes labels without changing a
-// row.
+// meaning returns an SQL expression for a digest of everything outside the row that determines its labels and texts:
+// the types of the columns with enum values and field names, collations, generated columns, the text of a view, and
+// the functions that any of these or a label expression calls. A change of any of them can change labels without
+// changing a row.
 func (s *schema) meaning() string {
 	table, expression := literal(s.table), literal(s.expressionText())
 	watched := fmt.Sprintf("a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND (a.attname = ANY (%s::text[]) OR strpos(lower(%s), lower(a.attname)) > 0)",
@@ -55,7 +55,7 @@ func (s *schema) meaning() string {
 		fmt.Sprintf(functionsOf, "(SELECT text FROM made)"), watched)
 }
 
-// findVolatile warns of label expressions that call functions which may read other data than the row.
+// findVolatile warns of label expressions whose functions may read data outside the row.
 func (s *schema) findVolatile(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	if !s.expressive() {
 		return nil

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// After a change the listener keeps reading for some steps without the lock: while changes stream in, writers
+	// After a change the listener keeps reading for some steps without the lock. While changes stream in, writers then
 	// need not notify, and a change waits a few milliseconds at most.
 	lingerStep  = 4 * time.Millisecond
 	lingerSteps = 6
-	// lingerRow lengthens a step for each row that was read, up to lingerMost. At thousands of rows a second many
-	// are then read at once, which leaves CPU time to the server's writers.
+	// lingerRow lengthens a step for each row that was read, up to lingerMost. At thousands of rows a second, one read
+	// then returns many rows, which leaves CPU time to the server's writers.
 	lingerRow  = 500 * time.Microsecond
 	lingerMost = 40 * time.Millisecond
 	// unlockedPollMin and unlockedPollMax bound the interval of polling for writers that missed the lock.
@@ -62,8 +62,9 @@ func (c *session) readUntilIdle(ctx context.Context) error {
 	return nil
 }
 
-// takeLock takes the advisory lock, which makes writers notify. While another listener holds it (a second daemon, or an
-// earlier connection that the server has not closed yet) it returns nil without the lock; writers notify all the same.
+// takeLock takes the advisory lock, which makes writers notify. While another listener holds it (a second daemon, or
+// an earlier connection that the server has not closed yet) it returns nil without the lock; writers notify anyway,
+// because that listener holds it.
 func (c *session) takeLock(ctx context.Context) error {
 	if c.locked {
 		return nil
@@ -89,8 +90,8 @@ func (c *session) releaseLock(ctx context.Context) error {
 	return err
 }
 
-// waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification. Writers that missed the lock
-// do not notify when they commit: they are polled for until they have ended.
+// waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification. Writers that checked
+// the lock before it was taken do not notify when they commit, so it polls the outbox until these writers have ended.
 func (c *session) waitForNotify(ctx context.Context) error {
 	var unnotified []string // transactions that may have missed the lock
 	interval := unlockedPollMin
@@ -143,7 +144,7 @@ func (c *session) listWritersAndRead(ctx context.Context) (writers []string, n i
 	return writers, n, err
 }
 
-// notified is set by a notification.
+// notified returns the flag that a notification sets.
 func (c *session) notified() *atomic.Bool {
 	flag, ok := c.conn.PgConn().CustomData()[notifiedKey].(*atomic.Bool)
 	if !ok {

@@ -15,8 +15,8 @@ const (
 	longTransaction = 10 * time.Minute
 )
 
-// runMaintenance prunes the outbox, reports long transactions and detects schema changes, after which the triggers may
-// have missed changes: then it reads the whole table.
+// runMaintenance prunes the outbox, reports long transactions and detects schema changes. After a schema change it
+// reads the whole table, because the triggers may have missed changes.
 func (c *session) runMaintenance(ctx context.Context) error {
 	if time.Since(c.maintained) < min(maintenanceInterval, c.cfg.poll()) {
 		return nil

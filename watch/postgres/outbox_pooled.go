@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A pooler in transaction mode accepts LISTEN and delivers nothing, and session settings and locks stay with a
-// backend that another client gets next. So each connect tests whether a notification arrives; if none does,
-// changes are polled for in separate transactions, without session state.
+// A pooler in transaction mode accepts LISTEN but delivers no notification. Session settings and locks stay with a
+// backend, which the pooler then gives to another client. So each connect tests whether a notification arrives. If
+// none does, the outbox is polled in separate transactions, without session state.
 const (
 	// notifyTestTimeout is how long the test waits.
 	notifyTestTimeout = 2 * time.Second
@@ -31,10 +31,10 @@ func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	return c.waitForNotification(ctx, notifyTestTimeout)
 }
 
-// silentInterval is the polling interval where no notification arrives.
+// silentInterval returns the polling interval for a connection on which no notification arrives.
 func (c *session) silentInterval() time.Duration { return min(silentPollInterval, c.cfg.poll()) }
 
-// pollSilent follows by polling, where the triggers do not notify or notifications do not arrive.
+// pollSilent polls the outbox, because the triggers do not notify or notifications do not arrive.
 func (c *session) pollSilent(ctx context.Context) error {
 	for {
 		if _, err := c.readNew(ctx); err != nil {
@@ -49,8 +49,8 @@ func (c *session) pollSilent(ctx context.Context) error {
 	}
 }
 
-// inTransaction runs a reading query; on a connection pooled in transaction mode in a transaction of its own, with
-// the settings that otherwise belong to the session.
+// inTransaction runs a query that reads. On a connection that is pooled in transaction mode it runs the query in a
+// separate transaction, and first makes the settings that are otherwise made once for the session.
 func (c *session) inTransaction(ctx context.Context, read func() error) error {
 	if !c.transactionPooled {
 		return read()
@@ -72,8 +72,8 @@ func (c *session) inTransaction(ctx context.Context, read func() error) error {
 	return err
 }
 
-// sameServer returns an error if the server behind the pooler was exchanged or has crashed: the connection to the
-// pooler survives both.
+// sameServer returns an error if the server behind the pooler was exchanged or has crashed. The connection to the
+// pooler does not show either.
 func (c *session) sameServer(ctx context.Context) error {
 	var now position
 	if err := c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn).Scan(&now.System, &now.Timeline,

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// position is the cursor of a PostgreSQL source: a snapshot in PostgreSQL's own sense. Transactions visible in it
-// were read. Sequence numbers or transaction ids alone would not do, because transactions do not commit in the
-// order of either.
+// position is the cursor of capture: outbox. It contains a PostgreSQL snapshot: the transactions that are visible in
+// it were read. A sequence number or a transaction id alone would not be enough, because transactions do not commit
+// in the order of their sequence numbers or ids.
 type position struct {
 	Capture Capture `json:"capture,omitempty"` // empty: the outbox
 	identity
@@ -24,8 +24,8 @@ type position struct {
 	Last         rowID  `json:"last"`       // of the rows read, the one with the greatest transaction id; that id is 0 before any
 	// Compare: the server crashed, and the table was not compared since.
 	Compare bool `json:"compare,omitempty"`
-	// Upto, Seq and Top are a position inside a round: of the rows visible in Upto and not in Snapshot, those up
-	// to Seq were read, and Top is the one of them with the greatest transaction id.
+	// Upto, Seq and Top are a position inside a round, which reads the rows that are visible in Upto and not in
+	// Snapshot. The rows up to Seq were read, and Top is the read row with the greatest transaction id.
 	Upto string `json:"upto,omitempty"`
 	Seq  int64  `json:"seq,omitempty"`
 	Top  rowID  `json:"top,omitzero"`
@@ -37,7 +37,7 @@ type rowID struct {
 	Seq int64  `json:"seq"`
 }
 
-// later returns the one with the greater transaction id.
+// later returns the row with the greater transaction id.
 func (r rowID) later(other rowID) rowID {
 	if other.XID >= r.XID {
 		return other
@@ -65,24 +65,24 @@ func (p position) String() string {
 	return string(text)
 }
 
-// After a crash a server has lost the transactions whose log was not on disk yet: those without a recorded row,
-// and asynchronous commits, which may have been read. It then reuses their ids. So after a crash a position is
-// only trusted as far as rows that were read still exist, not by the ids of its snapshot; and since a lost commit
-// is missing in the table too, the table is compared. The only sign of a crash is that the server's statistics
-// were reset, which otherwise happens only on request.
+// After a crash a server has lost the transactions whose log was not on disk yet: transactions without a recorded
+// row, and asynchronous commits, which retraind may have read. The server then reuses the ids of the lost
+// transactions. So after a crash the ids in a position's snapshot are not trusted: reading continues from it only if
+// the rows that were read still exist. A lost commit is missing in the table too, so the table is compared. The only
+// sign of a crash is that the server's statistics were reset, which otherwise happens only on request.
 const (
 	statisticsColumn = `(SELECT coalesce((extract(epoch FROM stats_reset) * 1000000)::bigint, 0) FROM pg_stat_bgwriter)`
 	serverCrashed    = "the server crashed (or its statistics were reset): its last commits may be lost"
 )
 
-// key names a row of the outbox permanently: transaction ids alone recur in another cluster, on another timeline
-// and after a crash.
+// key returns a permanent name for a row of the outbox. Transaction ids alone recur in another cluster, on another
+// timeline and after a crash.
 func (p position) key(xid string, seq int64) string {
 	return fmt.Sprintf("%s/%d/%x/%s:%d", p.System, p.Timeline, p.Statistics, xid, seq)
 }
 
-// survive returns p for a server that has crashed since; now is its present snapshot. A round that had begun ends
-// with the transactions visible in both snapshots, not with ids that were reused.
+// survive returns the position that replaces p after a crash of the server; now is the server's present snapshot. A
+// round that had begun is limited to the transactions visible in both snapshots, because ids may have been reused.
 func (p position) survive(statistics int64, now snapshot) (position, error) {
 	p.Statistics, p.Compare = statistics, true
 	if p.Upto == "" {
@@ -93,8 +93,8 @@ func (p position) survive(statistics int64, now snapshot) (position, error) {
 	return p, err
 }
 
-// unread returns the transactions whose rows may still appear: all from an id on, and those before it that were
-// running.
+// unread returns the transactions whose rows may still appear: all with an id of at least from, and the lower ids
+// that were running.
 func (p position) unread() (from string, running []string, err error) {
 	seen, err := parseSnapshot(p.Snapshot)
 	running = []string{}
@@ -135,8 +135,8 @@ func (p position) lost(now position, next, pruned uint64) string {
 	return ""
 }
 
-// snapshot is a pg_snapshot: transactions that ended before oldest are visible, those from next on and those in
-// running are not.
+// snapshot is a pg_snapshot. Transactions with an id below oldest are visible. Those with an id of at least next, and
+// those in running, are not.
 type snapshot struct {
 	oldest, next uint64
 	running      []string

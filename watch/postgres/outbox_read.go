@@ -14,13 +14,13 @@ import (
 // batchRows bounds, together with batchBytes, the memory of a round and the size of the sink's transactions.
 const batchRows = 2000
 
-// newRowsQuery reads the rows that became visible since the last snapshot: those of transactions that ran then or
-// wrote none yet. They are ordered by seq. For one item that is the order in which its row was written, because
-// seq is drawn while the row is locked; and a snapshot that shows a write also shows the one before it, so the
-// order holds across rounds. Transaction ids would not do: a transaction that waits for a row lock may have a
-// lower id than the one that holds it. The item's present text is joined in the same snapshot. Only the first row
-// returns the snapshot: it lists all running transactions, and where many write it would be longer than the rows
-// themselves.
+// newRowsQuery returns the query for the rows that became visible since the last snapshot: the rows of transactions
+// that were still running then or began later. The rows are ordered by seq. For one item that is the order in which
+// its row was written, because seq is drawn while the row is locked. A snapshot that shows a write also shows the
+// write before it, so the order is right across rounds too. Ordering by transaction id would be wrong: a transaction
+// that waits for a row lock may have a lower id than the transaction that holds the lock. The item's present text is
+// joined in the same snapshot. Only the first row contains the snapshot: it lists all running transactions, and with
+// many writers it would be longer than the rows themselves.
 func (c *session) newRowsQuery() string {
 	var text []string
 	for _, column := range c.cfg.Text {
@@ -44,9 +44,9 @@ ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table,
 		c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
 }
 
-// byKey compares the key columns of a row with a key's text, in the columns' own types so that their index is
-// used. The text must be a key or NULL in every row: on a partitioned table it is converted before other
-// conditions are evaluated.
+// byKey returns an SQL condition that the key columns of a row equal a key given as text. It compares in the types of
+// the columns, so that the index is used. The text must be a key or NULL in every row: on a partitioned table it is
+// converted before other conditions are evaluated.
 func (c *session) byKey(row, key string) string {
 	if len(c.cfg.ID) == 1 {
 		return fmt.Sprintf("%s.%s = %s::%s", row, ident(c.cfg.ID[0]), key, c.keyTypes[0])
@@ -122,8 +122,8 @@ func (c *session) queryNew(ctx context.Context, total *int) (again string, err e
 	return again, err
 }
 
-// storeRows stores a round's rows in batches; the last one moves the cursor to the round's end. At a row that
-// requires a full read it ends the round and returns the reason.
+// storeRows stores a round's rows in batches; the last batch moves the cursor to the end of the round. At a row that
+// requires a full read, storeRows ends the round and returns the reason.
 func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (again string, err error) {
 	next := c.at
 	var batch []watch.Change
@@ -175,7 +175,7 @@ func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (aga
 	return "", c.store(ctx, batch, writers, next)
 }
 
-// store hands changes to the sink with the cursor behind them.
+// store stores changes in the sink, with the cursor behind them.
 func (c *session) store(ctx context.Context, changes []watch.Change, writers []string, next position) error {
 	reorder(changes, writers)
 	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
@@ -188,8 +188,8 @@ func (c *session) store(ctx context.Context, changes []watch.Change, writers []s
 	return nil
 }
 
-// change turns a row into a Change; ok is false if it means none. The insert of an item that was deleted since is
-// left out: it has no text, and its delete follows.
+// change turns a row into a Change; it returns false if the row describes no change. The insert of an item that was
+// deleted later is left out: the item has no text any more, and the delete follows.
 func (c *session) change(l *outboxRow) (watch.Change, bool, error) {
 	old, err := c.schema.parseLabels(l.old)
 	if err != nil {

@@ -2,14 +2,14 @@ package postgres
 
 import "github.com/retraind/retraind/watch"
 
-// maxReorder is the largest number of changes of one item in one transaction that is reordered; more keep the
-// recorded order.
+// maxReorder is the largest number of changes of one item in one transaction that are reordered. A longer group keeps
+// the recorded order.
 const maxReorder = 16
 
-// reorder orders the changes that one transaction made to one item by content: each begins with the labels that
-// the previous one ended with. Triggers record them in that order, except where a trigger of the application
-// writes to the table that fired it: the inner statement is then recorded before the outer one. writers holds the
-// transaction of each change. Changes of different items keep their places.
+// reorder orders the changes that one transaction made to one item by content, so that each begins with the labels
+// that the previous one ended with. Triggers usually record the changes in that order. But if a trigger of the
+// application writes to the table that fired it, the inner statement is recorded before the outer one. writers
+// contains the transaction of each change. Changes of different items keep their places.
 func reorder(changes []watch.Change, writers []string) {
 	type key struct{ writer, item string }
 	groups := map[key][]int{}
@@ -52,7 +52,8 @@ func inOrder(group []watch.Change) bool {
 // exist.
 func continues(a, b watch.Change) bool { return (a.New == nil) == (b.Old == nil) && same(a.New, b.Old) }
 
-// orderFrom orders the group from a start, the earliest first where several continue; nil where no order fits.
+// orderFrom orders the group, beginning with the change at index start. If several changes can follow, it takes the
+// earliest. It returns nil if no order fits.
 func orderFrom(group []watch.Change, start int) []watch.Change {
 	used := make([]bool, len(group))
 	used[start] = true

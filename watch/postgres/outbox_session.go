@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// session is one connection with the server's properties.
+// session is one connection, with the properties of its server.
 type session struct {
 	*Source
 	conn              *pgx.Conn

@@ -17,10 +17,10 @@ type openTransaction struct {
 	Begun   *time.Time
 }
 
-// openTransactions returns the virtual ids of the transactions that are writing to the outbox. They hold a lock of
-// its table from before they check the advisory lock until they end. Their transaction ids would not do: a
-// snapshot does not list running transactions that are younger than the last one that ended. The oldest becomes a
-// notice, since its label changes are visible only when it ends.
+// openTransactions returns the virtual ids of the transactions that are writing to the outbox. Such a transaction
+// locks the outbox table before it checks the advisory lock, and keeps that lock until it ends. Transaction ids
+// cannot be used: a snapshot does not list running transactions that are younger than the last one that ended. The
+// oldest transaction is reported as a notice, because its label changes become visible only when it ends.
 func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	rows, err := c.conn.Query(ctx,
 		`SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, coalesce(l.pid, 0), CASE WHEN l.pid IS NULL THEN (
@@ -62,7 +62,7 @@ func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// late is the notice about a transaction that delays its label changes.
+// late returns the notice about a transaction whose label changes wait until it ends.
 func (o openTransaction) late(age time.Duration) string {
 	age = age.Round(time.Second)
 	if o.GID != nil {

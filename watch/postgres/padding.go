@@ -33,7 +33,7 @@ func (s *schema) learnPadding(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// canonical turns a JSON value into a label of a target; null is absent.
+// canonical turns a JSON value into a label of a target. For a null it returns present = false.
 func (s *schema) canonical(target string, raw []byte) (label string, present bool, err error) {
 	label, present, err = canonical(raw)
 	if !s.padded[target] || err != nil {

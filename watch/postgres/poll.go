@@ -19,13 +19,14 @@ type poller struct {
 	isView    bool // the table is a view: its rows have no xmin
 	watermark string
 	wmType    string
-	// known holds digests of the rows above the floor at the last poll, so that they are not handed to the sink
-	// again at each one.
+	// known contains digests of the rows that were above the floor at the last poll, so that unchanged rows are not
+	// handed to the sink again at each poll.
 	known map[string]uint64
 	seed  maphash.Seed
 }
 
-// maxKnown bounds known; rows that are not in it are handed to the sink again, which finds them unchanged.
+// maxKnown bounds the size of known. Rows that are not in known are handed to the sink again, which finds them
+// unchanged.
 const maxKnown = 50_000
 
 // openPoll connects and checks that the table can be polled.
@@ -95,8 +96,8 @@ func (p *poller) wait(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// pollOnce reads the rows that were written since the last poll; at the first poll of a connection, and when it is
-// due, it compares the whole table.
+// pollOnce reads the rows that were written since the last poll. At the first poll of a connection, and when a
+// compare is due, it compares the whole table.
 func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	stored := ""
 	if first {

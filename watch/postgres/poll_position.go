@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// pollPosition is the cursor of capture: poll. All rows with a watermark up to Floor were read, and no transaction
-// that could still add such a row was open then.
+// pollPosition is the cursor of capture: poll. All rows with a watermark up to Floor were read, and no open
+// transaction could still add such a row.
 type pollPosition struct {
 	Capture Capture `json:"capture"`
 	identity
@@ -25,8 +25,8 @@ type pollPosition struct {
 	Compared time.Time       `json:"compared"` // when the whole table was last read, by the server's clock
 }
 
-// seenWatermark is the greatest watermark of a poll. Transactions that took a lower one began to write at most
-// overlap later. It becomes the floor when all transactions that had begun by then have ended.
+// seenWatermark is the greatest watermark of a poll. Transactions that write a lower watermark began to write at most
+// overlap after the poll. The watermark becomes the floor when all transactions that had begun by then have ended.
 type seenWatermark struct {
 	At   string    `json:"at"`
 	Seen time.Time `json:"seen"`           // by the server's clock
@@ -56,13 +56,13 @@ func (m pollPosition) String() string {
 	return string(text)
 }
 
-// key names the state of an item at one poll.
+// key returns a permanent name for the state of an item at one poll.
 func (m pollPosition) key(item string) string {
 	return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item)
 }
 
-// seen ends a poll: it moves the floor to the greatest watermark below which no further row can appear, and
-// records the greatest one of this poll, nil when the table has none. now is the poll's snapshot.
+// seen returns the position after a poll. It moves the floor to the greatest watermark below which no further row can
+// appear, and records the greatest watermark of this poll (nil if the table has none). now is the poll's snapshot.
 func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) pollPosition {
 	m.Snapshot = text
 	m.Pending = append([]seenWatermark(nil), m.Pending...)

@@ -13,8 +13,9 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// newRowsQuery selects the rows above the floor whose transactions were open at the last poll or began later. A
-// row's xmin has only 32 bits and may be a subtransaction's, which started after the oldest that was open.
+// newRowsQuery returns the query for the rows above the floor whose transactions were open at the last poll or began
+// later. A row's xmin has only 32 bits and may be the id of a subtransaction, which began after the oldest open
+// transaction.
 func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	last, err := parseSnapshot(p.at.Snapshot)
 	if err != nil {
@@ -40,7 +41,7 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	return sql + " ORDER BY " + column, args, nil
 }
 
-// readNew hands the changed rows to the sink, in batches; the last one moves the position.
+// readNew hands the changed rows to the sink in batches. The last batch moves the position.
 func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text string, clock time.Time) error {
 	sql, args, err := p.newRowsQuery()
 	if err != nil {
@@ -132,7 +133,7 @@ func rowSize(raw [][]byte) int {
 	return n
 }
 
-// digest is a hash of a row, to detect changes.
+// digest returns a hash of a row, to detect changes.
 func (p *poller) digest(raw [][]byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
@@ -146,7 +147,7 @@ func (p *poller) digest(raw [][]byte) uint64 {
 	return h.Sum64()
 }
 
-// authorOf splits the author column's value: retraind's own writes have their origin in it.
+// authorOf returns the author column's value as the author, and also as the origin if retraind wrote it.
 func authorOf(value []byte) (author, origin string) {
 	if watch.IsOwn(string(value)) {
 		return string(value), string(value)

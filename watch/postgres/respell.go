@@ -16,7 +16,7 @@ import (
 // according to the settings of each session.
 const spelling = 1
 
-// otherSpelling is the reason for a full read after an upgrade from such a version.
+// otherSpelling is the reason for a full read after an upgrade from a version without spelling.
 const otherSpelling = "this version of retraind formats keys and labels independently of session settings"
 
 // respellKeys renames items whose key was stored in another text form, so that the full read that follows
@@ -55,7 +55,7 @@ func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// spellQuery converts keys $1 from any text form to the present one.
+// spellQuery returns the query that converts keys $1 from any text form to the present one.
 func (s *schema) spellQuery(types []string) string {
 	key := "k::" + types[0] + "::text"
 	if len(types) > 1 {

@@ -1,12 +1,12 @@
 // Package postgres follows the label changes of one table, and reads and exports the table.
 //
-// There are three captures: an outbox filled by triggers (sql_*.go install it, outbox_*.go read it), logical
-// decoding of the server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package owns the
-// SQL of all three (schema retraind in the watched database), their positions, the checks of a table
-// (inspect_*.go), full reads (table_read.go) and the export (export.go). A Source runs in one goroutine with
-// connections of its own; Health and Retry are safe for concurrent use. It never writes to the watched table,
-// never acts on the content of a notification, and never keeps a position in memory alone: after each connect it
-// continues from the one that the Sink stored.
+// There are three captures: an outbox filled by triggers (sql_*.go install it, outbox_*.go read it), logical decoding
+// of the server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package owns the SQL of all
+// three (schema retraind in the watched database), their positions, the checks of a table (inspect_*.go), full reads
+// (table_read.go) and the export (export.go). A Source runs in one goroutine and opens its own connections; Health
+// and Retry are safe for concurrent use. It never writes to the watched table, never acts on the content of a
+// notification, and never keeps a position in memory alone: after each connect it continues from the position that
+// the Sink stored.
 package postgres
 
 import (
@@ -122,7 +122,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	return explain(s.cfg, err)
 }
 
-// run reads what was missed, then follows until the connection breaks.
+// run reads the changes that were missed, then follows the table until the connection breaks.
 func (c *session) run(ctx context.Context, onUp func()) error {
 	if err := c.resume(ctx); err != nil {
 		return err

@@ -16,14 +16,14 @@ import (
 // lockClass is the first half of the advisory lock that a listener holds while it waits, "rtrd"; the second half is the source's own.
 const lockClass = 0x72747264
 
-// lockObject is the second half of a source's advisory lock.
+// lockObject returns the second half of a source's advisory lock.
 func lockObject(source string) int32 {
 	h := fnv.New32a()
 	h.Write([]byte(source)) // never fails
 	return int32(h.Sum32())
 }
 
-// channel is the notification channel of a source.
+// channel returns the name of the notification channel of a source.
 func channel(source string) string { return "retraind_" + source }
 
 // Migration returns the SQL that makes the database record every label change of a model's table. It can be run
@@ -126,8 +126,8 @@ func newSchema(model string, cfg *Config) (*schema, error) {
 func (s *schema) trigger(event string) string  { return ident("retraind_" + s.model + "_" + event) }
 func (s *schema) function(event string) string { return ident("retraind", s.model+"_"+event) }
 
-// definition is the digest of what the triggers record. Migration stores it, so that triggers of another
-// configuration are detected; it does not depend on how the SQL is written.
+// definition returns the digest of what the triggers record. Migration stores the digest, so that triggers of another
+// configuration are detected. The digest does not depend on how the SQL is written.
 func (s *schema) definition() string {
 	h := sha256.New()
 	// %q keeps lists apart; writing to a hash never fails. The first number is the version of the notification
@@ -142,8 +142,8 @@ func (s *schema) definition() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// labelDefinition is the digest of how a stored label was computed: what the triggers record, and the text form of
-// labels.
+// labelDefinition returns the digest of how a stored label was computed: what the triggers record, and the text form
+// of labels.
 func (s *schema) labelDefinition() string {
 	if s.cfg.Normalized == "" {
 		return s.definition()
@@ -172,8 +172,8 @@ func (s *schema) readColumns() []string {
 	return out
 }
 
-// trialRun evaluates the triggers' expressions over some rows. A label expression that fails would otherwise make
-// the application's own writes fail.
+// trialRun returns SQL that evaluates the triggers' expressions over some rows at installation. A label expression
+// that fails would otherwise make the application's own writes fail.
 func (s *schema) trialRun() string {
 	parts := []string{s.key("r"), s.labels("r")}
 	for _, column := range append(unit.List{s.cfg.Author}, s.cfg.Text...) {
@@ -196,7 +196,8 @@ END $retraind$;
 `, literal(s.table), strings.Join(parts, ", "), s.table, s.warnOfPrepared())
 }
 
-// warnOfPrepared warns at installation when triggers notify on a server that allows prepared transactions.
+// warnOfPrepared returns SQL that warns at installation if the triggers notify on a server that allows prepared
+// transactions.
 func (s *schema) warnOfPrepared() string {
 	if !s.cfg.notifies() {
 		return ""
@@ -207,7 +208,7 @@ func (s *schema) warnOfPrepared() string {
 `
 }
 
-// key is an SQL expression for a row's key as text.
+// key returns an SQL expression for a row's key as text.
 func (s *schema) key(row string) string {
 	if len(s.cfg.ID) == 1 {
 		return row + "." + ident(s.cfg.ID[0]) + "::pg_catalog.text"
@@ -219,7 +220,7 @@ func (s *schema) key(row string) string {
 	return "pg_catalog.jsonb_build_array(" + strings.Join(parts, ", ") + ")::pg_catalog.text"
 }
 
-// value is an SQL expression for one label of a row, as an element of a jsonb object. A label expression is
+// value returns an SQL expression for one label of a row, as an element of a jsonb object. A label expression is
 // evaluated over a subquery of the row, so that bare column names refer to that row.
 func value(row string, t target) string {
 	if columnName.MatchString(t.source) {
@@ -228,13 +229,13 @@ func value(row string, t target) string {
 	return "(SELECT to_jsonb((" + t.source + ")) FROM (SELECT " + row + ".*) AS retraind_row)"
 }
 
-// labels is an SQL expression for a row's labels as one jsonb object.
+// labels returns an SQL expression for a row's labels as one jsonb object.
 func (s *schema) labels(row string) string {
 	return s.object(func(t target) string { return value(row, t) })
 }
 
-// ownLabels is the same for the only row in scope. It reads only columns that the expressions name, because a
-// reader may have no rights on others.
+// ownLabels returns the same expression for the only row in scope. It reads only columns that the label expressions
+// name, because a reader may have no rights on other columns.
 func (s *schema) ownLabels() string {
 	return s.object(func(t target) string {
 		if columnName.MatchString(t.source) {
@@ -244,8 +245,8 @@ func (s *schema) ownLabels() string {
 	})
 }
 
-// ownLabel is one label of the only row in scope as JSON text. jsonb costs several times as much as json, but
-// formats some numbers differently, so only text values skip it.
+// ownLabel returns an SQL expression for one label of the only row in scope, as JSON text. jsonb costs several times
+// as much as json but formats some numbers differently, so only text values use json.
 func ownLabel(t target) string {
 	if !columnName.MatchString(t.source) {
 		return "to_jsonb((" + t.source + "))::text"

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// KeptRole is the comment after the output of Down: why the role is kept, and how to drop it.
+// KeptRole returns the SQL comment after the output of Down. It says why the role is kept, and how to drop it.
 func KeptRole(role string) string {
 	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n",
 		ident(role))
@@ -81,7 +81,7 @@ END $retraind$;
 	return out.String(), nil
 }
 
-// captureGrants are the rights that a capture needs beside those on the table.
+// captureGrants returns the SQL that grants the rights that a capture needs in addition to those on the table.
 func (s *schema) captureGrants(role string) string {
 	switch s.cfg.capture() {
 	case CaptureLogical:

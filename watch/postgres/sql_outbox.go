@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Outbox bounds what the triggers store while retraind does not read. Beyond a bound the oldest rows are removed,
-// and one row is written that makes the daemon read the whole table again. Zero values have their defaults.
+// Outbox bounds what the triggers store while retraind does not read. Beyond a bound the oldest rows are removed, and
+// one row is written that makes the daemon read the whole table again. A zero field means its default.
 type Outbox struct {
 	// Rows is the approximate number of changes that are kept; 1000000 when not set.
 	Rows int64 `yaml:"rows"`
@@ -65,7 +65,7 @@ func (o Outbox) validate(found *check.Problems) {
 func (s *schema) outbox() string      { return ident("retraind", s.model+"_outbox") }
 func (s *schema) outboxIndex() string { return ident(s.model + "_outbox_xid") }
 
-// sequence is the name that PostgreSQL gives the sequence of the outbox's seq column.
+// sequence returns the name that PostgreSQL gives the sequence of the outbox's seq column.
 func (s *schema) sequence() string { return ident("retraind", s.model+"_outbox_seq_seq") }
 
 // commonSQL creates what all watched tables of a database share.
@@ -83,9 +83,9 @@ CREATE TABLE IF NOT EXISTS retraind.sources (
 
 `
 
-// outboxSQL creates the model's outbox and the functions that bound its size. seq must be drawn one by one,
-// without a cache: it orders an item's changes across sessions. There is one index only, because each would slow
-// every writer down.
+// outboxSQL returns the SQL that creates the model's outbox and the functions that bound its size. The sequence of
+// seq must have no cache, because seq orders an item's changes across sessions. There is only one index, because each
+// further index would slow down every writer.
 func (s *schema) outboxSQL() string {
 	return fmt.Sprintf(`-- One row per label change, written in the transaction that made it.
 CREATE TABLE IF NOT EXISTS %[1]s (
@@ -148,7 +148,7 @@ REVOKE ALL ON FUNCTION %[6]s(bigint) FROM PUBLIC;
 		literal(s.outbox()), boundSlice)
 }
 
-// registerSQL records what was installed.
+// registerSQL returns the SQL that records what was installed.
 func (s *schema) registerSQL() string {
 	o := s.cfg.bounds()
 	return fmt.Sprintf(`INSERT INTO retraind.sources AS s (source, definition, max_rows, max_size, max_age)

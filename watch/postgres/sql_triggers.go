@@ -10,26 +10,27 @@ import (
 )
 
 // The shape of the triggers (measured on single-row updates and on statements over 100,000 rows). An UPDATE is
-// recorded by a row-level trigger with a column list, so that a statement that sets no watched column costs
-// nothing. Its function compares the values itself: a WHEN condition is parsed again in each statement, which
-// costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills them for
-// every small one too. Inserts and deletes always matter, so one statement-level trigger handles all their rows at
-// once. The functions run as their owner, so that writers need no rights on the outbox. To prevent that a caller
-// substitutes another operator, each function has a pinned search_path, or, since pinning costs a fifth of the
-// call, uses fully qualified names only.
+// recorded by a row-level trigger with a column list, so that a statement that sets no watched column costs nothing.
+// The trigger's function compares the values itself, because a WHEN condition is parsed again in each statement,
+// which costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills them for
+// every small update too. Inserts and deletes always matter, so one statement-level trigger handles all their rows at
+// once. The functions run as their owner, so that writers need no rights on the outbox. A caller must not be able to
+// substitute another operator. So a function either has a pinned search_path or uses only fully qualified names,
+// because pinning costs a fifth of the call.
 //
-// The cost of a call grows with the number of its expressions, which PL/pgSQL prepares again in each transaction:
-// so a row stores the raw settings that identify its writer, and the reader derives author and origin from them.
+// The cost of a call grows with the number of its expressions, because PL/pgSQL prepares them again in each
+// transaction. So a row stores the raw settings that identify its writer, and the reader derives author and origin
+// from these settings.
 
-// Session settings that contain author and origin of the session's changes. Retraind marks its own writes with
-// them.
+// Session settings that contain the author and the origin of the session's changes. Retraind marks its own writes
+// with these settings.
 const (
 	authorSetting = "pg_catalog.current_setting('retraind.author', true)"
 	originSetting = "pg_catalog.current_setting('retraind.origin', true)"
 )
 
-// SQL expressions for author and origin of a row o of the outbox: the settings, else the session's user and
-// application.
+// SQL expressions for the author and the origin of a row o of the outbox: the settings if they are set, otherwise the
+// session's user and application.
 const (
 	authorOfRow = "coalesce(nullif(o.author, ''), o.who, '')"
 	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix +
@@ -40,8 +41,8 @@ const (
 // written. An author column that the statement does not set names the previous writer, not the present one.
 const writtenKeySetting = "retraind.wrote"
 
-// author is an SQL expression for the writer of a row: the setting, or the author column if this statement sets
-// it.
+// author returns an SQL expression for the writer of a row: the setting, or the author column if this statement sets
+// that column.
 func (s *schema) author(row string, update bool) string {
 	if s.cfg.Author == "" || row == "" {
 		return authorSetting
@@ -55,7 +56,7 @@ func (s *schema) author(row string, update bool) string {
 	return fmt.Sprintf("CASE WHEN %s OPERATOR(pg_catalog.<>) '' THEN %[1]s ELSE %s END", authorSetting, value)
 }
 
-// triggers returns the functions and triggers of the model's table.
+// triggers returns the SQL of the functions and triggers of the model's table.
 func (s *schema) triggers() string {
 	var out strings.Builder
 	for _, event := range events {
@@ -75,7 +76,8 @@ func (s *schema) triggers() string {
 	return out.String()
 }
 
-// attach creates the triggers in the shape that fits the table, which only the server knows.
+// attach returns SQL that creates the triggers. The server chooses their form when it runs the SQL, because only the
+// server knows the table.
 func (s *schema) attach() string {
 	create := func(event, when, how string) string {
 		return fmt.Sprintf("EXECUTE %s || %s || %s;\n", literal(fmt.Sprintf("CREATE TRIGGER %s AFTER ", s.trigger(event))),
@@ -137,7 +139,7 @@ func (s *schema) probed() []string {
 	return out
 }
 
-// pinned is the search_path clause of an event's function; empty where all names are fully qualified.
+// pinned returns the search_path clause of an event's function. It is empty if all names are fully qualified.
 func (s *schema) pinned(event string) string {
 	if event == "update" && !s.expressive() {
 		return ""
@@ -145,8 +147,8 @@ func (s *schema) pinned(event string) string {
 	return " SET search_path = pg_catalog, pg_temp"
 }
 
-// unchanged is an SQL condition that columns are equal in OLD and NEW. They are compared as text, which works for
-// every type; for text columns the cast is free.
+// unchanged returns an SQL condition that columns are equal in OLD and NEW. It compares them as text, which works for
+// every type; for text columns the cast costs nothing.
 func unchanged(columns ...string) string {
 	parts := make([]string, 0, len(columns))
 	for _, c := range columns {
@@ -169,8 +171,8 @@ func (s *schema) expressive() bool {
 	return false
 }
 
-// guarded catches errors of label expressions, so that they do not make the application's own write fail: instead
-// a marker row is written, which makes the daemon read the whole table and report the error.
+// guarded wraps a function body so that errors of label expressions are caught and do not make the application's own
+// write fail. Instead a marker row is written, which makes the daemon read the whole table and report the error.
 //
 // The block is a subtransaction. In a row-level function it must only evaluate, not write: a subtransaction that writes
 // takes a transaction id of its own, and 65 of them in one transaction slow down every other session's snapshots.
@@ -181,21 +183,22 @@ func (s *schema) guarded(body string) string {
 	return fmt.Sprintf("BEGIN\n  %s\nEXCEPTION WHEN OTHERS THEN\n  %s\nEND;", indented(body), s.failed("SQLERRM"))
 }
 
-// failed writes the marker row of a label expression that failed with the message.
+// failed returns the SQL that writes the marker row of a label expression that failed with the message.
 func (s *schema) failed(message string) string {
 	return fmt.Sprintf("INSERT INTO %s (op, item) VALUES ('reread', 'a label expression failed: ' || %s);", s.outbox(), message)
 }
 
-// evaluated sets variables of the function to expressions that may fail, and retraind_failed to the error's message.
+// evaluated returns the PL/pgSQL that sets variables of the function to expressions that may fail. After an error it
+// sets retraind_failed to the error's message.
 func (s *schema) evaluated(assignments ...string) string {
 	return fmt.Sprintf("BEGIN\n  %s\nEXCEPTION WHEN OTHERS THEN\n  retraind_failed := SQLERRM;\nEND;",
 		strings.Join(assignments, "\n  "))
 }
 
-// indented is a text whose lines after the first are indented by one more level.
+// indented indents all lines of a text after the first by one more level.
 func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
-// body is a trigger function's text between the $retraind$ quotes.
+// body returns the text of an event's trigger function between the $retraind$ quotes.
 func (s *schema) body(event string) string {
 	into := "INSERT INTO " + s.outbox() + " (op, item, old, new, text_changed, author, origin)"
 	switch event {
@@ -247,8 +250,8 @@ END `, unchanged(s.cfg.ID...), into, s.rekeyed("NULL", s.labels("OLD"), s.labels
 		literal(s.sequence()), boundEvery, s.function("bound"), s.notify(), usual, s.lockIsFree())
 }
 
-// allRows is the text of an insert's or a delete's function, which records each row of the statement. values has four
-// verbs: the item's key, its labels, author and origin.
+// allRows returns the text of the function for inserts or deletes, which records each row of the statement. values
+// has four formatting verbs: for the item's key, its labels, the author and the origin.
 func (s *schema) allRows(into, row, table, values string) string {
 	author := func(row string) string {
 		if table == "retraind_old" {
@@ -272,15 +275,15 @@ func (s *schema) allRows(into, row, table, values string) string {
 	return s.counted(indented(both), declared...)
 }
 
-// rekeyed returns the two rows for an item whose key changed.
+// rekeyed returns the SQL of the two outbox rows for an item whose key changed.
 func (s *schema) rekeyed(none, old, now string) string {
 	by := s.author("NEW", true) + ", " + originSetting
 	return fmt.Sprintf("('delete', %s, %s, %s, false, %s),\n      ('insert', %s, %[3]s, %[6]s, true, %[4]s)", s.key("OLD"),
 		old, none, by, s.key("NEW"), now)
 }
 
-// expressed is the update's text where a label is an expression: the columns that it reads are unknown, and it may
-// fail.
+// expressed returns the text of the update's function if a label is an expression. The columns that the expression
+// reads are unknown, and it may fail.
 func (s *schema) expressed(into string) string {
 	text := "false"
 	if len(s.cfg.Text) > 0 {
@@ -330,11 +333,11 @@ func (s *schema) counted(work string, declared ...string) string {
 END `, declare.String(), work, literal(s.sequence()), boundEvery, s.function("bound"), s.notify())
 }
 
-// notify is the statement that wakes the listener. It notifies only while the advisory lock is held, which is
-// while a listener blocks; otherwise commits do not queue for NOTIFY's global lock. The advisory lock is taken and
-// released in one expression, which nothing can interrupt: if it were held until the commit, it would keep the
-// listener from taking it. A writer that found it free and commits later is polled for by the listener before it
-// blocks.
+// notify returns the SQL statement that wakes the listener. It notifies only while a listener holds the advisory
+// lock, that is, while the listener blocks. At other times commits need not queue for NOTIFY's global lock. To test
+// the advisory lock, the statement takes and releases it in one expression, which nothing can interrupt: a lock that
+// is held until the commit would keep the listener from taking it. A writer may find the lock free and commit later;
+// before the listener blocks, it polls the outbox until such writers have ended.
 func (s *schema) notify() string {
 	if !s.cfg.notifies() {
 		return ""
@@ -345,7 +348,7 @@ func (s *schema) notify() string {
 `, s.lockIsFree(), literal(channel(s.model)))
 }
 
-// lockIsFree is true while no listener waits for a notification.
+// lockIsFree returns an SQL expression that is true while no listener waits for a notification.
 func (s *schema) lockIsFree() string {
 	if !s.cfg.notifies() {
 		return "true"

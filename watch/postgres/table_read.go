@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// tableQuery selects key, time in microseconds since 1970, each label as JSON, and each text column. All columns
-// are text, so that every type of key or label is read the same way.
+// tableQuery returns the query for key, time in microseconds since 1970, each label as JSON, and each text column.
+// All columns are text, so that every type of key or label is read the same way.
 func (s *schema) tableQuery() string {
 	at := "NULL::text"
 	if s.cfg.UpdatedAt != "" {
@@ -98,12 +98,12 @@ func validText(s string) string {
 // repeatableRead is a transaction with the snapshot of its first statement.
 var repeatableRead = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// fullRead hands the whole table to the sink, with its snapshot as the cursor: the next round reads exactly the
-// rows that the snapshot did not contain.
+// fullRead hands the whole table to the sink, with the snapshot of the read as the cursor. The next round then reads
+// exactly the outbox rows that the snapshot did not contain.
 func (c *session) fullRead(ctx context.Context, reason string) error {
 	c.logFullRead(reason)
-	// This query comes first: the catalog is always read in its present state, even by a snapshot that shows older
-	// rows. A partition that is attached in between must count as attached after this read.
+	// This query comes first: the catalog is always read in its present state, even by a snapshot that shows older rows.
+	// A partition that is attached between the two queries must count as attached after this read.
 	var shape string
 	err := c.inTransaction(ctx, func() (err error) {
 		shape, err = c.schemaDigest(ctx)
@@ -177,8 +177,8 @@ func (s *Source) logFullRead(reason string) {
 	s.Notice(fmt.Sprintf("the whole table was read again at %s: %s", time.Now().Format("2006-01-02 15:04 MST"), reason))
 }
 
-// replace hands the table, as tx sees it, to the sink and returns the number of its rows. truncated means that the
-// rows are known to have been removed.
+// replace hands the table, as tx sees it, to the sink and returns the number of rows. truncated means that a TRUNCATE
+// is known to have removed rows.
 func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncated bool) (count int, err error) {
 	if s.otherSpelling {
 		if err := s.respellKeys(ctx, tx); err != nil {
@@ -220,7 +220,7 @@ func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, er
 	return yes, err
 }
 
-// shrunk explains a full read that the sink refused because too many items are missing.
+// shrunk turns the error of a full read that the sink refused, because too many items are missing, into a Fault.
 func (s *Source) shrunk(err error) error {
 	var shrunk *watch.ShrinkError
 	if !errors.As(err, &shrunk) {

@@ -10,12 +10,12 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// textSetting is a session setting that affects the text form of some types, with the value that retraind uses
-// wherever it converts a key, a label or a text column: in the triggers and in all its connections. So a value has
-// one text form, independent of the writer's session.
+// textSetting is a session setting that affects the text form of some types. Retraind uses the given value wherever
+// it converts a key, a label or a text column: in the triggers and in all its connections. So a value has one text
+// form, independent of the writer's session.
 type textSetting struct{ name, value, types string }
 
-// onlyFormats marks settings that affect no type, but functions such as to_char in label expressions.
+// onlyFormats marks settings that affect no type but affect functions such as to_char in label expressions.
 const onlyFormats = ""
 
 // textSettings lists them. DateStyle contains no order of day and month, because that only affects parsing.
@@ -49,8 +49,8 @@ const nestedTypes = `WITH RECURSIVE kinds(oid) AS (
     ) AS part(oid) WHERE part.oid <> 0
   )`
 
-// settingsQuery selects name and value of the settings that affect the text form of the watched columns.
-// User-defined types, and expressions with conversions or calls, may depend on any.
+// settingsQuery returns the query for the names and values of the settings that affect the text form of the watched
+// columns. User-defined types, and expressions with conversions or calls, may depend on any setting.
 func (s *schema) settingsQuery() string {
 	var values strings.Builder
 	for i, t := range textSettings {
@@ -97,7 +97,7 @@ func (s *schema) spelledColumns() []string {
 	return names
 }
 
-// expressionText is the concatenated text of all label expressions.
+// expressionText returns the concatenated text of all label expressions.
 func (s *schema) expressionText() string {
 	var all []string
 	for _, t := range s.targets {
@@ -124,8 +124,8 @@ var plainCalls = map[string]bool{
 	"varchar": true, "char": true, "numeric": true, "decimal": true,
 }
 
-// formats reports whether a label expression calls a function that may write names of months or decimal points as the
-// session's locale has them: to_char, or one that is not known.
+// formats reports whether a label expression calls a function that may write names of months or decimal points
+// according to the session's locale: to_char, or a function that retraind does not know.
 func (s *schema) formats() bool {
 	for _, call := range calledNames.FindAllStringSubmatch(strings.ToLower(s.expressionText()), -1) {
 		if !plainCalls[call[1]] {
@@ -135,8 +135,8 @@ func (s *schema) formats() bool {
 	return false
 }
 
-// pinSettings makes the trigger functions format text like all other parts of retraind. Each setting costs some
-// time per call, so only settings that matter for the table are pinned.
+// pinSettings returns the clauses that make the trigger functions format text like all other parts of retraind. Each
+// setting costs some time per call, so only settings that matter for the table are pinned.
 func (s *schema) pinSettings() string {
 	functions := []string{s.function("insert"), s.function("update"), s.function("delete")}
 	if s.cfg.Author != "" {
@@ -178,7 +178,7 @@ func (s *schema) findSettings(ctx context.Context, conn *pgx.Conn, found *check.
 	return err
 }
 
-// textArray is an array of texts as SQL.
+// textArray returns an array of texts as SQL.
 func textArray(values []string) string {
 	quoted := make([]string, len(values))
 	for i, v := range values {
@@ -188,8 +188,8 @@ func textArray(values []string) string {
 }
 
 // setSession sets session settings by a statement, since poolers refuse start-up parameters. A role's
-// statement_timeout would abort a long backlog, so it is removed. With row_security off the server refuses queries
-// whose rows it would have to filter.
+// statement_timeout would abort a long backlog, so it is removed. With row_security off, the server refuses a query
+// if it would have to filter the rows.
 func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 	set := []string{"('search_path', 'pg_catalog')", "('statement_timeout', '0')", "('row_security', 'off')"}
 	for _, t := range textSettings {
@@ -201,7 +201,7 @@ func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 }
 
 // beginRead begins a transaction that sees the table in its present state. On a pooled connection the backend may
-// be another one than before, so the settings are made again within it.
+// have changed, so the transaction makes the session settings again.
 func beginRead(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	tx, err := conn.BeginTx(ctx, repeatableRead)
 	if err != nil {

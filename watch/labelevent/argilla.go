@@ -23,7 +23,7 @@ func (d *Decoder) Argilla(body []byte, key string, now time.Time) (w Webhook) {
 }
 
 // argilla reads the webhooks of Argilla 2: responses, and records with their texts. A record is identified by its
-// external id if it has one; a deletion carries only Argilla's own id.
+// external id if it has one. A deletion contains only Argilla's own id.
 func (d *Decoder) argilla(object map[string]any, now time.Time, w *Webhook) error {
 	kind, _ := object["type"].(string)
 	data, _ := object["data"].(map[string]any)
@@ -95,9 +95,9 @@ func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error
 	return nil
 }
 
-// answers returns the labels of a response by target. A question must have the name of its target. Exception: if
-// the model has one target and exactly one question yields a label, that question is used; a free text counts only
-// under the target's name.
+// answers returns the labels of a response by target. A question gives the label of the target with the same name.
+// Exception: if the model has one target and exactly one question gives a label, that question is used whatever its
+// name. A free text is used only if the question has the target's name.
 func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
 	values, _ := data["values"].(map[string]any)
 	kinds := questionKinds(record)
@@ -139,7 +139,7 @@ func questionKinds(record map[string]any) map[string]string {
 	return out
 }
 
-// record reads a record, which carries the text of its item.
+// record reads a record, which contains the text of its item.
 func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err error) {
 	if e.Item, err = recordID(record); err != nil {
 		return err

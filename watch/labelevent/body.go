@@ -16,8 +16,8 @@ type Refusal struct {
 	Reason string `json:"reason"`
 }
 
-// DecodeBody reads a message that holds one event, a list of events, or JSON Lines. Events without a name of their
-// own are named after key, the message's name; with an empty key they stay unnamed.
+// DecodeBody reads a message that contains one event, a list of events, or JSON Lines. An event without a key gets
+// one that is derived from key, the key of the message. If key is empty, such events have no key.
 func (d *Decoder) DecodeBody(body []byte, key string, now time.Time) (events []watch.Event, refused []Refusal) {
 	parts, err := splitBody(body)
 	if err != nil {
@@ -40,7 +40,7 @@ func (d *Decoder) DecodeBody(body []byte, key string, now time.Time) (events []w
 	return events, refused
 }
 
-// splitBody finds the events of a body.
+// splitBody splits a body into its events.
 func splitBody(body []byte) ([][]byte, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xEF\xBB\xBF")))
 	if len(body) > 0 && body[0] == '[' {

@@ -23,8 +23,8 @@ func (formError) Is(target error) bool { return target == ErrRecord }
 // Row decodes one record of a CSV file; ok is false for an empty record and for the header.
 type Row func(line []byte, now time.Time) (e watch.Event, ok bool, err error)
 
-// CSV returns the decoder for records with the given header and the field separator, or the reason why the file
-// cannot be read.
+// CSV returns the decoder for records with the given header, and the file's field separator. If the file cannot be
+// read, it returns the reason as cause.
 func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
 	comma = separator(header, d.id)
 	columns, err := record(header, comma)
@@ -63,7 +63,7 @@ func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
 	}, comma, ""
 }
 
-// separator returns the one of comma, semicolon and tab with which the header contains the id's column.
+// separator returns comma, semicolon or tab: the separator with which the header contains the id's column.
 func separator(header []byte, id string) rune {
 	for _, comma := range []rune{',', ';', '\t'} {
 		if columns, err := record(header, comma); err == nil && slices.Contains(columns, id) {
@@ -95,8 +95,8 @@ func record(raw []byte, comma rune) ([]string, error) {
 	return fields, nil
 }
 
-// forColumns returns the decoder for a header. Several targets are read from columns of their own names unless the
-// configuration maps them.
+// forColumns returns the decoder for a header. If the model has several targets, each is read from the column with
+// the target's name, unless the configuration names another column.
 func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	list := make([]string, len(columns))
 	for i, c := range columns {
@@ -130,7 +130,7 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 	return own, ""
 }
 
-// isText reports whether a column holds a text, which may be empty; an empty cell in any other column is ignored.
+// isText reports whether a column contains a text. A text may be empty; an empty cell in any other column is ignored.
 func (d *Decoder) isText(column string) bool {
 	if d.text == nil {
 		return column == "text"

@@ -23,8 +23,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// The limits of an event. They keep a broken sender from filling the store, and are far above what real labels
-// need.
+// The limits of an event. They keep a faulty sender from filling the store, and are far above the sizes of real
+// labels.
 const (
 	MaxEvent  = 1 << 20 // one event with its text
 	MaxID     = 512
@@ -105,14 +105,15 @@ func decodeObject(raw []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// Complete reports whether a line without an end holds a whole JSON object. A prefix of an object never parses, so
-// this is safe.
+// Complete reports whether a line without a line end contains a whole JSON object. A prefix of an object never
+// parses, so an incomplete line is never taken for a complete one.
 func Complete(raw []byte) bool {
 	_, err := decodeObject(raw)
 	return err == nil
 }
 
-// openCloudEvent takes a CloudEvent's data out of its envelope. source and id together name the event permanently.
+// openCloudEvent returns the data of a CloudEvent and the event's key. The key consists of source and id, which
+// together name the event permanently.
 func openCloudEvent(in map[string]any) (key string, data map[string]any, err error) {
 	text := func(name string) string { s, _ := in[name].(string); return s }
 	if v := text("specversion"); v != "1.0" {
@@ -131,8 +132,8 @@ func openCloudEvent(in map[string]any) (key string, data map[string]any, err err
 	return "ce:" + text("source") + " " + text("id"), data, nil
 }
 
-// event reads an object whose numbers are json.Number. Unknown fields are ignored; an event without any known
-// statement is an error.
+// event reads an object whose numbers are json.Number. Unknown fields are ignored. An event with no label, text or
+// deletion is an error.
 func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, err error) {
 	if e.Item, err = itemID(object, d.id); err != nil {
 		return e, err
@@ -172,8 +173,8 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, er
 	return e, d.emptyEvent(object)
 }
 
-// misspelledLabel refuses an event without a label that has a field with nearly the name of a label: the label
-// would be lost silently.
+// misspelledLabel refuses an event that has no label but has a field with nearly the name of a label, because the
+// label would otherwise be lost silently.
 func (d *Decoder) misspelledLabel(object map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		for _, want := range []string{d.label, "labels"} {
@@ -186,7 +187,7 @@ func (d *Decoder) misspelledLabel(object map[string]any) error {
 	return nil
 }
 
-// emptyEvent returns the error for an event without a statement, with a guess at what was meant.
+// emptyEvent returns the error for an event with no label, text or deletion, with a guess at what was meant.
 func (d *Decoder) emptyEvent(object map[string]any) error {
 	names := slices.Sorted(maps.Keys(object))
 	if len(names) > 12 {
@@ -246,5 +247,5 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 	return nil
 }
 
-// names lists the targets.
+// names returns the sorted names of the targets, separated by commas.
 func (d *Decoder) names() string { return strings.Join(slices.Sorted(maps.Keys(d.targets)), ", ") }

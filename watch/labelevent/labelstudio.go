@@ -23,8 +23,8 @@ func (w *Webhook) ignore(format string, args ...any) {
 	w.Ignored = append(w.Ignored, fmt.Sprintf(format, args...))
 }
 
-// LabelStudio decodes a webhook of Label Studio. If the message has no key, one is derived from its content: Label
-// Studio sends no id, and the timestamp in the payload makes repeated payloads differ.
+// LabelStudio decodes a webhook of Label Studio. If the message has no key, a key is derived from the content of the
+// message: Label Studio sends no id, and the timestamp in the payload makes repeated payloads differ.
 func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) (w Webhook) {
 	object, err := decodeObject(body)
 	if err == nil {
@@ -48,7 +48,7 @@ func (d *Decoder) withoutPaths() *Decoder {
 	return &own
 }
 
-// withKeys names the events of a message.
+// withKeys gives the events of a message keys that are derived from key.
 func withKeys(events []watch.Event, key string) []watch.Event {
 	for i := range events {
 		events[i].Key = key
@@ -59,8 +59,8 @@ func withKeys(events []watch.Event, key string) []watch.Event {
 	return events
 }
 
-// labelStudio reads the webhooks of Label Studio. It reads only tasks and annotations from the payload, because
-// the project in it carries a token.
+// labelStudio reads the webhooks of Label Studio. It reads only tasks and annotations from the payload, because the
+// project in the payload contains a token.
 func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) error {
 	action, _ := object["action"].(string)
 	switch action {
@@ -89,7 +89,7 @@ func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) 
 
 var errNoPayload = errors.New("the payload has no annotation and task: switch on \"send payload\" for the webhook")
 
-// list returns the objects under the first of the given names that exists; a single object counts as a list of
+// list returns the objects under the first of the given names that exists. It returns a single object as a list of
 // one.
 func list(object map[string]any, names ...string) (out []map[string]any) {
 	for _, name := range names {
@@ -108,7 +108,8 @@ func list(object map[string]any, names ...string) (out []map[string]any) {
 	return nil
 }
 
-// nameOf names an object of the tool by its id, "" if it has none.
+// nameOf returns a name for an object of the tool, made of its kind and its id. It returns "" if the object has no
+// id.
 func nameOf(kind string, id any) string {
 	switch id := id.(type) {
 	case json.Number:
@@ -121,7 +122,7 @@ func nameOf(kind string, id any) string {
 	return ""
 }
 
-// annotations reads one annotation with its task, or several with theirs.
+// annotations reads one annotation with its task, or several annotations with their tasks.
 func (d *Decoder) annotations(object map[string]any, now time.Time, w *Webhook) error {
 	all, tasks := list(object, "annotation", "annotations"), list(object, "task", "tasks")
 	if len(all) == 0 {
@@ -189,7 +190,7 @@ func (d *Decoder) annotation(annotation, task map[string]any, now time.Time, w *
 	return nil
 }
 
-// withdraw removes the labels that the subject of an event gave before.
+// withdraw adds an event that removes the labels that the subject of an event set before.
 func (w *Webhook) withdraw(e watch.Event, why string) {
 	w.ignore("%s: %s, and its earlier labels are removed", e.Subject, why)
 	if e.Subject != "" {
@@ -206,8 +207,8 @@ func (d *Decoder) taskPath() string {
 	return d.id
 }
 
-// taskText reads the text of a task; without configured paths only its string fields, because a task may hold
-// numbers and lists too.
+// taskText reads the text of a task. If no paths are configured, it reads only the string fields, because a task may
+// contain numbers and lists too.
 func (d *Decoder) taskText(plain map[string]any) (map[string]string, error) {
 	if d.text == nil {
 		task, _ := plain["task"].(map[string]any)
@@ -216,7 +217,7 @@ func (d *Decoder) taskText(plain map[string]any) (map[string]string, error) {
 	return d.readText(plain)
 }
 
-// tasksCreated reads imported tasks, which carry the texts of their items.
+// tasksCreated reads imported tasks, which contain the texts of their items.
 func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook) error {
 	for i, task := range list(object, "tasks", "task") {
 		plain := map[string]any{"task": task}
@@ -244,8 +245,8 @@ func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook)
 	return nil
 }
 
-// tasksDeleted deletes items. A deletion does not send the tasks' data; if item ids are read from that data, the
-// items are found by their task id.
+// tasksDeleted adds events that delete items. Label Studio sends a deletion without the tasks' data. If item ids are
+// read from that data, the items are found by their task ids.
 func (d *Decoder) tasksDeleted(object map[string]any, now time.Time, w *Webhook) error {
 	for _, task := range list(object, "tasks", "task") {
 		e := watch.Event{Delete: true, At: now, Alias: nameOf("task", task["id"])}
@@ -269,9 +270,10 @@ type region struct {
 	label      any
 }
 
-// results returns the labels of an annotation by target. A region has the name of its tag in the labelling
-// interface, which must be that of its target. Exception: if the model has one target and exactly one tag yields a
-// choice, a rating or a number, that tag is used; a free text counts only under the target's name.
+// results returns the labels of an annotation by target. A region has the name of its tag in the labelling interface,
+// and gives the label of the target with the same name. Exception: if the model has one target and exactly one tag
+// gives a choice, a rating or a number, that tag is used whatever its name. A free text is used only if the tag has
+// the target's name.
 func (d *Decoder) results(v any) (map[string]any, error) {
 	all, ok := v.([]any)
 	if !ok {
@@ -310,7 +312,7 @@ func (d *Decoder) results(v any) (map[string]any, error) {
 		d.names())
 }
 
-// readRegion reads a region that can give a label; ok is false for others, such as marked spans.
+// readRegion reads a region that can give a label. It returns false for other regions, such as marked spans.
 func readRegion(v any) (r region, ok bool) {
 	object, _ := v.(map[string]any)
 	value, _ := object["value"].(map[string]any)

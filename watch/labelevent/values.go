@@ -134,7 +134,7 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	return label, printable("the label", label)
 }
 
-// eventTime is the time of an event. A time that is more than maxAhead in the future is replaced by now.
+// eventTime returns the time of an event. It replaces a time that is more than maxAhead in the future by now.
 func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {
@@ -165,8 +165,8 @@ func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, er
 	return at, nil
 }
 
-// author returns a name for the records, cut to a sane length. Anything that is not a name is dropped rather than
-// refusing the label.
+// author returns the name of an author, cut to a sane length. It returns "" for a value that is not a name, so that
+// the label is not refused because of it.
 func author(v any) string {
 	var s string
 	switch v := v.(type) {

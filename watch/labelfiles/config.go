@@ -11,8 +11,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// Config is a directory of label files. Each line of a file is a statement about one item; the newest statement
-// wins.
+// Config is a directory of label files. Each line of a file is an event about one item; the newest event wins.
 type Config struct {
 	// Dir is the directory with the label files.
 	Dir string `yaml:"dir"`
@@ -25,7 +24,7 @@ type Config struct {
 	labelevent.Mapping `yaml:",inline"`
 }
 
-// DefaultPoll is how often label files are checked where the file system sends no notifications.
+// DefaultPoll is how often label files are checked in addition to file-system notifications, if poll is not set.
 const DefaultPoll = time.Minute
 
 // Validate reports every error that can be found without opening the directory.
@@ -53,8 +52,8 @@ func (c *Config) Plain() bool {
 	return reflect.ValueOf(c.Mapping).IsZero() && c.matches("added.jsonl")
 }
 
-// matches reports whether a file in the directory is a label file. Hidden files and temporary files of editors and
-// atomic writers are not.
+// matches reports whether a file in the directory is a label file. Hidden files, and temporary files of editors and
+// atomic writers, are not label files.
 func (c *Config) matches(name string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".tmp") {
 		return false

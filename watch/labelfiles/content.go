@@ -49,7 +49,7 @@ func (c content) done() {
 	}
 }
 
-// gzipError is the fault of a gzip file. It stays until the file is written to.
+// gzipError is a fault in the content of a gzip file. It is reported until the file is written again.
 type gzipError string
 
 func (e gzipError) Error() string { return string(e) }

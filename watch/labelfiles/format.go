@@ -18,7 +18,7 @@ type form struct {
 }
 
 // format detects the line format of a file, or returns why the file cannot be read. A carriage return alone ends a
-// line only in a quiet file: in others a line feed may follow.
+// line only in a quiet file, because in a file that is still being written a line feed may follow.
 func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause string) {
 	start := make([]byte, 4<<10)
 	n, err := f.ReadAt(start, 0)

@@ -26,7 +26,8 @@ type lineReader struct {
 	done   bool
 }
 
-// newLineReader reads from an offset. separators are those of a CSV file, "" in other files.
+// newLineReader returns a reader that begins at an offset. separators are the field separators of a CSV file, "" for
+// other files.
 func newLineReader(f io.ReaderAt, offset int64, end byte, separators string) *lineReader {
 	s := &lineReader{f: f, end: end, offset: offset}
 	if separators != "" {
@@ -38,8 +39,8 @@ func newLineReader(f io.ReaderAt, offset int64, end byte, separators string) *li
 
 func (s *lineReader) rest() io.Reader { return io.NewSectionReader(s.f, s.offset, 1<<62-s.offset) }
 
-// next returns the next line with its end, and whether it has one. The bytes are valid until the next call. A line
-// that is too long is nil. io.EOF means that nothing is left, or nothing that is complete.
+// next returns the next line with its line end, and whether it has a line end. The bytes are valid until the next
+// call. For a line that is too long it returns nil. io.EOF means that no line is left, or no complete line.
 //
 // If the quotes of a record are malformed, only its first line is returned and the following lines are read
 // separately, so that one bad row does not spoil the good ones after it.
@@ -92,7 +93,7 @@ func (s *lineReader) next() (raw []byte, whole bool, err error) {
 	}
 }
 
-// cut ends the record after its first line: the next line is read separately.
+// cut ends the record after its first line, so that the next line is read separately.
 func (s *lineReader) cut() []byte {
 	if s.ends == 0 {
 		return s.raw

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// rename moves the positions of renamed files. A file is recognized by its inode and the last bytes that were read
-// of it.
+// rename moves the positions of renamed files to their new names. It recognizes a file by its inode and by the last
+// bytes that were read of it.
 func (s *Source) rename(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	names := map[inode]string{}
 	for name, f := range files {
@@ -64,8 +64,8 @@ func (s *Source) same(name string, m position) bool {
 	return ok && err == nil
 }
 
-// handleMissing handles files that were removed or replaced: lines that were written before that are read from the
-// file that is still open. Their positions are kept for a while.
+// handleMissing handles files that were removed or replaced. It reads the lines that were written before the removal
+// from the old file, which is still open. It keeps the positions of such files for a while.
 func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	for name, m := range marks {
 		now, there := files[name]

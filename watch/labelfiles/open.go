@@ -22,8 +22,8 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// openFile returns the open file of a name. It stays open, so that lines which are written while the file is moved
-// away are still read.
+// openFile returns the open file with a name. The file stays open, so that lines that are written while the file is
+// renamed or removed are still read.
 func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	if f := s.open[id]; f != nil {
 		return f, nil
@@ -50,10 +50,10 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	return f, nil
 }
 
-// errReplaced: the name refers to another file than a moment ago; the next scan reads it.
+// errReplaced means that a name now refers to a different file than a moment ago. The next scan reads the new file.
 var errReplaced = errors.New("the file was replaced just now")
 
-// explainFile turns an error of opening a file into its cause and cure.
+// explainFile returns the cause and the cure of an error from opening a file.
 func explainFile(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return "no permission to read it: give the user that runs retraind read permission"

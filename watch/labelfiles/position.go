@@ -42,8 +42,8 @@ type position struct {
 	Tail []byte `json:"tail"`
 	// Again: the file is being read again from its start, until its writer pauses.
 	Again bool `json:"again,omitempty"`
-	// Reading numbers the passes over the file, 0 the first: it changes when the file is read again from its
-	// start.
+	// Reading identifies the pass over the file and is 0 in the first pass. It changes when the file is read again from
+	// its start.
 	Reading int64 `json:"reading,omitempty"`
 	// Loose is the digest of a last line without a line end after Offset, if it was read.
 	Loose []byte `json:"loose,omitempty"`
@@ -56,7 +56,7 @@ type position struct {
 	Gone time.Time `json:"gone,omitzero"`
 }
 
-// fromStart is the position at the start of a file that is read again.
+// fromStart returns the position at the start of a file that is read again.
 func fromStart() position { return position{Again: true, Reading: time.Now().UnixNano()} }
 
 func parsePosition(text string) (m position, err error) {
@@ -80,12 +80,12 @@ const (
 	rewriteEnds = 2 * time.Second
 	// quietAfter is the time since the last write after which a last line without a line end counts.
 	quietAfter = 5 * time.Second
-	// maxCompare is the size up to which all content is compared again: behind it, a change of earlier lines in
+	// maxCompare is the size up to which all content is compared again. In a larger file, a change of earlier lines in
 	// place that keeps the length is not detected.
 	maxCompare = 256 << 20
 )
 
-// tail is the digest of the last bytes before the offset.
+// tail returns the digest of the last bytes before the offset.
 func tail(f io.ReaderAt, offset int64) ([]byte, error) {
 	size := min(offset, tailSize)
 	b := make([]byte, size)
@@ -96,8 +96,8 @@ func tail(f io.ReaderAt, offset int64) ([]byte, error) {
 	return sum[:8], nil
 }
 
-// continues reports whether the file still contains what was read of it: its last bytes, or with thorough all of
-// them.
+// continues reports whether the file still contains what was read of it. It compares the last bytes that were read,
+// or with thorough all of them.
 func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, error) {
 	if size < m.Offset {
 		return false, nil
@@ -123,7 +123,7 @@ func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, err
 	return bytes.Equal(h.Sum(nil), was.Sum(nil)), nil
 }
 
-// hash is the running hash of what was read.
+// hash returns the running hash of what was read.
 func (m position) hash() (hash.Hash, error) {
 	h := sha256.New()
 	if len(m.Sum) == 0 {

@@ -168,8 +168,8 @@ func (r *fileReader) decode(raw []byte) error {
 	return err
 }
 
-// unclosed reports whether the file ends inside a quoted field that will never be closed, and then rewinds to
-// its first line.
+// unclosed reports whether the file ends inside a quoted field that will never be closed. If so, it cuts the record
+// after its first line, so that the other lines are read separately.
 func (r *fileReader) unclosed(at *lineReader) bool {
 	if !r.quiet || at.ends == 0 {
 		return false
@@ -178,8 +178,8 @@ func (r *fileReader) unclosed(at *lineReader) bool {
 	return true
 }
 
-// lastLine handles a last line without a line end in a quiet file. The position stays before it: if the rest of
-// the line follows later, the line is read again as a whole.
+// lastLine handles a last line without a line end in a quiet file. The position stays before the line, so that the
+// whole line is read again if the rest of it follows later.
 func (r *fileReader) lastLine(raw []byte, place string) {
 	if !r.quiet {
 		r.source.lookAgain(time.Unix(0, r.file.mtime))
@@ -195,7 +195,7 @@ func (r *fileReader) lastLine(raw []byte, place string) {
 	}
 }
 
-// looseDigest is the digest of a line without its end.
+// looseDigest returns the digest of a line without its line end.
 func looseDigest(raw []byte) []byte {
 	sum := sha256.Sum256(bytes.TrimRight(raw, "\r\n"))
 	return sum[:8]

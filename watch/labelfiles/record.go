@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// record tracks whether the quotes of a CSV record are closed. A quote opens a field only at the field's start:
-// one inside an unquoted field, such as an inch mark, needs no closing quote.
+// record tracks whether the quotes of a CSV record are closed. A quote opens a quoted field only at the field's
+// start. A quote inside an unquoted field, such as an inch mark, needs no closing quote.
 type record struct {
 	separators string
 	state      recordState
@@ -64,5 +64,5 @@ func (r *record) read(part []byte) {
 // open reports whether a quoted field is unclosed.
 func (r *record) open() bool { return r.state == quotedField }
 
-// bad reports whether the quotes are malformed, whatever follows.
+// bad reports whether the quotes are so malformed that no further bytes can complete the record.
 func (r *record) bad() bool { return r.state == badQuotes }

@@ -1,8 +1,8 @@
 // Package labelfiles follows a directory of label files, JSON Lines or CSV, plain or gzip.
 //
-// It owns the reading positions of the files, by inode and with a hash of the content that was read. A Source runs
-// in one goroutine; Health and Retry are safe for concurrent use. It never writes to the directory, and never
-// relies on a file-system notification alone: it compares the files with what was read.
+// It keeps the reading position of each file, by inode and with a hash of the content that was read. A Source runs in
+// one goroutine; Health and Retry are safe for concurrent use. It never writes to the directory, and never relies on
+// a file-system notification alone: it compares the files with what was read.
 package labelfiles
 
 import (
@@ -22,9 +22,9 @@ import (
 
 // Source follows the label files of a directory. It implements watch.Source.
 //
-// A file is a sequence of statements, one per line. It may grow, be replaced, truncated, renamed and rotated: the
-// position of each file is kept by its inode, together with a hash of everything that was read, and moves in the
-// transaction that stores the lines. A line is read only when it is complete. File-system notifications only save
+// A file is a sequence of events, one per line. It may grow, and it may be replaced, truncated, renamed and rotated,
+// because its position is stored by inode, together with a hash of everything that was read. The position moves in
+// the transaction that stores the lines. A line is read only when it is complete. File-system notifications only save
 // time: all files are checked again after each Poll, and their content is then compared with what was read.
 type Source struct {
 	*watch.Retrier
@@ -149,7 +149,8 @@ func (s *Source) lookAgain(written time.Time) {
 	}
 }
 
-// quietTimer fires when that scan is due, or never.
+// quietTimer returns a channel that receives a value when the scan that lookAgain scheduled is due. It is nil if no
+// scan is scheduled.
 func (s *Source) quietTimer() <-chan time.Time {
 	if s.again.IsZero() {
 		return nil
@@ -157,7 +158,7 @@ func (s *Source) quietTimer() <-chan time.Time {
 	return time.After(time.Until(s.again))
 }
 
-// fault records a file-level fault, and logs it once; "" clears it.
+// fault records a fault of a file, and logs it once. An empty cause clears the fault.
 func (s *Source) fault(name, cause string) {
 	if s.faults[name] == cause {
 		return
@@ -170,7 +171,8 @@ func (s *Source) fault(name, cause string) {
 	s.Refused(filepath.Join(s.cfg.Dir, name), cause)
 }
 
-// isCSV distinguishes CSV from JSON Lines by the name, including rotated names: labels.csv.1.
+// isCSV reports whether a file is CSV and not JSON Lines, by its name. The name may be that of a rotated file, such
+// as labels.csv.1.
 func isCSV(name string) bool {
 	for part := range strings.SplitSeq(strings.ToLower(name), ".") {
 		if part == "csv" || part == "tsv" {

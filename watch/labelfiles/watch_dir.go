@@ -50,7 +50,7 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 	}
 }
 
-// pause waits without scanning; notifications that arrive meanwhile stay in events.
+// pause waits without scanning. Notifications that arrive while it waits stay in events.
 func pause(ctx context.Context, d time.Duration, events chan struct{}) error {
 	timer := time.NewTimer(min(max(d, 2*time.Millisecond), time.Second))
 	defer timer.Stop()

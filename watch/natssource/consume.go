@@ -73,7 +73,7 @@ func (n *session) catchUp(ctx context.Context, upto uint64) error {
 	return nil
 }
 
-// fetch waits for events and handles them.
+// fetch waits for messages and handles them.
 func (n *session) fetch(ctx context.Context) error {
 	letters, err := n.receive(n.consumer.FetchNoWait(n.batch))
 	if err != nil {
@@ -100,7 +100,8 @@ func (n *session) fetch(ctx context.Context) error {
 	return n.handle(ctx, letters)
 }
 
-// receive collects a batch. The consumer numbers its deliveries, so a lost delivery shows as a gap.
+// receive collects a batch. The consumer numbers its deliveries, so receive detects a lost delivery by a missing
+// number.
 func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, error) {
 	if err != nil {
 		return nil, err

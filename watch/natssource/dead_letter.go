@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// createDeadLetterStream creates the stream of the dead letters.
+// createDeadLetterStream creates the stream that stores refused messages.
 func (n *session) createDeadLetterStream(ctx context.Context) error {
 	_, err := n.js.Stream(ctx, DefaultDeadStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -29,7 +29,7 @@ func (n *session) createDeadLetterStream(ctx context.Context) error {
 	return nil
 }
 
-// deadLetter sends a refused message to the dead letters, with the reason.
+// deadLetter sends a refused message to the dead-letter stream, with the reason.
 func (n *session) deadLetter(ctx context.Context, l message, reason string) error {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()

@@ -16,9 +16,9 @@ import (
 // errReopen ends a session whose stream content may have changed since it was opened.
 var errReopen = errors.New("the stream has to be compared with the position again")
 
-// openPosition loads the stored position and compares the stream with it. If the stream has other content than was
-// read of it, as after a power cut, a restored copy or a new stream of the same name, it is read again from its
-// start: events that were stored before keep their keys, so reading them again changes nothing.
+// openPosition loads the stored position and compares the stream with it. After a power cut, a restored copy or a new
+// stream of the same name, the content of the stream may differ from what was read. Then the stream is read again
+// from its start. Events that were stored before keep their keys, so reading them again changes nothing.
 func (n *session) openPosition(ctx context.Context) error {
 	marks, err := n.inbox.Marks(ctx, watch.SourceNATS)
 	if err != nil {
@@ -49,7 +49,7 @@ func (n *session) openPosition(ctx context.Context) error {
 	return nil
 }
 
-// differs returns how the stream differs from what was read of it, "" if it does not.
+// differs returns how the stream differs from what was read of it. It returns "" if there is no difference.
 func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	last := n.stream.CachedInfo().State.LastSeq
 	switch {
@@ -70,9 +70,10 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	return fmt.Sprintf("it was reset: message %d differs from the one that was read", n.mark.Last), nil
 }
 
-// checkContent ends the session before unread messages are acknowledged: after an outage the server may have come
-// back with an older copy of the stream. It checks after each reconnect, when a message is newer than its sequence
-// number allows, and once a minute while idle, because one server of a cluster can fail unnoticed.
+// checkContent compares the stream with the position, and ends the session if they may differ, before it acknowledges
+// messages that were not read: after an outage the server may have an older copy of the stream. It compares after
+// each reconnect, when a message is newer than its sequence number allows, and once a minute while idle, because the
+// failure of one server of a cluster can go unnoticed.
 func (n *session) checkContent(ctx context.Context, letters []message) error {
 	if n.conn.Stats().Reconnects != n.reconnects {
 		return errReopen

@@ -1,8 +1,8 @@
 // Package natssource reads label events from a JetStream stream.
 //
-// It owns the durable consumer, the position in the stream and the dead letters. A Source runs in one goroutine; Health
-// and Retry are safe for concurrent use. It never acknowledges a message before its events are stored, and never changes
-// a stream that it did not create.
+// It manages the durable consumer, the position in the stream and the dead-letter stream of refused messages. A
+// Source runs in one goroutine; Health and Retry are safe for concurrent use. It never acknowledges a message before
+// its events are stored, and never changes a stream that it did not create.
 package natssource
 
 import (
@@ -21,9 +21,9 @@ import (
 // Source reads label events from a JetStream stream by a durable pull consumer. It implements watch.Source.
 //
 // Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and
-// then acknowledged. Unacknowledged messages are redelivered; one at or before the position is stored already.
-// A message that was lost on the way leaves a gap in the consumer's sequence numbers. It is read from the stream
-// before anything newer is handled, so that an old event that arrives late never undoes a newer one.
+// then acknowledged. Unacknowledged messages are redelivered; a message at or before the position is already stored.
+// A message that was lost on the way leaves a gap in the consumer's sequence numbers. The lost message is read from
+// the stream before any newer message is handled, so that an old event that arrives late never undoes a newer one.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config
@@ -38,7 +38,7 @@ type Source struct {
 
 var _ watch.Source = (*Source)(nil)
 
-// New returns the source of a model's label events. create allows creating missing streams, as on the embedded
+// New returns the source of a model's label events. create allows it to create missing streams, as on the embedded
 // server. poke is called after each stored batch with the number of events; it must not block.
 func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *labelevent.Decoder, inbox watch.Inbox,
 	poke func(n int), log *slog.Logger,
@@ -65,8 +65,8 @@ const (
 	maxFetchBytes  = 4 << 20          // bytes of messages that are fetched at a time, about
 )
 
-// position is the position in a stream. Created distinguishes streams of the same name, Last and At different
-// contents of one stream.
+// position is the position in a stream. Created distinguishes streams of the same name. Last and At distinguish
+// different contents of one stream.
 type position struct {
 	Created int64  `json:"created"`
 	Seq     uint64 `json:"seq"`            // all messages up to it are stored
@@ -74,7 +74,7 @@ type position struct {
 	At      int64  `json:"at,omitempty"`   // when the stream got it, in ns
 }
 
-// behind returns the position behind messages of the same stream.
+// behind returns the position after messages of the same stream.
 func (p position) behind(upto uint64, letters ...message) position {
 	p.Seq = upto
 	for _, l := range letters {

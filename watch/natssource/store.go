@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// store stores the events of messages and the position behind them in one transaction. Refused events go to the
-// dead letters first.
+// store stores the events of messages and the position behind them in one transaction. Before that it sends refused
+// events to the dead-letter stream.
 func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
 	if upto <= n.mark.Seq {
 		return nil
@@ -66,8 +66,9 @@ func (s *Source) countFailure(upto uint64) int {
 	return s.failures
 }
 
-// storeOneByOne finds the message that the store refuses while it accepts others, and sends it to the dead
-// letters. If the store refuses every message, no message is at fault.
+// storeOneByOne stores the messages one by one, to find the message that the store refuses while it accepts others,
+// and sends that message to the dead-letter stream. If the store refuses even a batch without events, no message is
+// the cause.
 func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())
@@ -96,7 +97,8 @@ func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uin
 	return err
 }
 
-// decode reads the events of a message. Their keys are the sender's, else derived from the sequence.
+// decode reads the events of a message. Their keys come from the sender, or are derived from the sequence number if
+// the sender gave none.
 func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
 	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a restored stream reuses sequence numbers
 	if id := l.header.Get(nats.MsgIdHdr); id != "" {

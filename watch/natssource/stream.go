@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// openStream finds the stream of the events. On the embedded server it creates a missing one, because no other client
-// may create one.
+// openStream finds the stream of the events. On the embedded server it creates a missing stream, because no other
+// client may create streams there.
 func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	// This first request has a timeout of its own: a server that has just stopped leaves it unanswered.
 	first, stop := context.WithTimeout(ctx, requestTimeout)
@@ -61,9 +61,9 @@ func (n *session) subjects() []string {
 	return []string{n.cfg.Subject}
 }
 
-// labelStream holds events until they are stored. Stored events are purged in bulk, which costs less than a work
-// queue, where each acknowledgement is a deletion. A full stream refuses new events, so that their sender gets an
-// error.
+// labelStream returns the configuration of a stream that keeps events until they are stored. Stored events are purged
+// in bulk, which costs less than a work queue, in which each acknowledgement is a deletion. A full stream refuses new
+// events, so that the sender gets an error.
 func (n *session) labelStream(subjects []string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: n.cfg.Stream, Description: "label events on their way to retraind", Subjects: subjects,
@@ -84,7 +84,7 @@ func (n *session) purge(ctx context.Context) error {
 	return n.stream.Purge(ctx, jetstream.WithPurgeSubject(n.cfg.Subject), jetstream.WithPurgeSequence(n.mark.Seq+1))
 }
 
-// Check checks that the server has a model's stream, with the configured subject.
+// Check reports a model's stream that the server lacks, or whose subjects do not include the configured one.
 func Check(ctx context.Context, conn *nats.Conn, model string, c *Config) check.Problems {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()

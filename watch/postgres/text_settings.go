@@ -135,7 +135,7 @@ func (s *schema) formats() bool {
 	return false
 }
 
-// pinSettings returns the clauses that make the trigger functions format text like all other parts of retraind. Each
+// pinSettings returns the SQL that makes the trigger functions format text like all other parts of retraind. Each
 // setting costs some time per call, so only settings that matter for the table are pinned.
 func (s *schema) pinSettings() string {
 	functions := []string{s.function("insert"), s.function("update"), s.function("delete")}

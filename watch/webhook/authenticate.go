@@ -16,7 +16,7 @@ import (
 
 func (s *Handler) header() string { return cmp.Or(s.cfg.Header, "Authorization") }
 
-// showsSecret reports whether the request carries the secret. The comparison takes constant time.
+// showsSecret reports whether the request contains the secret. The comparison takes constant time.
 func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	given := r.Header.Get(s.header())
 	scheme, rest, ok := strings.Cut(given, " ") // schemes are case-insensitive (RFC 9110, 11.1)
@@ -27,7 +27,7 @@ func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	return subtle.ConstantTimeCompare(is[:], want[:]) == 1
 }
 
-// checkSigned refuses, by the headers alone, a request without a signature or with an old one.
+// checkSigned refuses a request whose headers contain no signature or an old one. It does not need the body.
 func checkSigned(h http.Header, now time.Time) error {
 	stamp := h.Get("webhook-timestamp")
 	if h.Get("webhook-id") == "" || stamp == "" || h.Get("webhook-signature") == "" {
@@ -44,8 +44,9 @@ func checkSigned(h http.Header, now time.Time) error {
 	return nil
 }
 
-// verifyWebhook checks a signature according to the Standard Webhooks specification 1.0: HMAC-SHA256 over
-// "id.timestamp.body", in base64 after "v1,", one of several that are separated by blanks.
+// verifyWebhook checks a signature according to the Standard Webhooks specification 1.0. A signature is the
+// HMAC-SHA256 of "id.timestamp.body" in base64, after "v1,". The header may contain several signatures, separated by
+// blanks; one must be valid.
 func verifyWebhook(h http.Header, body, secret []byte) error {
 	mac := hmac.New(sha256.New, secret)
 	fmt.Fprintf(mac, "%s.%s.", h.Get("webhook-id"), h.Get("webhook-timestamp")) // a hash never fails to write

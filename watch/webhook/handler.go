@@ -1,8 +1,8 @@
 // Package webhook receives label events by HTTP.
 //
-// It owns the authentication of senders, by a secret in a header or by a signature, and the answers to requests. A
-// Handler is safe for concurrent use. It never answers 202 before the events are stored, never logs a secret, and
-// never opens a listener: the daemon does, since models may share one.
+// It authenticates senders, by a secret in a header or by a signature, and answers requests. A Handler is safe for
+// concurrent use. It never answers 202 before the events are stored, never logs a secret, and never opens a listener:
+// the daemon opens it, because several models may share one listener.
 package webhook
 
 import (
@@ -22,8 +22,8 @@ import (
 
 const (
 	maxBody = 4 << 20
-	// maxBodies bounds how many large bodies are in memory at a time. Bodies up to smallBody need no slot: the
-	// number of connections is bounded.
+	// maxBodies bounds how many large bodies are in memory at a time. Bodies up to smallBody are not counted, because
+	// the number of connections is bounded.
 	maxBodies = 4
 	smallBody = 64 << 10
 	// unsignedTimeout is how long a body may take to arrive before its signature is checked.
@@ -33,7 +33,7 @@ const (
 )
 
 // Handler receives label events from requests. It is an http.Handler for the path of its model, and implements
-// watch.Source: the listener, which models may share, belongs to the daemon.
+// watch.Source. The daemon owns the listener, because several models may share it.
 type Handler struct {
 	*watch.Retrier
 	cfg     *Config
@@ -76,7 +76,7 @@ func (c *Config) Probe() error {
 	return nil
 }
 
-// Run implements watch.Source: the source is up until ctx ends; ServeHTTP does the work.
+// Run implements watch.Source. It marks the source as up and waits until ctx ends; ServeHTTP does the work.
 func (s *Handler) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error {
 		if err := s.cfg.Probe(); err != nil {
@@ -168,7 +168,8 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 // errBusy means that too many large bodies are being read.
 var errBusy = errors.New("too many requests at a time")
 
-// readBody reads the body. A large one needs a slot, which the caller releases; release is never nil.
+// readBody reads the body. A large body needs a slot, which the caller must free by calling release. release is never
+// nil.
 func (s *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
 	release = func() {}
 	from := http.MaxBytesReader(w, r.Body, maxBody)
@@ -229,7 +230,7 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 	return http.StatusAccepted, a
 }
 
-// messageKey returns the sender's id of a message, "" if it sent none.
+// messageKey returns the id that the sender gave a message, or "" if it gave none.
 func messageKey(h http.Header) string {
 	switch {
 	case h.Get("ce-id") != "" && h.Get("ce-specversion") != "":

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// limitedListener bounds the number of connections, in all and per peer. When the bound is reached, a new
-// connection replaces the one that has been idle for longest: idle connections keep no sender out.
+// limitedListener bounds the number of connections, in all and per peer. When the bound is reached, a new connection
+// replaces the one that has been idle for longest, so that idle connections keep no sender out.
 type limitedListener struct {
 	net.Listener
 	most, mostOfPeer int
@@ -42,7 +42,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection, and closes an idle one for it if necessary.
+// admit counts a new connection. If the bound is reached, it closes an idle connection first.
 func (l *limitedListener) admit(conn net.Conn) bool {
 	peer, _, err := net.SplitHostPort(conn.RemoteAddr().String())
 	if err != nil {
@@ -57,8 +57,8 @@ func (l *limitedListener) admit(conn net.Conn) bool {
 	return true
 }
 
-// makeRoom closes the connection that has been idle for longest, of one peer or of all, if at least most are open;
-// mu is held.
+// makeRoom closes the connection that has been idle for longest, if at least most are open. It counts the connections
+// of one peer, or of all peers if peer is "". The caller must hold mu.
 func (l *limitedListener) makeRoom(peer string, most int) bool {
 	n := 0
 	var oldest net.Conn

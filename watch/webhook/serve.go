@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The limits of a listener for label events. A peer without credentials can hold neither memory nor a connection
-// for long.
+// The limits of a listener for label events. With these limits, a peer without credentials can occupy neither memory
+// nor a connection for long.
 const (
 	headerTimeout = 2 * time.Second  // for the headers of a request, including the first of a connection
 	bodyTimeout   = 10 * time.Second // for a whole request

@@ -78,7 +78,7 @@ func (b *Backend) Subscribe(ctx context.Context) <-chan status.Event { return b.
 // Reload implements status.Backend.
 func (b *Backend) Reload(ctx context.Context) error { return b.o.Config.Reload(ctx) }
 
-// Sentence is the state of all models in one line, for systemctl status.
+// Sentence returns the state of all models in one line, for systemctl status.
 func (b *Backend) Sentence() string {
 	ctx, stop := context.WithTimeout(context.Background(), time.Second)
 	defer stop()

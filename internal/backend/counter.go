@@ -59,7 +59,8 @@ func Counter(m *status.Metrics) func(notify.Event) {
 	}
 }
 
-// holder returns what the largest holder belongs to.
+// holder returns the owner of the process that uses the most GPU memory, or the name of the process if the owner is
+// unknown.
 func holder(all []notify.GPUHolder) string {
 	if len(all) == 0 {
 		return ""

@@ -1,8 +1,8 @@
 // Package backend answers the API, the web page and the command line of a running daemon.
 //
-// It owns the conversion of the stored state and the loops' views into package status's types, the recording of
-// requests (each is carried out once), and the hub that passes events to live subscribers.
+// It converts the stored state and the loops' views into the types of package status, records requests so that each
+// is carried out once, and contains the hub that passes events to live subscribers.
 //
-// Threading: a Backend and a Hub are safe for concurrent use. It never decides, and changes only what a request
+// Threading: a Backend and a Hub are safe for concurrent use. It makes no decisions, and changes only what a request
 // asks for.
 package backend

@@ -78,7 +78,7 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 	})
 }
 
-// order stores a person's order about a model or about all, with its event, and wakes the loops.
+// order stores a person's order about one model or all models, together with its event, and wakes the loops.
 func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, data any,
 	write func(*store.Tx, time.Time) error,
 ) error {
@@ -123,7 +123,7 @@ func showStopped(m *status.Model, h policy.History, now time.Time) {
 	}
 }
 
-// pauseText describes a pause: who, until when and why.
+// pauseText describes a pause: who set it, until when and why.
 func pauseText(p status.Pause, now time.Time) string {
 	out := "paused"
 	if p.Every {

@@ -60,7 +60,7 @@ func (b *Backend) setPinned(ctx context.Context, model, release, by string,
 	return done, err
 }
 
-// releaseBy finds a release by its digest or by a start of it, as `retraind models show` prints it.
+// releaseBy finds a release by its digest or by the beginning of the digest, as `retraind models show` prints it.
 func releaseBy(t *store.Tx, model, given string) (found store.Release, err error) {
 	const most = 1000
 	releases, err := t.Releases(model, most)

@@ -105,7 +105,7 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 	})
 }
 
-// unreadable returns why an export of the pipeline would fail, if the table is unreachable.
+// unreadable returns the reason if the table is unreachable, so that an export step of the pipeline would fail.
 func unreadable(m Model, steps []actions.StepConfig) string {
 	if !slices.ContainsFunc(steps, func(s actions.StepConfig) bool { return s.Builtin() == actions.DoExport }) {
 		return ""

@@ -57,7 +57,7 @@ func (b *Backend) Run(ctx context.Context, id string) (status.Run, error) {
 	return out, whichRun(id, err)
 }
 
-// whichRun explains an id suffix that matches no run, or several.
+// whichRun explains an id suffix that matches no run, or several runs.
 func whichRun(id string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrSeveral):
@@ -161,7 +161,7 @@ func showRun(t *store.Tx, r store.Run) (status.Run, error) {
 	return out, nil
 }
 
-// figures returns the measurements of a run's steps, with those of its champion.
+// figures returns the measurements of a run's candidate, with those of the champion.
 func figures(sum actions.Summary) []status.Figure {
 	var out []status.Figure
 	for _, name := range slices.Sorted(maps.Keys(sum.Figures)) {
@@ -188,7 +188,7 @@ func compared(g *actions.GateFacts) *status.Compared {
 	return c
 }
 
-// comparedTargets returns the comparisons of the targets that do not gate.
+// comparedTargets returns the comparisons of the targets other than the gating one.
 func comparedTargets(g *actions.GateFacts) []status.ComparedTarget {
 	if g == nil {
 		return nil

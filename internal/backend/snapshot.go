@@ -47,7 +47,7 @@ func (b *Backend) Snapshot(ctx context.Context) (status.Status, error) {
 	return out, nil
 }
 
-// named adds the models that could not be read.
+// named adds an entry for each model whose state could not be read.
 func named(shown []status.Model, all []Model) []status.Model {
 	for _, m := range all[len(shown):] {
 		shown = append(shown, status.Model{Name: m.Name})
@@ -165,7 +165,7 @@ func running(r status.Run) string {
 	return fmt.Sprintf("run %s starts: %s", text.RunID(r.ID), r.Trigger)
 }
 
-// away returns why labels cannot be read, "" if all sources are up or have not tried yet.
+// away returns why labels cannot be read. It returns "" if every source is up or has not tried yet.
 func away(sources []status.Source) string {
 	var parts []string
 	for _, s := range sources {

@@ -1,9 +1,9 @@
 // Package daemon assembles retraind: it is the only package that imports all others.
 //
-// It owns the order of start and stop, reloads, the listeners, and housekeeping. It has no rules about items, labels
-// or decisions: packages ingest and internal/evaluator have those. A Daemon is a value; several with separate state
-// can run in one process. It reads no flags, installs no signal handlers and prints nothing: cmd translates those into
-// channels and contexts.
+// It defines the order of start and stop, and contains reloads, the listeners, and housekeeping. Rules about items,
+// labels or decisions are in packages ingest and internal/evaluator. A Daemon is a value; several with separate state
+// can run in one process. It reads no flags, installs no signal handlers and prints nothing: package cmd/retraind
+// passes flags and signals to it as options, channels and contexts.
 package daemon
 
 import (
@@ -195,8 +195,8 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	return nil
 }
 
-// serve runs all loops and waits. On a stop the intake ends first, so that nothing new arrives while the work is
-// completed.
+// serve runs all loops and waits until they end. On a stop the loops in intake end first, so that nothing new arrives
+// while the loops in work finish.
 func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	faults.Point("assembled")
 	if err := d.engine.Launch(d.gate.Cards(ctx)); err != nil {
@@ -235,7 +235,7 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	return err
 }
 
-// named adds the name of the failed loop; the end of its context is no fault.
+// named adds the name of the failed loop to an error. The end of the loop's context is not a fault.
 func named(l loop, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
 		return err
@@ -253,7 +253,7 @@ func hasRealError(err error) bool {
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped)
 }
 
-// announce records the start, with its notification.
+// announce records the start of the daemon, with a notification.
 func (d *Daemon) announce(ctx context.Context) error {
 	l := d.loaded.Load()
 	return d.store.Update(ctx, "daemon starts", func(t *store.Tx) error {
@@ -262,7 +262,7 @@ func (d *Daemon) announce(ctx context.Context) error {
 	})
 }
 
-// farewell records the stop and waits a moment until the outbox is published.
+// farewell records the stop of the daemon and waits a short time for the outbox to be published.
 func (d *Daemon) farewell() {
 	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()

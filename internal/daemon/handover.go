@@ -9,8 +9,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// handOver submits every run that has not ended to the engine. It has them already, unless its database was lost or
-// replaced by an older backup: then the run starts again from its beginning, and each step finds its earlier result.
+// handOver submits every run that has not ended to the engine. The engine already has them, unless its database was
+// lost or replaced by an older backup. In that case a run starts again from its beginning, and each step finds its
+// earlier result.
 func (d *Daemon) handOver(ctx context.Context) error {
 	var open []store.Run
 	if err := d.store.View(ctx, func(t *store.Tx) (err error) { open, err = t.OpenRuns(); return err }); err != nil {

@@ -69,7 +69,8 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 	}
 }
 
-// pruneFiles removes files that became too old while no run ended.
+// pruneFiles removes files that are too old. The end of a run also removes them, but there may be no run for a long
+// time.
 func (d *Daemon) pruneFiles(ctx context.Context) {
 	file := d.loaded.Load().File
 	for _, name := range file.Names() {
@@ -88,7 +89,7 @@ func tock(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// night returns the next time of the audit, at an hour when few people correct labels.
+// night returns the time of the next audit, at an hour when few people correct labels.
 func night(now time.Time) time.Time {
 	const hour = 3
 	next := time.Date(now.Year(), now.Month(), now.Day(), hour, 0, 0, 0, now.Location())

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// firstPatience limits how long the start waits for one thing to become healthy; the rest is restored while the
-	// daemon runs.
+	// firstPatience limits how long the start of the daemon waits for one stopped service to become healthy. Services
+	// that take longer are restored while the daemon runs.
 	firstPatience = 10 * time.Second
 	firstAll      = 45 * time.Second
 	// owedEvery is the pause between two checks of the ledger, and owedPatience the time limit for each thing.
@@ -26,9 +26,9 @@ type restored struct {
 	bad     map[string]error
 }
 
-// restoreFirst restores, before anything else is opened, what no step needs stopped any longer: without the store, the
-// database, the broker. A run in the middle of its GPU part, without an active step, stops it again when it resumes. What a
-// step has stopped until the end of its run is restored only after the store shows that the run has ended.
+// restoreFirst starts the services that no step needs stopped any longer. It runs before the store, the database and
+// the broker are opened. A run that was between two steps of its GPU part stops the services again when it resumes. A
+// service that is stopped until the end of a run is restored only after the store shows that the run has ended.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)
@@ -52,7 +52,7 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	return restored{results, bad}
 }
 
-// restoreOwed restores what ended runs have left stopped.
+// restoreOwed restores the services that runs stopped and did not restore before they ended.
 func (d *Daemon) restoreOwed(ctx context.Context) error {
 	tick := time.NewTicker(owedEvery)
 	defer tick.Stop()
@@ -87,8 +87,8 @@ func (d *Daemon) restoreOwed(ctx context.Context) error {
 	}
 }
 
-// goesOn returns why a run has not ended, "" if it has. It is called with the ledger locked: a run is in the store
-// before it stops anything.
+// goesOn returns why a run does not count as ended, or "" if it has ended. A run that is not in the store has ended,
+// because a run is stored before it stops anything. The ledger is locked during the call.
 func (d *Daemon) goesOn(ctx context.Context, run string) string {
 	var r store.Run
 	err := d.store.View(ctx, func(t *store.Tx) (err error) { r, err = t.Run(run); return err })
@@ -103,8 +103,8 @@ func (d *Daemon) goesOn(ctx context.Context, run string) string {
 	return ""
 }
 
-// barrier returns when classifiers must not be queried: while a run has stopped them, unless the options have another
-// barrier.
+// barrier returns the barrier of the options. If there is none, it returns the gate, which bars requests to a
+// classifier while a run has stopped it.
 func (d *Daemon) barrier() evaluator.Barrier {
 	if d.o.Barrier != nil {
 		return d.o.Barrier

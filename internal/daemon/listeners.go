@@ -50,19 +50,19 @@ func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 	}}), nil
 }
 
-// guard returns a guard that keeps clients of a listener from exhausting the daemon's resources.
+// guard returns a guard that prevents the clients of a listener from exhausting the daemon's resources.
 func (d *Daemon) guard(listener string) *status.Guard {
 	return status.NewGuard(listener, status.NewLimits(), d.countRefused, d.log)
 }
 
-// countRefused counts a refusal by a listener, once there are metrics.
+// countRefused counts a refusal by a listener, if the metrics exist already.
 func (d *Daemon) countRefused(listener, what string) {
 	if m := d.metrics.Load(); m != nil {
 		m.Refused(listener, what)
 	}
 }
 
-// innermost returns the kernel's error without the names of the calls.
+// innermost returns the innermost wrapped error: the error of the kernel, without the names of the calls.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/watch/webhook"
 )
 
-// openModel creates the intake and the loop of a model, and checks sources that were never read.
+// openModel creates the intake and the loop of a model, and checks the sources that were never read before.
 func (d *Daemon) openModel(ctx context.Context, file *configs.File, name string) (backend.Model, error) {
 	rules, err := evaluator.NewRules(file, name)
 	if err != nil {

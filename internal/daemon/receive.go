@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/watch/webhook"
 )
 
-// receivers opens the addresses for label events by HTTP, one listener for all models that share an address, and
-// answers requests by NATS. Nothing else is served there.
+// receivers opens the addresses for label events by HTTP, with one listener for all models that share an address.
+// Nothing else is served at these addresses. It also answers requests by NATS.
 func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 	muxes := map[string]*http.ServeMux{}
 	for _, m := range d.models {

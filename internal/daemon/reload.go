@@ -31,7 +31,8 @@ type reloads struct {
 	files   []string // that the last text named, valid or not
 }
 
-// watched lists the configuration and the files that its last text named: a missing one may appear.
+// watched lists the configuration file and the files that its last text named. It includes missing files, because
+// they may appear later.
 func (d *Daemon) watched() []string {
 	d.reloads.mu.Lock()
 	defer d.reloads.mu.Unlock()
@@ -64,8 +65,9 @@ func filesOf(l *configs.Loaded, err error) []string {
 // fileChanged is the reason of an automatic reload.
 const fileChanged = "a file changed"
 
-// reload reads the configuration again. Everything that can fail is done first; then the new one is in force
-// everywhere. On an error the old one stays in force, and API, page and command line report the error.
+// reload reads the configuration again. It first does everything that can fail, and then applies the new
+// configuration everywhere. On an error the old configuration stays in force, and the API, the page and the command
+// line report the error.
 func (d *Daemon) reload(ctx context.Context, why string) error {
 	d.reloads.one.Lock()
 	defer d.reloads.one.Unlock()
@@ -131,8 +133,8 @@ func (d *Daemon) refusedLast() bool {
 	return d.reloads.problem != ""
 }
 
-// adopt prepares the new configuration completely and then swaps. Keys that cannot change while the daemon runs keep
-// their old values and are returned.
+// adopt prepares the new configuration completely and then replaces the old one by it. It returns the keys that
+// cannot change while the daemon runs; these keep their old values.
 func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 	cold := keepCold(old.File, next.File)
 	fresh := make([]*evaluator.Rules, len(d.models))
@@ -187,7 +189,8 @@ func keepCold(old, next *configs.File) []string {
 	return cold
 }
 
-// tell stores an event of the daemon itself; a failure is logged and must not fail the caller.
+// tell stores an event about the daemon itself. It logs a failure and does not return it, so that the caller does not
+// fail.
 func (d *Daemon) tell(ctx context.Context, kind notify.Kind, data any) {
 	err := d.store.Update(ctx, "daemon event", func(t *store.Tx) error {
 		return actions.Notify(t, d.host, kind, notify.DaemonModel, "", data)

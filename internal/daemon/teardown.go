@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// teardown is what must be closed, in reverse order of opening, each by name and with a time limit.
+// teardown lists the parts that must be closed, each with a name and a time limit. They are closed in the reverse
+// order of opening.
 type teardown struct {
 	log   *slog.Logger
 	steps []closing
@@ -29,8 +30,8 @@ const hurry = 500 * time.Millisecond
 
 var errHurried = errors.New("not done when a second signal arrived")
 
-// run closes everything; a step that exceeds its time is abandoned with an error. When hard ends, the limits become
-// hurry.
+// run closes all parts. A part that exceeds its time limit is abandoned with an error. When hard ends, each limit
+// becomes hurry.
 func (t *teardown) run(hard context.Context) error {
 	var errs []error
 	for len(t.steps) > 0 {
@@ -47,7 +48,7 @@ func (t *teardown) run(hard context.Context) error {
 	return errors.Join(errs...)
 }
 
-// within waits for f for at most patience, 0 for no limit; once hard has ended only for hurry.
+// within waits for f for at most patience; 0 means no limit. Once hard has ended, it waits only for hurry.
 func within(hard context.Context, patience time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

@@ -2,7 +2,8 @@ package daemon
 
 import "sync"
 
-// progress feeds the watchdog once every loop has made progress: one hanging loop stops the feeding.
+// progress notifies the watchdog each time that every loop has made progress. If one loop hangs, the watchdog is not
+// notified.
 type progress struct {
 	feed func()
 

@@ -19,8 +19,8 @@ const (
 )
 
 // fileWatch sends on changed when the content of the configuration, or of a file that it names, has changed. It
-// watches directories, since a watch on a file is lost at the first atomic replace, and compares contents after any
-// event, because a symlinked file (a mounted ConfigMap) changes without an event of its own name.
+// watches directories, because a watch on a file is lost at the first atomic replace. It compares contents after any
+// event, because a symlinked file (a mounted ConfigMap) changes without an event for the file's name.
 type fileWatch struct {
 	files   func() []string // the configuration first; may change with each reload
 	changed chan struct{}
@@ -30,7 +30,8 @@ type fileWatch struct {
 	look    map[string]string // contents at the previous check, not sent yet
 }
 
-// watchFiles starts a watch that ends with ctx. known is the contents when the configuration was read.
+// watchFiles starts a watch that ends with ctx. known contains the hashes of the files when the configuration was
+// read.
 func watchFiles(ctx context.Context, files func() []string, known map[string]string, log *slog.Logger) <-chan struct{} {
 	w := &fileWatch{files: files, changed: make(chan struct{}, 1), log: log, last: known}
 	var err error
@@ -80,7 +81,8 @@ func (w *fileWatch) run(ctx context.Context) {
 	}
 }
 
-// follow watches the directories of the files and of their link targets; a replaced one is watched again.
+// follow watches the directories of the files and of their link targets. A directory that was replaced is watched
+// again.
 func (w *fileWatch) follow() {
 	if w.watcher == nil {
 		return
@@ -96,8 +98,8 @@ func (w *fileWatch) follow() {
 	}
 }
 
-// settled checks the files. It sends when their contents differ from those last sent and are the same as at the
-// previous check, and reports whether no further check is needed.
+// settled checks the files and reports whether no further check is needed. It sends if the contents differ from those
+// last sent and are the same as at the previous check.
 func (w *fileWatch) settled() bool {
 	now := map[string]string{}
 	for i, path := range w.files() {

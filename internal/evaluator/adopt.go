@@ -12,9 +12,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// adoptServing adopts the release that serves before retraind's first own deployment as champion: its accuracy is
-// measured from then on, and the first candidate is compared with it. It scores every held-out item, and adopts
-// only if all are answered. If the service is unreachable or has no model yet, the first run follows instead.
+// adoptServing adopts as champion the release that serves before retraind has deployed any. From then on the accuracy
+// of that release is measured, and the first candidate is compared with it. adoptServing scores every held-out item,
+// and adopts the release only if the service answers for all of them. If the service is unreachable or has no model
+// yet, a first run is started instead.
 func (l *Loop) adoptServing(ctx context.Context) error {
 	config := l.rules.Model.Serving.Adopt
 	if config != nil && config.Off || l.monitor.Release().Digest != "" || l.reading() {
@@ -27,8 +28,8 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 	return l.adoptAnswers(ctx, "")
 }
 
-// adoptAnswers scores every held-out item and makes the answers the champion's. by is who requested it, "" if it
-// is automatic. An error of the service becomes the state of the report.
+// adoptAnswers scores every held-out item and makes the answers the champion's. by is the person who requested the
+// adoption, "" if it is automatic. An error of the service becomes the state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {
@@ -75,8 +76,8 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 	return "the serving release is now the champion, as " + text.Digest(row.Champion), nil
 }
 
-// notAdopted handles an adoption that failed. If the service is unreachable, a first run is the answer; invalid
-// answers would fail that run too, so they are reported before anything is trained.
+// notAdopted handles an adoption that failed. If the service is unreachable, a first run is started. Invalid answers
+// would make a first run fail too, so they are reported before anything is trained.
 func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	switch {
 	case ctx.Err() != nil:

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// adoptedRun replaces a run's id for an adopted release.
+// adoptedRun is stored in place of a run's id for an adopted release.
 const adoptedRun = "adopted"
 
 // putAdopted stores the adopted champion with its answers, its accuracy and the event, in one transaction.
@@ -115,8 +115,8 @@ func (l *Loop) putAdopted(ctx context.Context, by string, service serving.Health
 	return nil
 }
 
-// trainedOn reads the items that the adopted release was trained on, from the user's own training file; nil if
-// none is configured.
+// trainedOn reads the items that the adopted release was trained on from the user's training file. It returns nil if
+// no file is configured.
 func (l *Loop) trainedOn() (seen []byte, from string, err error) {
 	c := l.rules.Model.Serving.Adopt
 	if c == nil || c.TrainedOn == "" {
@@ -135,8 +135,8 @@ func (l *Loop) trainedOn() (seen []byte, from string, err error) {
 	return seen, c.TrainedOn, err
 }
 
-// currentDir is the target of the link `current`, "" if there is none: a rollback to an adopted release restores
-// it.
+// currentDir returns the target of the link `current`, or "" if there is no link. A rollback to an adopted release
+// restores this target.
 func currentDir(modelDir string) (string, error) {
 	link := actions.CurrentLink(modelDir)
 	if _, err := os.Lstat(link); errors.Is(err, os.ErrNotExist) {
@@ -149,7 +149,7 @@ func currentDir(modelDir string) (string, error) {
 	return dir, err
 }
 
-// answersDigest is the digest of an adopted release: of its answers and of the digest in its health answer.
+// answersDigest computes the digest of an adopted release from its answers and from the digest in its health answer.
 func answersDigest(health string, got []store.Prediction) string {
 	slices.SortFunc(got, func(a, b store.Prediction) int { return strings.Compare(a.Item, b.Item) })
 	h := sha256.New()

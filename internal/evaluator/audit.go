@@ -12,9 +12,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// audit recomputes every figure, from the monitor's own items and from the store, and compares. A difference is a
-// bug of this program, never of the data: it is reported by log, event, metric and page, and the figures from the
-// store replace the others.
+// audit recomputes every figure twice, from the monitor's items and from the store, and compares the results. A
+// difference is a bug in this program, never an error in the data. It is reported by log, event, metric and page, and
+// the figures from the store replace those of the monitor.
 func (l *Loop) audit(ctx context.Context) error {
 	if err := l.auditFiles(ctx); err != nil {
 		return err
@@ -60,8 +60,8 @@ func (l *Loop) audit(ctx context.Context) error {
 	})
 }
 
-// auditFiles checks the champion's files. The service may keep running with the model in memory: the alarm should
-// come before its next start.
+// auditFiles checks the champion's files. The service may keep running with the model in memory after the files are
+// damaged, so the alarm should be raised before its next start.
 func (l *Loop) auditFiles(ctx context.Context) error {
 	var release store.Release
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {

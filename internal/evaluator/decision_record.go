@@ -14,7 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// record stores report, decision and the tests' state with the notifications of changes, in one transaction.
+// record stores the report, the decision, the state of the sequential tests and the notifications of changes in one
+// transaction.
 func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision,
 	fresh arrivals,
 ) error {
@@ -88,7 +89,7 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 // errStale means that a run has ended since the monitor was built: another release serves.
 var errStale = errors.New("the monitor's release no longer serves")
 
-// intend stores an armed decision as data: it waits in the store, not in a goroutine.
+// intend stores an armed decision, so that it waits in the store and not in a goroutine.
 func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	row, err := t.Model(l.name)
 	if err != nil {
@@ -158,8 +159,8 @@ func reasons(d policy.Decision) []string {
 	return out
 }
 
-// essence is the part of a decision whose change counts as a new decision: figures change all the time, verdicts
-// do not.
+// essence returns the part of a decision whose change counts as a new decision. It leaves out the figures, because
+// they change all the time, but verdicts do not.
 func essence(d policy.Decision) string {
 	type short struct {
 		Verdict, Reason string

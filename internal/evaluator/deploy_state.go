@@ -6,8 +6,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// deployState is the deployed and the deploying release. Answers belong to one release only if it is the same
-// before and after they were requested.
+// deployState contains the deployed release and the one that is being deployed. Answers are known to be from one
+// release only if deployState is the same before the request and after the answers.
 type deployState struct {
 	champion string
 	run      string // the newest run

@@ -57,7 +57,7 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 	return d, err
 }
 
-// textDrift compares the held-out texts in the baseline with those that arrived or were edited since: both are
+// textDrift compares the held-out texts in the baseline with those that arrived or were edited since. Both sets are
 // random samples of all texts.
 func textDrift(ctx context.Context, t *store.Tx, model string, baseline int64) (drift.TextDrift, error) {
 	var then, now []map[string]string
@@ -76,7 +76,8 @@ func textDrift(ctx context.Context, t *store.Tx, model string, baseline int64) (
 	return classifier.TextDrift(then, now, 1), nil
 }
 
-// learningCurve uses the releases that passed their gate: the training data of a rejected one may have been wrong.
+// learningCurve computes the learning curve from the releases that passed their gate. It leaves out rejected
+// releases, because their training data may have been wrong.
 func learningCurve(t *store.Tx, model string, training map[string]int, now drift.Report) (drift.LearningCurve, error) {
 	releases, err := t.Releases(model, 1000)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 const (
 	replayBatch = 2000 // changes passed to the monitor between two heartbeats
-	// handOverEvery is how often a queued run is passed to the engine again, which refuses it until the previous
-	// one has ended.
+	// handOverEvery is how often a queued run is passed to the engine again. The engine refuses it until the previous
+	// run has ended.
 	handOverEvery = time.Second
 )
 
@@ -110,7 +110,7 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	return next, nil
 }
 
-// seen is the last change in the monitor, -1 before it is built.
+// seen returns the sequence number of the last change in the monitor, or -1 before the monitor is built.
 func (l *Loop) seen() int64 {
 	if l.monitor == nil {
 		return -1
@@ -128,13 +128,14 @@ func (l *Loop) catchUp(ctx context.Context) (arrivals, error) {
 	return l.replay(ctx)
 }
 
-// lookAtService adopts a service that served before retraind, and checks that the champion still serves.
+// lookAtService adopts the release that served before retraind was started, and checks that the champion still
+// serves.
 func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {
 		return err
 	}
-	// Both are read in one transaction: a run that ends in between changes the champion. None starts during this
-	// function.
+	// Both are read in one transaction, because a run that ends between two reads would change the champion. No run
+	// starts during this function.
 	var row store.Model
 	var is deployState
 	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
@@ -156,8 +157,8 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	return l.recheck(ctx, row, time.Now().UTC(), force, force)
 }
 
-// replay passes the monitor the changes that its tests have not seen, and counts those that no event reported yet:
-// after a rebuild some are passed again.
+// replay passes to the monitor the changes that its tests have not seen. It counts only the changes that no event has
+// reported yet, because after a rebuild of the monitor some changes are passed again.
 func (l *Loop) replay(ctx context.Context) (fresh arrivals, err error) {
 	var told int64
 	if err := l.o.Store.View(ctx, func(t *store.Tx) error {
@@ -205,7 +206,7 @@ func (l *Loop) apply(c store.Change) {
 	}
 }
 
-// nextTurn is when the loop must run again without an event.
+// nextTurn returns the time at which the loop must run again even without an event.
 func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision, reading bool) time.Time {
 	next := now.Add(24 * time.Hour)
 	earlier := func(t time.Time) {

@@ -15,7 +15,8 @@ type Expected struct {
 	Steps    []ExpectedStep
 }
 
-// ExpectedStep is one step of it. Runs is the number of earlier runs behind the figure; 0 if it is configured.
+// ExpectedStep is one step of the run. Runs is the number of earlier runs from which the duration was computed; 0 if
+// the duration is configured.
 type ExpectedStep struct {
 	Name string
 	Time time.Duration
@@ -27,7 +28,7 @@ type ExpectedStep struct {
 	Checkpoints bool
 }
 
-// Expect is ExpectFrom with the durations of the pipeline's newest runs.
+// Expect calls ExpectFrom with the durations of the pipeline's newest runs.
 func Expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Expected, error) {
 	took, err := t.StepTimes(model, pipeline, historyRuns)
 	if err != nil {
@@ -36,9 +37,9 @@ func Expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Ex
 	return ExpectFrom(took, pipeline, steps), nil
 }
 
-// ExpectFrom adds up the steps of a pipeline: for each the 90th percentile of the runs in which it succeeded, or
-// the configured duration if there are none. Steps are matched by name, so that a pipeline without its former
-// longest step is immediately expected to be shorter.
+// ExpectFrom adds up the durations of the steps of a pipeline. The duration of a step is the 90th percentile over the
+// runs in which it succeeded, or the configured duration if there are no such runs. Steps are matched by name: when
+// the longest step is removed from a pipeline, the expected duration becomes shorter at once.
 func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []actions.StepConfig) Expected {
 	out := Expected{Pipeline: pipeline}
 	for _, s := range steps {
@@ -55,7 +56,7 @@ func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []action
 	return out
 }
 
-// rest is the expected duration of the steps after one, without those that checkpoint.
+// rest returns the expected duration of the steps after the given one, without those that checkpoint.
 func (e Expected) rest(step int) (d time.Duration) {
 	for _, s := range e.Steps[step+1:] {
 		if !s.Checkpoints {
@@ -65,7 +66,7 @@ func (e Expected) rest(step int) (d time.Duration) {
 	return d
 }
 
-// percentile90 is the 90th percentile by nearest rank; 0 if empty.
+// percentile90 returns the 90th percentile by nearest rank; 0 if took is empty.
 func percentile90(took []time.Duration) time.Duration {
 	if len(took) == 0 {
 		return 0

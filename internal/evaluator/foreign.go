@@ -10,15 +10,16 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Foreign records that the service's answers are not the champion's.
+// Foreign is the stored finding that the service's answers are not the champion's.
 type Foreign struct {
 	Since time.Time `json:"since"`
 	As    string    `json:"as,omitempty"` // digest of the release that answers, "" if unknown
 	Text  string    `json:"text"`
 }
 
-// foreign records that another release serves: answers received since the last proof are dropped, and the
-// sequential tests are reset to their state at that time. as is the digest of the serving release, "" if unknown.
+// foreign records that a release other than the champion serves. It drops the answers received since the last proof
+// that the champion serves, and resets the sequential tests to their state at that time. as is the digest of the
+// serving release, "" if unknown.
 func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now time.Time) error {
 	if s.Foreign != nil && s.Foreign.As == as {
 		return l.saveServing(ctx, s)
@@ -66,8 +67,8 @@ func (l *Loop) recognized(ctx context.Context, s *Serving, now time.Time) error 
 	})
 }
 
-// endHold ends the hold of a run that could not prove what serves, now that the champion is proved. A person's
-// hold stays.
+// endHold removes the hold of a run that could not prove which release serves, because the champion is now proved to
+// serve. A person's hold stays.
 func (l *Loop) endHold(ctx context.Context, s *Serving) error {
 	return l.o.Store.Update(ctx, "hold ends", func(t *store.Tx) error {
 		row, err := t.Model(l.name)

@@ -15,8 +15,8 @@ import (
 // historyRuns is how many past runs the policy considers.
 const historyRuns = 100
 
-// history collects the policy's inputs besides the report, and passes a queued run to the engine again; queued
-// reports whether there is one.
+// history collects the policy's inputs other than the report. If a run is queued, it passes the run to the engine
+// again and returns queued = true.
 func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err error) {
 	var plan *actions.Plan
 	h.Last, h.Reading = l.before, l.reading()
@@ -98,7 +98,7 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 	return h, plan != nil, err
 }
 
-// untrained reports whether a failed run has entered only export steps.
+// untrained reports whether a failed run has begun only export steps.
 func untrained(t *store.Tx, r store.Run) (bool, error) {
 	var plan actions.Plan
 	if err := readPlan(r, &plan); err != nil {
@@ -116,7 +116,7 @@ func untrained(t *store.Tx, r store.Run) (bool, error) {
 	}), err
 }
 
-// needsOf returns the expected durations of the pipelines that conditions name.
+// needsOf returns the expected duration of each pipeline that a condition names.
 func (l *Loop) needsOf(t *store.Tx) (map[string]time.Duration, error) {
 	out := map[string]time.Duration{}
 	for _, pipeline := range l.rules.Model.Policy.Pipelines() {
@@ -129,7 +129,7 @@ func (l *Loop) needsOf(t *store.Tx) (map[string]time.Duration, error) {
 	return out, nil
 }
 
-// pipeline is the one to run next, unless a condition names another.
+// pipeline returns the name of the pipeline to run next, unless a condition names another one.
 func (l *Loop) pipeline(row store.Model) string {
 	var f Demand
 	if row.Force != "" && json.Unmarshal([]byte(row.Force), &f) == nil && f.Pipeline != "" {

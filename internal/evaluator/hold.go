@@ -10,14 +10,15 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Hold is the stored reason why nothing may start: a run could not prove what serves, or a person set it.
+// Hold is the stored reason why no run may start. It is set by a run that could not prove which release serves, or by
+// a person.
 type Hold struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at,omitzero"`
 }
 
-// OfRun reports whether a run holds the model, because it could not prove what serves.
+// OfRun reports whether the hold was set by a run that could not prove which release serves.
 func (h *Hold) OfRun() bool { return strings.HasPrefix(h.By, "run ") }
 
 func (h *Hold) String() string {
@@ -31,7 +32,7 @@ func (h *Hold) String() string {
 	return text
 }
 
-// ReadHold returns nil if the model is not held.
+// ReadHold returns the stored hold of a model, or nil if the model is not held.
 func ReadHold(row store.Model) (*Hold, error) {
 	if row.Hold == "" {
 		return nil, nil //nolint:nilnil // no hold is no error
@@ -45,7 +46,7 @@ func WriteHold(t *store.Tx, model string, h Hold) error {
 	return t.SetModel(model, store.Hold, mustJSON(h))
 }
 
-// HeldError refuses a start until a person has cleared the hold.
+// HeldError is returned for a request to start a run while the model is held. A person must clear the hold.
 type HeldError struct {
 	Model string
 	Hold  *Hold

@@ -35,14 +35,15 @@ type Options struct {
 	Barrier Barrier
 }
 
-// Barrier prevents requests to the classifier of a model. A request may load a language model into GPU memory that a
-// run has freed for its training, and a service that a run has stopped does not count as unreachable.
+// Barrier prevents requests to the classifier of a model while a run has stopped or unloaded it. A request could load
+// a language model into GPU memory that a run has freed for its training. And a service that a run has stopped must
+// not count as unreachable.
 type Barrier interface {
 	// Barred is why the classifier of a model must not be queried now, "" where it may. It answers at once.
 	Barred(model string) (why string)
 }
 
-// Runs starts runs. Submitting a plan again has no effect.
+// Runs starts runs. Submitting a plan that was submitted before has no effect.
 type Runs interface {
 	Submit(plan actions.Plan) error
 }
@@ -58,7 +59,7 @@ type Labels interface {
 }
 
 // Loop evaluates one model, in one goroutine, whenever an event wakes it. All of its state is in the store: the
-// monitor and the caches are rebuilt from there.
+// monitor and the caches are rebuilt from the store.
 type Loop struct {
 	name     string
 	o        Options
@@ -97,10 +98,11 @@ func New(name string, r *Rules, o Options) *Loop {
 	return l
 }
 
-// Name is the model's name.
+// Name returns the model's name.
 func (l *Loop) Name() string { return l.name }
 
-// Run runs the loop. It returns only ctx's cause: errors are reported, and the evaluation is retried.
+// Run runs the loop until ctx ends and returns ctx's cause. After any other error it reports the error and retries
+// the evaluation.
 func (l *Loop) Run(ctx context.Context) error {
 	l.scorer = serving.NewScorer(l.rules.Model.Serving)
 	defer func() { l.scorer.Close() }()
@@ -167,7 +169,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// retryAfter is when a failed evaluation is retried.
+// retryAfter is the pause before a failed evaluation is retried.
 const retryAfter = 10 * time.Second
 
 // barred reports whether the classifier must not be queried now, and records why.

@@ -38,7 +38,8 @@ func (l *Loop) load(ctx context.Context) error {
 // beatItems is how many items are read between two heartbeats.
 const beatItems = 10_000
 
-// build makes a monitor from the store: present items, cached answers, the tests' state.
+// build makes a monitor from the store: from the present items, the cached answers and the state of the sequential
+// tests.
 func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	row, err := t.Model(l.name)
 	if err != nil {
@@ -56,7 +57,8 @@ func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	return m, nil
 }
 
-// monitor is built from stored items and answers, with other labels of the gating target for the items in instead.
+// monitor builds a monitor from the stored items and answers. For the items in instead, it uses the labels given
+// there for the gating target.
 func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, beat func()) (*drift.Monitor, error) {
 	targets := r.Model.Serving.List()
 	m := drift.NewMonitor(r.Model.Policy.Tests(drift.Options{Model: row.Name, Targets: targets}))
@@ -108,8 +110,9 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 	return m, err
 }
 
-// trainedLabels returns the labels in the training snapshot at a change, of the items that were relabelled since.
-// Items that were inserted since, or whose text changed, have none.
+// trainedLabels returns the labels that items had in the training snapshot, which ends with the change after. It
+// returns them only for items that were relabelled since. Items that were inserted since, or whose text changed, have
+// none.
 func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for {
@@ -129,8 +132,8 @@ func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[str
 	}
 }
 
-// lastDecision returns the last decision, nil if there is none: it prevents that a restart repeats events, and
-// detects what has changed meanwhile.
+// lastDecision returns the last stored decision, nil if there is none. With it, a restart repeats no events and
+// detects changes that happened while the daemon was down.
 func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
 	found, err := t.Decisions(model, "", time.Now().Add(24*time.Hour), 1)
 	if err != nil || len(found) == 0 {

@@ -22,8 +22,8 @@ type Serving struct {
 	Evidence float64   `json:"evidence"`          // log likelihood ratio for another model, at least 0
 	Foreign  *Foreign  `json:"foreign,omitempty"` // nil while the champion serves
 	Monitor  string    `json:"monitor,omitempty"` // state of the sequential tests at Proved
-	// Repeats is how often a language model gives the same answer twice; nil if it was not measured, and for other
-	// models.
+	// Repeats is how often a language model gives the same answer to the same text twice. It is nil if it was not
+	// measured, and for other kinds of model.
 	Repeats *actions.Repeats `json:"repeats,omitempty"`
 	// GPU is true once the champion was completely on a GPU; OffGPU is what is wrong since, "" while it still is.
 	GPU    bool   `json:"gpu,omitempty"`
@@ -33,8 +33,8 @@ type Serving struct {
 const (
 	// healthEvery is the least interval between two health requests by evaluations after label changes.
 	healthEvery = 10 * time.Second
-	// foreignEvidence is the log likelihood ratio from which the service counts as foreign. With a sample each
-	// hour the champion itself reaches it once in 20 years, if it disagrees as often as parity allows
+	// foreignEvidence is the log likelihood ratio from which the service counts as foreign. With a sample each hour, a
+	// champion that differs from its stored answers as often as parity allows reaches this value once in 20 years
 	// (TestEvidenceSeparates).
 	foreignEvidence = 10
 	// foreignDisagrees is the share of different answers from which another model can be detected.
@@ -43,8 +43,8 @@ const (
 	suspiciousSamples = 4
 )
 
-// recheck checks whether the service still gives the champion's answers: by its health each time, and by a sample
-// of texts at the configured times, or immediately if requested. No run may be active.
+// recheck checks whether the service still gives the champion's answers. It queries the service's health each time,
+// and scores a sample of texts at the configured times, or immediately if requested. No run may be active.
 func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, sample, force bool) error {
 	champion := l.monitor.Release().Digest
 	if champion == "" {
@@ -97,7 +97,8 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	return l.sampled(ctx, s, config.Recheck.Sample, named, now)
 }
 
-// servingOf reads the stored state; a champion that a run has just proved starts with a new one.
+// servingOf reads the stored state of the service's checks. For a champion that a run has just proved, it returns a
+// new state.
 func (l *Loop) servingOf(row store.Model, champion string, now time.Time) (*Serving, error) {
 	s := &Serving{}
 	if row.Serving != "" {
@@ -184,8 +185,8 @@ func (l *Loop) health(ctx context.Context) (serving.HealthInfo, error) {
 
 const healthPatience = 3 * time.Second
 
-// unanswered records that the service could not be queried. It is not an error here: if it matters, scoring reports
-// it.
+// unanswered records that the service could not be queried. It returns no error for this: if texts must be scored,
+// scoring reports the error.
 func (l *Loop) unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -12,15 +12,15 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// RefusedError is why a person's request is refused.
+// RefusedError contains the reason why a person's request is refused.
 type RefusedError struct{ Why string }
 
 func (e *RefusedError) Error() string { return e.Why }
 
-// pipelineRedeploy replaces the pipeline's name for a run that only redeploys the champion.
+// pipelineRedeploy is stored in place of a pipeline's name for a run that only redeploys the champion.
 const pipelineRedeploy = "redeploy"
 
-// redeploy creates the run that redeploys the champion and proves it, and passes it to the engine.
+// redeploy creates a run that redeploys the champion and proves that it serves, and passes the run to the engine.
 func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 	why := "redeploys the champion"
 	if by != "" {
@@ -57,7 +57,7 @@ func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 	return "run " + id + " redeploys release " + text.Digest(champion), nil
 }
 
-// deployment is the plan of the run that deployed the champion.
+// deployment returns the plan of the run that deployed the champion.
 func (l *Loop) deployment(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	switch {
 	case row.Champion == "":

@@ -8,11 +8,12 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// repeatSample is the number of texts that a language model gets twice.
+// repeatSample is the number of texts that are sent to a language model twice.
 const repeatSample = 40
 
-// measureRepeats sends the same texts to the champion twice, once after a promotion, if it is a language model. The share
-// of equal answers limits what a sample or the proof of the next release can require.
+// measureRepeats sends the same texts to the champion twice, if the champion is a language model. This is done once
+// after each promotion. A sample, or the proof of the next release, cannot require a higher share of equal answers
+// than this measurement.
 func (l *Loop) measureRepeats(ctx context.Context, s *Serving) error {
 	config := l.rules.Model.Serving.WithDefaults()
 	if config.Ollama == nil || config.Recheck.HealthOnly || s.Repeats != nil {
@@ -44,7 +45,7 @@ func (l *Loop) measureRepeats(ctx context.Context, s *Serving) error {
 	return l.saveServing(ctx, s)
 }
 
-// parity is the required share of equal answers.
+// parity returns the required share of equal answers.
 func (l *Loop) parity() float64 {
 	configured := float64(l.rules.Model.Promote.WithDefaults().Parity)
 	if l.rules.Model.Serving.Ollama == nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// requests are the channels that wake the loop. All except orders have a buffer of one: a pending request covers
-// later ones.
+// requests contains the channels that wake the loop. All except orders have a buffer of one, because one pending
+// request is enough for all later ones.
 type requests struct {
 	evaluate chan struct{}
 	audit    chan struct{}
@@ -67,14 +67,14 @@ func wake(c chan struct{}) {
 // Evaluate makes the loop evaluate soon.
 func (l *Loop) Evaluate() { wake(l.requests.evaluate) }
 
-// Audit makes the loop recompute the figures and compare.
+// Audit makes the loop recompute all figures and compare them.
 func (l *Loop) Audit() { wake(l.requests.audit) }
 
 // RunEnded makes the loop process the result of a run of its model.
 func (l *Loop) RunEnded() { wake(l.requests.runEnded) }
 
-// SetRules gives the loop a new configuration; it replaces one that the loop has not applied yet. No run begins under
-// the former one after it returns.
+// SetRules gives the loop a new configuration. The new configuration also replaces one that the loop has not applied
+// yet. After SetRules returns, no run begins under the former configuration.
 func (l *Loop) SetRules(r *Rules) {
 	l.requests.next.Store(r)
 	wake(l.requests.rules)
@@ -83,7 +83,7 @@ func (l *Loop) SetRules(r *Rules) {
 // rulesReplaced reports whether a newer configuration waits to be applied.
 func (l *Loop) rulesReplaced() bool { return l.requests.next.Load() != nil }
 
-// EvaluateNow makes the loop evaluate and check what serves, and returns the report.
+// EvaluateNow makes the loop evaluate and check which release serves, and returns the report.
 func (l *Loop) EvaluateNow(ctx context.Context) (drift.Report, error) {
 	r, err := l.order(ctx, order{do: orderEvaluate})
 	return r.report, err
@@ -101,8 +101,8 @@ func (l *Loop) Redeploy(ctx context.Context, by string) (string, error) {
 	return r.text, err
 }
 
-// Retry starts a run that repeats another one from a step on; with "" from the one that failed. It returns the new
-// run's id, and a sentence about the result.
+// Retry starts a run that repeats another run from a step on. If from is "", it repeats the run from the step that
+// failed. It returns the new run's id, and a sentence about the result.
 func (l *Loop) Retry(ctx context.Context, run, from, by string) (id, text string, err error) {
 	r, err := l.order(ctx, order{do: orderRetry, by: by, run: run, from: from})
 	return r.run, r.text, err
@@ -123,7 +123,7 @@ func (l *Loop) order(ctx context.Context, o order) (orderReply, error) {
 	}
 }
 
-// carryOut performs an order's own part, before the evaluation.
+// carryOut performs the part of an order that precedes the evaluation.
 func (l *Loop) carryOut(ctx context.Context, o *order) (r orderReply) {
 	if o == nil || o.do == orderEvaluate {
 		return r
@@ -153,9 +153,9 @@ type Demand struct {
 // Accepted is the stored answer to a request whose run does not exist yet.
 const Accepted = "the request is stored: the retrain starts with the next evaluation"
 
-// Demand stores a request, so that it survives a crash, and wakes the loop. All forced retrains are started this
-// way. It returns a *HeldError if the model is held. id is the sender's id of the request, if any; a second
-// request with the same id has no effect.
+// Demand stores a request for a retrain, so that the request survives a crash, and wakes the loop. All forced
+// retrains are started by Demand. It returns a *HeldError if the model is held. id is the sender's id of the request,
+// if any; a second request with the same id has no effect.
 func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {
 	err := l.o.Store.Update(ctx, "forced", func(t *store.Tx) error {
 		if id != "" {

@@ -15,7 +15,7 @@ import (
 )
 
 // retry creates a run that repeats another one with the steps as they are configured now, and hands it to the engine.
-// What the steps before from left is taken over as far as it is still what they left; the former run stays as it was.
+// The results of the steps before from are reused if they have not changed since. The former run is not changed.
 func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string, err error) {
 	now := time.Now().UTC()
 	d := policy.Decision{
@@ -92,8 +92,8 @@ func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {
 	return p, err
 }
 
-// repeat returns what a plan reuses of the run that it repeats. If a person named the first step, the run starts there or
-// is refused.
+// repeat returns the results that a plan reuses from the run that it repeats. If a person named the first step, the
+// run starts with that step or is refused.
 func (p parent) repeat(plan actions.Plan, from string) (*actions.Parent, string, error) {
 	names := make([]string, len(plan.Steps))
 	for i, s := range plan.Steps {

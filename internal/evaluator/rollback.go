@@ -39,13 +39,13 @@ func (l *Loop) trial(ctx context.Context, r drift.Report, now time.Time) (*polic
 	return out, err
 }
 
-// lostError is why a rollback is impossible.
+// lostError contains the reason why a rollback is impossible.
 type lostError struct{ why string }
 
 func (e *lostError) Error() string { return e.why }
 
-// promotion returns the plan of the run that promoted the serving release; a *lostError if it cannot be undone.
-// The previous release's files are verified completely only by the rollback run.
+// promotion returns the plan of the run that promoted the serving release, or a *lostError if that promotion cannot
+// be undone. Only the rollback run verifies the files of the previous release completely.
 func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if row.Previous == "" || row.Previous == row.Champion {
 		return plan, &lostError{"there is no previous release"}
@@ -117,5 +117,5 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 	})
 }
 
-// PipelineBack replaces the pipeline's name for a run that only rolls back a release.
+// PipelineBack is stored in place of a pipeline's name for a run that only rolls back a release.
 const PipelineBack = "rollback"

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Rules is the part that a reload of the configuration replaces.
+// Rules is the part of a loop that a reload of the configuration replaces.
 type Rules struct {
 	Model  *configs.Model
 	Policy *policy.Policy
@@ -27,7 +27,7 @@ func NewRules(file *configs.File, name string) (*Rules, error) {
 	return &Rules{Model: file.Models[name], Policy: p, Shadow: shadow}, nil
 }
 
-// floor is the accuracy below which the policy retrains, 0 if none is configured.
+// floor returns the accuracy below which the policy retrains, 0 if none is configured.
 func floor(c policy.Config) float64 {
 	if b := c.RetrainWhen.AccuracyBelow; b != nil {
 		return b.Share.F()

@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// measuredOtherwise checks whether the champion's figures were measured with another version of the server or another
-// prompt than the present ones. Then they are measured again, and the recheck is done.
+// measuredOtherwise checks whether the champion's figures were measured with a different version of the server or a
+// different prompt. If so, it measures them again and returns done = true, which ends the recheck.
 func (l *Loop) measuredOtherwise(ctx context.Context, row store.Model, champion, runtime string) (done bool, err error) {
 	o := l.rules.Model.Serving.Ollama
 	if o == nil || runtime == "" {
@@ -36,9 +36,9 @@ func (l *Loop) measuredOtherwise(ctx context.Context, row store.Model, champion,
 	return false, nil
 }
 
-// remeasure scores every held-out item again after a change of the server that runs the model, or of the prompt.
-// The answers become those of the champion, and the figures its baseline: an update of the server is not drift of the
-// labels. If the service does not answer, this is retried at the next recheck.
+// remeasure scores every held-out item again after a change of the server that runs the model, or of the prompt. The
+// new answers replace the stored answers of the champion, and the new figures become its baseline, because an update
+// of the server is not drift of the labels. If the service does not answer, the next recheck tries again.
 func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {
@@ -107,7 +107,7 @@ func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked stri
 	return err
 }
 
-// replaceAnswers puts new answers of a release in the place of all that are stored.
+// replaceAnswers replaces all stored answers of a release by new ones.
 func (l *Loop) replaceAnswers(t *store.Tx, release string, got []store.Prediction, now time.Time) error {
 	if err := t.DropPredictionsSince(l.name, release, time.Time{}); err != nil {
 		return err
@@ -125,7 +125,8 @@ func figuresOf(b drift.Baseline) *notify.Metrics {
 	return &notify.Metrics{Accuracy: b.Accuracy, MacroF1: b.MacroF1, N: b.N}
 }
 
-// keepAsked notes by which program and which questions a champion was measured, where that was not known.
+// keepAsked stores the version of the server and the prompt with which the champion was measured, if they were not
+// stored yet.
 func (l *Loop) keepAsked(ctx context.Context, champion, runtime, asked string) error {
 	return l.o.Store.Update(ctx, "runtime", func(t *store.Tx) error {
 		row, err := t.Model(l.name)

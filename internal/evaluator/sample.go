@@ -18,8 +18,8 @@ type sampleText struct {
 	got   serving.Answers            // the service's
 }
 
-// recheckPool is the pool of samples: held-out texts that the champion has answered, half of them texts on which
-// other releases differ, in an order that changes over time.
+// recheckPool returns the texts from which samples are taken: held-out texts that the champion has answered, in an
+// order that changes over time. Half of them are texts for which other releases have different answers.
 func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, error) {
 	var differ, rest []sampleText
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {
@@ -79,7 +79,7 @@ func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, 
 	return interleave(differ, rest), err
 }
 
-// recheckReleases is how many of the newest releases a foreign service is compared with.
+// recheckReleases is the number of newest releases with which a foreign service is compared.
 const recheckReleases = 8
 
 // interleave alternates between the two lists.
@@ -113,8 +113,8 @@ func (l *Loop) askSample(ctx context.Context, part []sampleText) (wrong int, err
 	return wrong, err
 }
 
-// likeliest is the known release with the service's answers, "" if there is none: it must agree in nine of ten
-// texts, and more often than the champion.
+// likeliest returns the known release that most likely gave the service's answers, or "" if there is none. The
+// release must agree in nine of ten texts, and more often than the champion.
 func likeliest(asked []sampleText) string {
 	known, agreed := map[string]int{}, map[string]int{}
 	champion := 0
@@ -141,9 +141,9 @@ func likeliest(asked []sampleText) string {
 	return best
 }
 
-// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the
-// texts" against "the champion answers, and differs as often as parity allows". It is bounded below by 0, so that
-// a long time without differences does not delay the detection of a change (Page 1954).
+// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the texts"
+// against "the champion answers, and differs as often as parity allows". The result is never below 0, so that a long
+// time without differences does not delay the detection of a change (Page 1954).
 func evidence(before float64, asked, wrong int, parity float64) float64 {
 	p0 := max(1-parity, 0.001)
 	p1 := max(foreignDisagrees, 5*p0)

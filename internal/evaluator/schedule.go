@@ -10,8 +10,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// scheduled performs the evaluation that evaluate.schedule made due, handled like a manual request: stored under
-// an id, so that it runs at most once, and refused if it is late, as after the host was suspended.
+// scheduled performs the evaluation that evaluate.schedule made due. It is handled like a manual request: it is
+// stored under an id, so that it runs at most once. It is refused if it is late, for example after the host was
+// suspended.
 func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
 	due := l.planned
 	if due.IsZero() || now.Before(due) {

@@ -13,13 +13,12 @@ import (
 
 const (
 	scoreBatch = 500 // texts per batch
-	// silences is the number of classifier timeouts without an answer after which the loop itself counts as
-	// hanging.
+	// silences is the number of classifier timeouts without an answer after which the loop itself counts as hung.
 	silences = 10
 )
 
-// score scores the held-out texts without an answer. An error of the service becomes a state of the report, not an
-// error of the evaluation.
+// score scores the held-out texts that have no answer yet. An error of the service becomes a state of the report, not
+// an error of the evaluation.
 func (l *Loop) score(ctx context.Context) (int, error) {
 	release := l.monitor.Release().Digest
 	if release == "" {
@@ -96,8 +95,8 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 	return scored, nil
 }
 
-// ask queries the classifier and keeps the watchdog alive meanwhile: a slow service must not look like a hanging
-// loop. After a bounded time without an answer it stops that, like any other hanging loop.
+// ask queries the classifier. It reports progress to the watchdog while it waits, so that a slow service does not
+// look like a hung loop. After a bounded time without an answer it stops reporting, and the loop then counts as hung.
 func (l *Loop) ask(ctx context.Context, texts []serving.Text, got func(serving.Text, serving.Answer)) error {
 	patience := silences * l.rules.Model.Serving.Timeout.D()
 	var heard atomic.Int64 // since start
@@ -123,7 +122,8 @@ func (l *Loop) ask(ctx context.Context, texts []serving.Text, got func(serving.T
 	}
 }
 
-// texts returns the texts to score. A text that was edited back has its answer already.
+// texts returns the texts to score. It leaves out a text that was edited back to an earlier version, because that
+// version already has an answer.
 func (l *Loop) texts(ctx context.Context, release string, waiting []drift.Unscored) ([]serving.Text, error) {
 	var texts []serving.Text
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {

@@ -11,8 +11,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// decideShadow lets the shadow policy decide on the same report. A new difference is stored with its event; other
-// changes of its state are kept in memory and stored with the next difference.
+// decideShadow lets the shadow policy decide on the same report. If the two decisions differ in a new way, the
+// difference is stored with its event. Other changes of the shadow policy's state are kept in memory and stored with
+// the next difference.
 func (l *Loop) decideShadow(ctx context.Context, r drift.Report, h policy.History, d policy.Decision,
 	now time.Time,
 ) error {

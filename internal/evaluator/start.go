@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// start creates the run of a decision, with its fixed plan, and passes it to the engine.
+// start creates the run of a decision, with a fixed plan, and passes the run to the engine.
 func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) error {
 	return l.begin(ctx, d, []store.ModelField{store.Intent, store.Force},
 		func(t *store.Tx, row store.Model) (actions.Plan, error) {
@@ -26,8 +26,8 @@ func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) e
 		})
 }
 
-// begin stores the run of a decision, unless another one is open, together with the related state, and then passes
-// it to the engine.
+// begin stores the run of a decision together with the related state, and then passes the run to the engine. It does
+// nothing if another run has not ended.
 func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField,
 	fix func(*store.Tx, store.Model) (actions.Plan, error),
 ) error {
@@ -86,7 +86,7 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	return l.planOf(t, row, d, pipeline, h.Force != nil)
 }
 
-// planOf fixes a run of a pipeline.
+// planOf returns the fixed plan of a run of a pipeline.
 func (l *Loop) planOf(
 	t *store.Tx, row store.Model, d policy.Decision, pipeline string, forced bool,
 ) (actions.Plan, error) {
@@ -125,7 +125,8 @@ func (l *Loop) planOf(
 	}, nil
 }
 
-// championDir is the directory of a release that retraind deployed; "" for none and for an adopted one.
+// championDir returns the directory of a release that retraind deployed. It returns "" if there is no release, and
+// for an adopted one.
 func championDir(t *store.Tx, model, digest string) (string, error) {
 	if digest == "" || actions.IsAdopted(digest) {
 		return "", nil

@@ -24,8 +24,8 @@ type suspected struct {
 }
 
 const (
-	// judgeEvery is the least interval between two judgements while a retrain waits: decisions follow each change,
-	// and a judgement reads thousands of texts.
+	// judgeEvery is the minimum interval between two checks of the relabels while a retrain waits. Each label change
+	// causes a decision, and each check reads thousands of texts.
 	judgeEvery = time.Second
 	// judgeRest is the least pause before the next judgement, as a multiple of the last one's duration.
 	judgeRest = 10
@@ -41,7 +41,7 @@ func leave(trail *drift.RelabelHistory, c store.Change) {
 	}
 }
 
-// follow adds the stored changes between two to a relabel history.
+// follow adds the stored changes behind after, up to upTo, to a relabel history.
 func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
 	for after < upTo {
 		batch, err := t.Changes(model, after, replayBatch)
@@ -60,9 +60,10 @@ func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo 
 	return nil
 }
 
-// suspicion judges the relabels when a retrain would be due because of them, and decides again with the result. A
-// requested retrain is not delayed: the person is assumed to have checked. A waiting retrain may use the last
-// judgement; a starting one needs a new one.
+// suspicion checks the relabels if a retrain would be due because of them, and decides again with the result. It does
+// not check before a requested retrain, because the person is assumed to have checked the labels. For a retrain that
+// waits, the result of the last check may be used again. Before a retrain starts, the check is repeated if labels
+// have changed since.
 func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision,
 	now time.Time,
 ) (policy.Decision, error) {
@@ -88,7 +89,8 @@ func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History,
 	return l.rules.Policy.Decide(*r, h, now), nil
 }
 
-// judge checks the relabels of each source that made most of them against the model and the nearest texts.
+// judge compares the relabels of each source that made most of them with the model's answers and with the labels of
+// the nearest texts.
 type judge struct {
 	name     string
 	rule     *Rules
@@ -194,8 +196,8 @@ func b2i(b bool) int {
 	return 0
 }
 
-// ask judges one relabel: the neighbours contradict it if the new label is no more frequent among them, relative
-// to the old one, than among all texts.
+// ask checks one relabel. The neighbours contradict the relabel if the ratio of the new label to the old label is no
+// higher among them than among all texts.
 func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	i, ok := j.place[r.Item]
 	if !ok {
@@ -219,8 +221,8 @@ func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	if model {
 		src.Model++
 	}
-	// Compared with chance: during an ongoing correction most of the similar texts are not corrected yet, but
-	// those with the new label are close to each other.
+	// The counts are compared with those expected by chance, because during an ongoing correction most of the similar
+	// texts are not corrected yet, but the texts with the new label are close to each other.
 	if favour*(j.carry[r.From]+1) <= against*j.carry[r.To] { // without the item itself, plus one for each label
 		src.Neighbours++
 		if model {
@@ -229,7 +231,7 @@ func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	}
 }
 
-// without evaluates the state without a source's relabels.
+// without computes the accuracy and the decision that would result without a source's relabels.
 func (x *judge) without(t *store.Tx, row store.Model, src drift.RelabelGroup) (*drift.Without, error) {
 	before := x.relabels.Before(src)
 	m, err := monitor(t, row, x.rule, before, x.beat)

@@ -1,8 +1,8 @@
-// Package check is the type of validation findings.
+// Package check defines the type of validation findings.
 //
-// It owns Problem, which every package with a Config returns from Validate and package configs completes by file, line
-// and column, and Nearest, which finds the name that was meant. Everything is a value or a pure function, safe for any
-// goroutine. It never reads a file and never prints.
+// It contains Problem and Nearest. Every package with a Config returns Problems from Validate, and package configs
+// adds file, line and column to them. Nearest finds the name that a misspelt name most likely meant. Everything is a
+// value or a pure function, safe for any goroutine. It never reads a file and never prints.
 package check
 
 import (
@@ -71,7 +71,7 @@ func (p Problems) HasErrors() bool {
 	return slices.ContainsFunc(p, func(one Problem) bool { return !one.Warning })
 }
 
-// Invalid is the error of an invalid configuration, with all findings.
+// Invalid is the error for an invalid configuration. It contains all findings.
 type Invalid struct {
 	Problems Problems
 }
@@ -90,5 +90,5 @@ func (e *Invalid) Error() string {
 	return "invalid"
 }
 
-// Index returns the path of a list's element.
+// Index returns the path of an element of a list.
 func Index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

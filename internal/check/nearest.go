@@ -2,8 +2,8 @@ package check
 
 import "strings"
 
-// Nearest returns the candidate closest to a misspelt name, "" if none is close: at most about one edit in three
-// letters, ignoring case and kinds of dashes.
+// Nearest returns the candidate closest to a misspelt name, or "" if none is close. Close means at most about one
+// edit in three letters, ignoring case and kinds of dashes.
 func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""

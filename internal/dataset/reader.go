@@ -27,7 +27,7 @@ type Reader struct {
 }
 
 // Rows returns the present items, each on the side that was decided when it was first seen. A training row whose
-// group is held out is marked: its text must not be trained on.
+// group is held out is marked, because its text must not be trained on.
 func (r Reader) Rows(ctx context.Context) iter.Seq2[actions.Row, error] {
 	return func(yield func(actions.Row, error) bool) {
 		err := r.view(ctx, func(t *store.Tx) error {
@@ -63,8 +63,9 @@ func (r Reader) view(ctx context.Context, f func(*store.Tx) error) error {
 	return r.Store.View(ctx, f)
 }
 
-// heldout returns the items that are held out in the store, and the groups that must not be trained on. Usually a
-// group is on one side; edited texts, or a file that lists one of two items with the same text, can split it.
+// heldout returns the items that are held out in the store, and the groups that must not be trained on. Usually all
+// items of a group are on one side. Edited texts, or a file that lists only one of two items with the same text, can
+// split a group.
 func (r Reader) heldout(ctx context.Context, t *store.Tx) (*drift.Seen, error) {
 	out := &drift.Seen{}
 	defer out.Sort()
@@ -87,8 +88,8 @@ func (r Reader) heldout(ctx context.Context, t *store.Tx) (*drift.Seen, error) {
 	return out, nil
 }
 
-// row queries the store only for the few items that the split holds out and the store does not, because that query
-// takes longer than everything else.
+// row returns an item with its side. It queries the store only for the few items that the split holds out and the
+// store does not, because that query takes longer than everything else.
 func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions.Row, err error) {
 	place := r.Split.Find(it.ID, it.Text)
 	heldout := place.Heldout
@@ -107,8 +108,8 @@ func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions
 	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
 }
 
-// items returns a model's present items: those of the table from the table, with later labels from events, and
-// those from events from the store. t is nil before the first start.
+// items returns a model's present items. It reads the items of the table from the table and adds later labels from
+// events. It reads the items that came from events from the store. t is nil before the first start.
 func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		relabelled := map[string]store.Item{}

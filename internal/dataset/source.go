@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// Config is the part of a model's configuration that decides the sides of its items.
+// Config returns the part of a model's configuration that determines the sides of its items.
 func Config(file *configs.File, model string) ingest.Config {
 	m := file.Models[model]
 	return ingest.Config{

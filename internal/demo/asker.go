@@ -65,7 +65,7 @@ func (a *asker) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// ask sends one text. It ignores ctx, so that a request in progress is completed and counted correctly.
+// ask sends one text. It takes no ctx, so that a request in progress is completed and counted correctly.
 func (a *asker) ask(client *http.Client, it Item) error {
 	body, err := json.Marshal(map[string]string{"title": it.Title, "content": it.Content})
 	if err != nil {

@@ -22,7 +22,7 @@ type child struct {
 	err  error // valid once done is closed
 }
 
-// startChild starts a process and waits until its log has the word ready, its end, or the end of ctx.
+// startChild starts a process and waits until its log contains the text ready, the process ends, or ctx ends.
 func startChild(ctx context.Context, name, logFile, ready string, files []*os.File, argv ...string) (*child, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -74,7 +74,7 @@ func (c *child) stop() error {
 	return nil
 }
 
-// tailLog writes a log to a file, keeps its end, and detects a word.
+// tailLog writes a log to a file, keeps its last part in memory, and detects a word in it.
 type tailLog struct {
 	mu   sync.Mutex
 	file *os.File

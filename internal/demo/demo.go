@@ -1,9 +1,10 @@
 // Package demo shows retraind's whole job on one machine, in under a minute.
 //
-// It owns the scenario: a table of labelled texts in a private PostgreSQL, people who correct labels in it, an author
-// who shuffles them, a classifier service with clients that send requests continuously, and a subscriber. It acts only
-// as the user: the daemon is a separate process with an ordinary configuration file, driven by files, signals, SQL and
-// its control socket, and has no code for the demo. One Play at a time in a process.
+// It contains the scenario: a table of labelled texts in a private PostgreSQL, people who correct labels in the
+// table, an author who shuffles labels, a classifier service with clients that send requests continuously, and a
+// subscriber. It does only what a user can do. The daemon is a separate process with an ordinary configuration file,
+// controlled by files, signals, SQL and its control socket, and contains no code for the demo. Only one Play may run
+// at a time in a process.
 package demo
 
 import (
@@ -35,8 +36,8 @@ type Options struct {
 // budget limits a single wait of the scenario.
 const budget = 40 * time.Second
 
-// Play runs the scenario and returns what happened. The error is why it could not run; Result says whether the outcome
-// is as expected.
+// Play runs the scenario and returns what happened. It returns an error if the scenario could not run; Result says
+// whether the outcome is as expected.
 func Play(ctx context.Context, o Options) (Result, error) {
 	start := time.Now()
 	s, err := newStory(o.Data, o.Seed)
@@ -123,8 +124,8 @@ func play(ctx context.Context, w *world, st *stage) error {
 	return w.act(ctx, 4, "anna", corrections, 30)
 }
 
-// act changes labels, opens a window some seconds later, and waits for the run that they cause. The window is opened
-// last, so that the run includes all of the labels on a slow machine too.
+// act changes labels, opens a window some seconds later, and waits for the run that the changes cause. It opens the
+// window last, so that the run includes all of the changes on a slow machine too.
 func (w *world) act(ctx context.Context, run int, author string, changes []change, transactions int) error {
 	if err := w.db.edit(ctx, author, changes, transactions, 2*time.Second); err != nil {
 		return err

@@ -19,7 +19,7 @@ type listener struct {
 	told   func(notify.Event)
 }
 
-// listen subscribes to all events; told is called for each event, once, in order.
+// listen subscribes to all events. It calls told once for each event, in order.
 func listen(url, key string, told func(notify.Event)) (*listener, error) {
 	identity, err := nats.NkeyOptionFromSeed(key)
 	if err != nil {

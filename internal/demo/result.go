@@ -32,7 +32,7 @@ type Run struct {
 	Seconds  float64        `json:"seconds"`
 }
 
-// Accuracy is champion and candidate on the same held-out items, as fractions.
+// Accuracy contains the accuracies of champion and candidate on the same held-out items, as fractions.
 type Accuracy struct {
 	Before *float64 `json:"before"` // nil: there was no release
 	After  float64  `json:"after"`
@@ -54,7 +54,7 @@ func (r *Result) problem(format string, args ...any) {
 // outcomes are the expected outcomes of the runs.
 var outcomes = []policy.Outcome{policy.OutcomePromoted, policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack}
 
-// judge checks that everything really happened.
+// judge checks that everything that the scenario expects has happened.
 func (r *Result) judge(runs []status.Run, events []notify.Event) {
 	for _, run := range slices.Backward(runs) { // newest first
 		out := Run{ID: run.ID, Outcome: run.Outcome, Reason: run.Reason, Seconds: run.Took(run.Ended).Seconds()}

@@ -96,7 +96,7 @@ func (s *stage) plain(kind, text string) {
 	fmt.Fprintf(s.out, "%5.1fs  %-18s %s\n", time.Since(s.start).Seconds(), kind, text)
 }
 
-// follow starts to draw, once there is a daemon to ask.
+// follow starts to draw. It is called when the daemon can be queried.
 func (s *stage) follow(ctx context.Context) {
 	if !s.live {
 		return
@@ -119,7 +119,7 @@ func (s *stage) follow(ctx context.Context) {
 	}()
 }
 
-// refresh asks the daemon; while it does not answer the last picture stays.
+// refresh queries the daemon. While the daemon does not answer, the last picture stays.
 func (s *stage) refresh(ctx context.Context) {
 	ctx, stop := context.WithTimeout(ctx, time.Second)
 	defer stop()

@@ -21,10 +21,10 @@ type Item struct {
 	Label   string `json:"label"`
 }
 
-// pair is two categories of which one has the other's label until it is corrected.
+// pair is two categories. The items of one have the label of the other until their labels are corrected.
 type pair struct{ into, from string }
 
-// story is the items and the changes of their labels.
+// story contains the items and the changes of their labels.
 type story struct {
 	items   []Item
 	pairs   [2]pair // split in the first and in the third act
@@ -103,7 +103,8 @@ func readItems(file string) ([]Item, error) {
 	return items, nil
 }
 
-// choosePairs takes the four most frequent categories: a split of two of them changes the accuracy visibly.
+// choosePairs returns two pairs of the four most frequent categories. With frequent categories, splitting a pair
+// changes the accuracy visibly.
 func choosePairs(items []Item) ([2]pair, error) {
 	count := map[string]int{}
 	for _, it := range items {
@@ -141,8 +142,8 @@ func (s story) split(p pair) []change {
 	return out
 }
 
-// poison gives a share of the items the label of another one, as of the end of the first act; the second list reverts
-// it.
+// poison returns changes that give a share of the items the label of another item, based on the labels at the end of
+// the first act. The second list reverts these changes.
 func (s story) poison(seed uint64) (poison, cure []change) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	label := func(it Item) string {

@@ -18,7 +18,7 @@ import (
 
 const modelName = "news"
 
-// world is everything that runs during the demo, each part as a user has it: a database, a daemon with its
+// world contains everything that runs during the demo, as a user would set it up: a database, a daemon with its
 // configuration file, a classifier service, its clients, and a subscriber.
 type world struct {
 	self     string
@@ -130,7 +130,7 @@ models:
 	return os.Rename(tmp, w.config())
 }
 
-// natsKey is the path of the credential with which programs connect to the broker.
+// natsKey returns the path of the credential with which programs connect to the broker.
 func (w *world) natsKey() string { return filepath.Join(w.state(), notify.ClientKeyFile) }
 
 func (w *world) natsURLListen() string {
@@ -140,7 +140,7 @@ func (w *world) natsURLListen() string {
 	return w.natsURL
 }
 
-// dsn returns the daemon's own login, with the few rights that the migration granted.
+// dsn returns the connection string of the daemon's own login, which has only the rights that the migration granted.
 func (w *world) dsn() string {
 	return fmt.Sprintf("host=%s user=%s dbname=%s", w.db.cluster.Dir(), daemonRole, databaseName)
 }
@@ -158,7 +158,8 @@ const farAway = 12 * time.Hour
 
 func (w *world) closeWindow() error { return w.openWindow(farAway) }
 
-// startService starts a classifier process on the shared socket. With watch it follows the link `current`.
+// startService starts a classifier process on the shared socket. With watch, the process loads the release to which
+// the link `current` points whenever the link changes.
 func (w *world) startService(ctx context.Context, watch bool) (*child, error) {
 	f, err := w.socket.File()
 	if err != nil {
@@ -170,7 +171,8 @@ func (w *world) startService(ctx context.Context, watch bool) (*child, error) {
 		fmt.Sprintf("--watch=%t", watch))
 }
 
-// exchangeService replaces the classifier process without a failed request: both accept from one socket for a moment.
+// exchangeService replaces the classifier process without a failed request. For a moment both processes accept
+// connections from one socket.
 func (w *world) exchangeService(ctx context.Context, watch bool) error {
 	next, err := w.startService(ctx, watch)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lend records what a run has stopped; an empty list at its end.
+// lend records what a run has stopped. It is called with an empty list when the run ends.
 func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -23,8 +23,9 @@ func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.lent[run] = stop
 }
 
-// Barred returns why a classifier must not be asked now, "" if it may: a run has stopped it, or a request would load a
-// model into the GPU of a run. It implements evaluator.Barrier.
+// Barred returns why a model's classifier must not be queried now, or "" if it may be queried. It must not be queried
+// if a run has stopped it, or if a request would load a model into the GPU of a run. Barred implements
+// evaluator.Barrier.
 func (g *Gate) Barred(model string) string {
 	m := g.o.File().Models[model]
 	if m == nil {
@@ -54,7 +55,8 @@ func (g *Gate) Barred(model string) string {
 	return ""
 }
 
-// serves reports whether a thing answers at a model's URLs: it publishes the port, or its health is checked there.
+// serves reports whether a thing answers at a model's URLs. It does if it publishes their port, or if its health is
+// checked there.
 func serves(t ledger.Thing, c serving.Config) bool {
 	if t.Loaded != nil {
 		return c.Ollama != nil && c.Ollama.URL == t.Loaded.URL
@@ -80,7 +82,7 @@ func serves(t ledger.Thing, c serving.Config) bool {
 	})
 }
 
-// address returns the host and port of a URL, "" for none.
+// address returns the host and port of a URL, or "" if there is no URL.
 func address(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {

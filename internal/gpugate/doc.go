@@ -1,7 +1,8 @@
 // Package gpugate grants a GPU to the steps of runs: it applies the rules of package gpu with the configuration in force.
 //
-// It owns the order before a step (look, stop what is configured, wait until the memory is free, lease), the watch during
-// it, the peaks of memory that earlier steps used, and the events about them.
+// Before a step it looks at the devices, stops what is configured, waits until the memory is free, and takes a lease,
+// in this order. During the step it watches the device. It also keeps the peaks of memory that earlier steps used,
+// and publishes events.
 //
 // Threading: a Gate is safe for concurrent use; the steps of one device wait for each other.
 //

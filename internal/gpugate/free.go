@@ -19,9 +19,9 @@ import (
 // goneEvery is the pause between two checks of what was stopped.
 const goneEvery = 500 * time.Millisecond
 
-// Free implements actions.GPU. First the driver must answer, and everything that runs must be startable again. Then the
-// ledger is written, and the things are stopped in the order of the plan. At the end their processes and memory must be
-// gone.
+// Free implements actions.GPU. First it checks that the driver answers and that every running thing of the plan can
+// be started again. Then it writes the ledger and stops the things in the order of the plan. At the end it waits
+// until their processes have ended and their memory is free.
 func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	config := g.config(s.Model)
 	g.lend(s.Run, r.Stop)
@@ -68,8 +68,9 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	return fmt.Sprintf("stopped %s: %s of GPU memory was freed", strings.Join(names, ", "), gpu.Amount(freed)), nil
 }
 
-// setAside records what runs in the ledger and stops it. Models that the run itself has loaded are returned as own:
-// they are unloaded without an entry. An error names the thing; the ledger lists those stopped before.
+// setAside records the running things in the ledger and stops them. It returns as own the models that the run itself
+// has loaded, which are unloaded without an entry in the ledger. An error names the thing that could not be stopped;
+// the ledger lists the things stopped before it.
 func (g *Gate) setAside(
 	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
 ) (entries, own []ledger.Entry, err error) {
@@ -105,8 +106,8 @@ func (g *Gate) setAside(
 	return entries, own, nil
 }
 
-// find lists the running things of the plan, and those of them that other runs have stopped: this run then has to
-// restore these too, so that they stay stopped when the other run ends.
+// find lists the things of the plan that are running or that other runs have stopped. This run must restore the
+// latter too, so that they stay stopped when the other run ends.
 func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfig) ([]ledger.Thing, error) {
 	var things []ledger.Thing
 	for _, c := range stop {
@@ -141,9 +142,9 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 	return things, nil
 }
 
-// awaitGone waits until everything stopped is off by its own state, and its processes and memory are gone by the
-// driver: Ollama's list empties before the memory is free. A model that a client keeps busy is unloaded again
-// repeatedly.
+// awaitGone waits until every stopped thing reports that it is off and the driver no longer lists its processes and
+// memory. Both are checked because Ollama's list of models is empty before the memory is free. If a client keeps a
+// model busy, the model is unloaded repeatedly.
 func (g *Gate) awaitGone(
 	ctx context.Context, s actions.GPUStep, entries []ledger.Entry, before []gpu.Device, patience time.Duration,
 ) error {
@@ -165,7 +166,8 @@ func (g *Gate) awaitGone(
 	}
 }
 
-// staying returns what is not gone yet, "" for nothing. Without before, the driver is not queried.
+// staying describes what still runs or still uses memory, and returns "" if nothing does. If before is nil, the
+// driver is not queried.
 func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu.Device) (string, error) {
 	for _, e := range entries {
 		state, err := g.o.Ledger.Look(ctx, e.Thing)
@@ -194,7 +196,8 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 	return remaining(entries, before, devices), nil
 }
 
-// remaining returns a process of a stopped thing that the driver still lists, or memory that has become unexplained.
+// remaining returns a process of a stopped thing that the driver still lists, or the amount of memory that no listed
+// process explains any more.
 func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 	for _, d := range now {
 		for _, q := range d.Processes {
@@ -212,10 +215,10 @@ func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 	return ""
 }
 
-// slack is how much the driver's own memory may vary.
+// slack is the amount by which the memory that the driver uses itself may vary.
 const slack = 256 << 20
 
-// freedBytes returns how much more memory is free than before, on all devices.
+// freedBytes returns how much more memory is free after than before, summed over all devices.
 func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	for _, d := range after {
 		for _, b := range before {
@@ -227,7 +230,7 @@ func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	return sum
 }
 
-// unless turns an error into a blocked step, except the end of ctx.
+// unless turns an error into the error of a blocked step, unless ctx has ended.
 func (g *Gate) unless(ctx context.Context, s actions.GPUStep, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

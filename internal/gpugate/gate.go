@@ -115,7 +115,8 @@ func (g *Gate) config(model string) gpu.Config {
 	return gpu.Config{}.WithDefaults()
 }
 
-// Cards returns how many devices steps can use at once; 1 if none is needed or the driver does not answer.
+// Cards returns how many devices steps can use at once. It returns 1 if no step needs a device or the driver does not
+// answer.
 func (g *Gate) Cards(ctx context.Context) int {
 	needed := false
 	for _, m := range g.o.File().Models {
@@ -137,7 +138,8 @@ func (g *Gate) Cards(ctx context.Context) int {
 	return max(1, n)
 }
 
-// granted returns a device as it was granted; with its UUID only if another process granted it.
+// granted returns a device as it was when it was granted. If another process granted the device, only the UUID is
+// known.
 func (g *Gate) granted(uuid string) gpu.Device {
 	g.mu.Lock()
 	defer g.mu.Unlock()

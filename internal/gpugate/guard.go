@@ -17,9 +17,9 @@ const (
 	stopAgain = 5
 )
 
-// guard checks the things that a run has stopped until ctx ends. One that restarts automatically is stopped again and
-// reported to found; one that a person has started ends the step by stop, and is not stopped again. Without models,
-// those of Ollama are not checked, because the step itself loads some.
+// guard checks the things that a run has stopped, until ctx ends. A thing that restarted automatically is stopped
+// again and reported to found. If a person has started a thing, guard ends the step by calling stop, and does not
+// stop the thing again. If models is false, guard does not check Ollama's models, because the step itself loads some.
 func (g *Gate) guard(
 	ctx context.Context, s actions.GPUStep, models bool, found func(text string), stop func(*actions.BlockedError),
 ) {
@@ -58,7 +58,7 @@ func (g *Gate) guard(
 	}
 }
 
-// cameBack handles a stopped thing that runs again. It returns what was done, or why the step must end.
+// cameBack handles a stopped thing that is running again. It returns what it has done, or why the step must end.
 func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]int) (string, *actions.BlockedError) {
 	state, err := g.o.Ledger.Look(ctx, e.Thing)
 	if err != nil || !state.Runs() || state.Standing == ledger.Leaving {
@@ -111,7 +111,7 @@ func whoStarted(e ledger.Entry, again bool) string {
 	return "a person has started it"
 }
 
-// guarded runs g.guard in the background; the returned function ends it.
+// guarded runs g.guard in the background. The returned function stops it.
 func (g *Gate) guarded(
 	ctx context.Context, s actions.GPUStep, models bool, found func(string), stop func(*actions.BlockedError),
 ) (end func()) {

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// leaseForOllama leases the device that an Ollama server will use, for a step that asks it. The step itself uses no
-// memory on it, so it waits only for the lease.
+// leaseForOllama leases the device that an Ollama server will use, for a step that queries the server. The step's own
+// process uses no memory on the device, so it waits only for the lease.
 func (g *Gate) leaseForOllama(
 	ctx context.Context, s actions.GPUStep, leases gpu.Leases, config gpu.Config,
 ) (actions.GPUGrant, error) {
@@ -50,8 +50,8 @@ func (g *Gate) leaseForOllama(
 	}
 }
 
-// ollamaTakes returns the unleased device that Ollama will use, nil for none: the one that already has a model, else
-// the one with the most free memory, like the server's own choice.
+// ollamaTakes returns the unleased device that Ollama will use, or nil if there is none. Like the server, it chooses
+// the device that already has a model, or else the device with the most free memory.
 func ollamaTakes(devices []gpu.Device) *gpu.Device {
 	usable := slices.DeleteFunc(slices.Clone(devices), func(d gpu.Device) bool { return d.Split || d.Lease != "" })
 	if len(usable) == 0 {

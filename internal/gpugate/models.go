@@ -12,7 +12,7 @@ import (
 
 var _ actions.Models = &Gate{}
 
-// Unload implements actions.Models. If the driver answers, the memory must also be free.
+// Unload implements actions.Models. If the driver answers, Unload also waits until the memory is free.
 func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	before, err := g.myTurn(ctx, s)
 	if err != nil {
@@ -51,8 +51,8 @@ func (g *Gate) Reload(ctx context.Context, s actions.GPUStep, m gpu.StopConfig) 
 	return g.restore(ctx, s, func(e ledger.Entry) bool { return ledger.Named(e.Thing, []gpu.StopConfig{m}) })
 }
 
-// myTurn waits until some device is not leased, if the model has a gpu section. It returns the devices at that time,
-// nil if no driver answers: Ollama also works without a GPU.
+// myTurn waits until some device is not leased, if the model has a gpu section. It returns the devices at that time.
+// It returns nil if no driver answers, because Ollama also works without a GPU.
 func (g *Gate) myTurn(ctx context.Context, s actions.GPUStep) ([]gpu.Device, error) {
 	devices, err := g.probe.Devices(ctx)
 	if ctx.Err() != nil {
@@ -71,7 +71,7 @@ func (g *Gate) myTurn(ctx context.Context, s actions.GPUStep) ([]gpu.Device, err
 	return devices, nil
 }
 
-// mine lists the entries of a run that stop names.
+// mine lists the ledger entries of a run whose things are named in stop.
 func (g *Gate) mine(run string, stop []gpu.StopConfig) ([]ledger.Entry, error) {
 	all, _, err := g.o.Ledger.Entries()
 	var list []ledger.Entry

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// own lists the loaded models that a run's own steps have asked and that are in no entry of the ledger: they are
-// unloaded, and not loaded again.
+// own lists the loaded models that a run's own steps have queried and that no entry of the ledger contains. These
+// models are unloaded and not loaded again.
 func (g *Gate) own(ctx context.Context, asked []actions.AskedModel) ([]ledger.Entry, error) {
 	if len(asked) == 0 {
 		return nil, nil
@@ -41,8 +41,8 @@ func (g *Gate) own(ctx context.Context, asked []actions.AskedModel) ([]ledger.En
 	return list, nil
 }
 
-// unloadOwn unloads the models that a run's own steps have loaded, so that restored things find the GPU as before. A
-// model that cannot be unloaded is unloaded later, at the end of its keep-alive.
+// unloadOwn unloads the models that a run's own steps have loaded, so that the restored things find the GPU as it was
+// before. If a model cannot be unloaded now, Ollama unloads it at the end of its keep-alive.
 func (g *Gate) unloadOwn(ctx context.Context, s actions.GPUStep, asked []actions.AskedModel) {
 	own, err := g.own(ctx, asked)
 	for _, e := range own {
@@ -55,7 +55,7 @@ func (g *Gate) unloadOwn(ctx context.Context, s actions.GPUStep, asked []actions
 	}
 }
 
-// titles returns the names of the things of entries.
+// titles returns the names of the things in the entries.
 func titles(entries []ledger.Entry) string {
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// CheckGPU waits until restored containers use the GPU again, and logs those that do not.
+// CheckGPU waits until restored containers use the GPU again, and logs the containers that do not.
 func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
 	for _, r := range ledger.CheckGPU(ctx, g.probe, results) {
 		g.o.Log.Warn("a restored container does not use the gpu", "run_id", r.Entry.Run.ID, "thing", r.Entry.Thing.String(),

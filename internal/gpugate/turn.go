@@ -15,7 +15,7 @@ import (
 // turnEvery is the pause between two checks of the leases.
 const turnEvery = time.Second
 
-// turn waits until some device is not leased: before that, stopping anything would be in vain.
+// turn waits until some device is not leased, because it is useless to stop anything while all devices are leased.
 func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) error {
 	dir, err := gpu.LeaseDir(g.o.File().GPU.Leases)
 	if err != nil {
@@ -45,7 +45,7 @@ func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) e
 	}
 }
 
-// leaseHolders names the holders of all devices, "" if one is free.
+// leaseHolders names the holders of the leases of all devices. It returns "" if one device is free.
 func leaseHolders(devices []gpu.Device) string {
 	var names []string
 	for _, d := range devices {
@@ -60,8 +60,8 @@ func leaseHolders(devices []gpu.Device) string {
 	return strings.Join(names, "; ")
 }
 
-// queue orders the runs that wait for a device: the one that became due first takes precedence. Run ids are sorted by
-// time.
+// queue orders the runs that wait for a device by their ids, which sort by time: the run that became due first gets a
+// device first.
 type queue struct {
 	mu      sync.Mutex
 	waiting map[string]wish // by run
@@ -87,7 +87,7 @@ func (q *queue) enter(run string, w wish) (leave func()) {
 	}
 }
 
-// before returns the earlier run that could use a device in its present state, "" for none.
+// before returns an earlier run that waits and could use a device in its present state, or "" if there is none.
 func (q *queue) before(run string, d gpu.Device) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -99,7 +99,8 @@ func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 	}
 }
 
-// found publishes a finding: log, event, run, and the end of the step if so configured.
+// found logs a finding, publishes its event, and stores it with the run. It ends the step if the configuration says
+// so.
 func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	said := w.say(f.Text)
 	abort := f.Kind == gpu.FoundIntruder && w.config.OnIntruder == gpu.Abort
@@ -116,7 +117,7 @@ func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	}
 }
 
-// say stores a finding and returns the last ones, for people.
+// say stores the text of a finding and returns the last findings as a text for people.
 func (w *gpuWatch) say(text string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -124,7 +125,7 @@ func (w *gpuWatch) say(text string) string {
 	return strings.Join(w.said[max(0, len(w.said)-3):], "; ")
 }
 
-// returned reports that something stopped runs again.
+// returned reports that a stopped thing is running again.
 func (w *gpuWatch) returned(ctx context.Context, text string) {
 	w.log.Warn("gpu contended", "kind", gpu.FoundReturned, "detail", text)
 	data := notify.GPUFound{
@@ -151,7 +152,7 @@ func foundData(s actions.GPUStep, f gpu.Finding, abort bool) notify.GPUFound {
 	return data
 }
 
-// keep records the peak of a successful step; a failed one may have needed more.
+// keep records the memory peak of a successful step. It ignores a failed step, which may have needed more memory.
 func (w *gpuWatch) keep(u gpu.Usage, succeeded bool) {
 	if !succeeded || u.Peak.State != gpu.Known || u.Peak.Size == 0 {
 		return

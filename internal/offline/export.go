@@ -23,8 +23,8 @@ type ExportOptions struct {
 	Chat  bool // write the messages of a language model, too
 }
 
-// Export writes a model's training, validation and test files like a run, without a daemon or beside a running
-// one. Items that the store knows keep their stored side.
+// Export writes a model's training, validation and test files as a run does, without a daemon or while one is
+// running. Items that are in the store keep their stored side.
 func Export(ctx context.Context, file *configs.File, model string, o ExportOptions) (actions.ExportFacts, error) {
 	m, ok := file.Models[model]
 	if !ok {
@@ -74,7 +74,7 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	return facts, err
 }
 
-// championLabels are the champion's training labels, nil if there is none.
+// championLabels returns how often each label occurs in the champion's training data, or nil if there is no champion.
 func championLabels(ctx context.Context, s *store.Store, model string) (labels map[string]int, err error) {
 	err = s.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(model)
@@ -90,7 +90,8 @@ func championLabels(ctx context.Context, s *store.Store, model string) (labels m
 	return labels, err
 }
 
-// labelled returns an error if no row has a label, so that an earlier export stays.
+// labelled passes the rows on, and yields an error if no row has a label, so that the files of an earlier export are
+// kept.
 func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actions.Row, error] {
 	return func(yield func(actions.Row, error) bool) {
 		n, some := 0, false

@@ -25,8 +25,8 @@ type Recorded struct {
 	Needs, Took, GPU time.Duration
 }
 
-// ReadRecord reads the evaluations, decisions and runs since a time, also beside a running daemon. The error wraps
-// os.ErrNotExist if no daemon ever ran on this state.
+// ReadRecord reads the evaluations, decisions and runs since a time. A daemon may be running. The error wraps
+// os.ErrNotExist if no daemon ever ran with this state directory.
 func ReadRecord(ctx context.Context, file *configs.File, model string, since time.Time) (*Recorded, error) {
 	m, ok := file.Models[model]
 	if !ok {
@@ -117,7 +117,8 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 	return nil
 }
 
-// usual is the usual duration of a run: the median of those that produced a candidate, else the expected one.
+// usual sets the usual duration of a run: the median duration of the runs that produced a candidate, or the expected
+// duration if there are none.
 func (o *Recorded) usual(e evaluator.Expected) {
 	var took, gpu []time.Duration
 	for _, r := range o.Record.Runs {

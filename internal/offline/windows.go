@@ -24,15 +24,15 @@ type Plan struct {
 	Closings []quiethours.Closing
 }
 
-// PlannedOpening reports whether the next run fits into an opening.
+// PlannedOpening is an opening of the quiet hours, with whether the next run fits into it.
 type PlannedOpening struct {
 	quiethours.Opening
 	Open bool // at the time that was asked about
 	Fits bool
 }
 
-// Windows returns a model's next openings after a time. What a run needs comes from the store if there is one,
-// also beside a running daemon.
+// Windows returns a model's next openings after a time, and the time that its next run needs. It reads earlier
+// durations from the store if there is one. A daemon may be running.
 func Windows(ctx context.Context, file *configs.File, model string, at time.Time, count int) (Plan, error) {
 	rules, err := file.Policy(model)
 	if err != nil {
@@ -61,7 +61,8 @@ func Windows(ctx context.Context, file *configs.File, model string, at time.Time
 	return out, nil
 }
 
-// expectStored is expect with the store on disk, or with the configuration alone if there is none yet.
+// expectStored returns the expected duration of a run from the store on disk, or from the configuration alone if
+// there is no store yet.
 func expectStored(ctx context.Context, state, model, pipeline string, m *configs.Model) (out evaluator.Expected,
 	err error,
 ) {

@@ -1,7 +1,7 @@
-// Package refusals counts refusals at a limit, and logs the first of a series and its end instead of each.
+// Package refusals counts refusals at a limit. It logs only the first refusal of a series and the end of the series.
 //
-// It owns the beginning and the end of a Series, which is safe for concurrent use. It never refuses anything: the caller
-// applies the limit.
+// It determines when a Series begins and ends. A Series is safe for concurrent use. The package never refuses
+// anything: the caller applies the limit.
 package refusals
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Quiet is how long without a refusal until a series has ended.
+// Quiet is the time without a refusal after which a series has ended.
 const Quiet = time.Minute
 
-// Series is one kind of refusals.
+// Series counts the refusals of one kind.
 type Series struct {
 	what  string
 	log   *slog.Logger

@@ -1,8 +1,8 @@
 // Package text formats values for people: durations, shares, counts, instants, and data that has to fit on one
 // line.
 //
-// It owns one format of each. Everything is a pure function, safe for any goroutine; the time and the zone come in as
-// arguments. It never parses what it has formatted.
+// It has one format for each kind of value. Everything is a pure function, safe for any goroutine; the time and the
+// zone are arguments. It never parses what it has formatted.
 package text
 
 import (
@@ -44,7 +44,7 @@ func Count(n int) string {
 	return digits
 }
 
-// Plural counts: "1 label", "14,195 labels".
+// Plural writes a number with a noun: "1 label", "14,195 labels".
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -99,7 +99,7 @@ func Elapsed(d time.Duration) string {
 	return two(d/(24*time.Hour), "d", d/time.Hour%24, "h")
 }
 
-// Distance writes how far away an instant is, with one unit: "38 s", "4 min", "12 h", "9 d".
+// Distance writes the time until or since an instant, with one unit: "38 s", "4 min", "12 h", "9 d".
 func Distance(d time.Duration) string {
 	switch d = d.Abs(); {
 	case d < time.Minute:
@@ -112,7 +112,7 @@ func Distance(d time.Duration) string {
 	return strconv.Itoa(int(d.Hours())/24) + " d"
 }
 
-// Clock writes an instant as a zone's clock shows it, with the date where it is another day than now.
+// Clock writes the local time of an instant in a zone. It adds the date if the instant is not on the same day as now.
 func Clock(t, now time.Time, loc *time.Location) string {
 	t, now = t.In(loc), now.In(loc)
 	layout := "15:04"
@@ -125,7 +125,7 @@ func Clock(t, now time.Time, loc *time.Location) string {
 	return t.Format(layout + " MST")
 }
 
-// Cut shortens a text to so many characters and marks where it was cut.
+// Cut shortens a text to at most the given number of characters and marks where it was cut.
 func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -136,7 +136,8 @@ func Cut(s string, most int) string {
 	return s
 }
 
-// Brief is the first line of a text, cut between two words to so many characters; it marks what it left out.
+// Brief returns the first line of a text, cut between two words to at most the given number of characters. It marks
+// where text was left out.
 func Brief(s string, most int) string {
 	s = strings.TrimSpace(s)
 	line, _, cut := strings.Cut(s, "\n")
@@ -153,7 +154,7 @@ func Brief(s string, most int) string {
 	return line
 }
 
-// Capital begins a sentence with a capital letter.
+// Capital changes the first letter of a sentence to a capital letter.
 func Capital(s string) string {
 	if s == "" {
 		return ""
@@ -161,10 +162,10 @@ func Capital(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// RunID is the end of a run's id, which commands accept in its place.
+// RunID returns the end of a run's id. Commands accept it in place of the whole id.
 func RunID(id string) string { return id[max(0, len(id)-8):] }
 
-// Digest is the start of a digest: "c77257c2bee0" of a sha256, "adopted:c77257c2" of any other kind.
+// Digest returns the start of a digest: "c77257c2bee0" for a sha256, "adopted:c77257c2" for any other kind.
 func Digest(digest string) string {
 	kind, hex, ok := strings.Cut(digest, ":")
 	switch {
@@ -176,12 +177,12 @@ func Digest(digest string) string {
 	return kind + ":" + hex[:min(8, len(hex))]
 }
 
-// OneLine replaces what Visible replaces, and cuts the text like Cut.
+// OneLine replaces the same characters as Visible, and cuts the text like Cut.
 func OneLine(s string, most int) string { return Cut(Visible(s), most) }
 
-// Visible replaces what would change how the rest of a line is shown: control characters, which can end the line or command
-// a terminal, and the invisible ones that reorder text. Names, labels and messages from outside pass through it before they
-// are printed.
+// Visible replaces characters that would change how the rest of a line is shown: control characters, which can end
+// the line or control a terminal, and invisible characters that reorder text. It is called for names, labels and
+// messages from outside before they are printed.
 func Visible(s string) string {
 	if !strings.ContainsFunc(s, invisible) {
 		return s
@@ -202,8 +203,9 @@ func invisible(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
 }
 
-// Terminal is Visible for a text that has colours of ours: sequences that only set a colour or a weight stay. One that
-// would hide text, or colour it as its background, is none of ours.
+// Terminal replaces the same characters as Visible, but keeps sequences that only set a colour or a weight, because
+// retraind writes such sequences. It replaces a sequence that would hide text or give it the colour of the
+// background.
 func Terminal(s string) string {
 	if !strings.ContainsFunc(s, invisible) {
 		return s
@@ -219,5 +221,5 @@ func Terminal(s string) string {
 	}
 }
 
-// sgr is a sequence that sets a colour that is seen on black and on white, a weight, or ends them.
+// sgr matches a sequence that sets a weight, or a colour that is visible on black and on white, or that resets both.
 var sgr = regexp.MustCompile("\x1b\\[(?:(?:0|1|2|3[1-6]|9[0-6])(?:;(?:1|2|3[1-6]|9[0-6]))*)?m")

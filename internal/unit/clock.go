@@ -57,7 +57,7 @@ func atoi(digits string) int {
 	return n
 }
 
-// String prints the seconds only where there are any.
+// String prints the seconds only if they are not zero.
 func (c Clock) String() string {
 	if c.Second() == 0 {
 		return fmt.Sprintf("%02d:%02d", c.Hour(), c.Minute())
@@ -65,7 +65,7 @@ func (c Clock) String() string {
 	return fmt.Sprintf("%02d:%02d:%02d", c.Hour(), c.Minute(), c.Second())
 }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (c Clock) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // JSONSchema describes the text form.

@@ -9,8 +9,8 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// Duration is an elapsed time written with units: 30s, 30m, 24h, 1h30m, 7d, 2w, 300ms. A day is 24 hours and a week
-// seven of them, whatever the clocks do.
+// Duration is an elapsed time written with units: 30s, 30m, 24h, 1h30m, 7d, 2w, 300ms. A day is always 24 hours and a
+// week seven days, even when the clocks change.
 type Duration time.Duration
 
 // D returns d as a time.Duration.
@@ -79,7 +79,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// badDuration distinguishes the usual mistakes: "30 min", "1.5h", "1D".
+// badDuration returns the error for an invalid text, with a hint for the usual mistakes: "30 min", "1.5h", "1D".
 func badDuration(text, example string) error {
 	squeezed := strings.ReplaceAll(text, " ", "")
 	switch {
@@ -115,7 +115,8 @@ func unitIndex(name string) int {
 	return -1
 }
 
-// String prints whole days from two days up ("7d", but "24h"), everything else in hours and smaller ("36h", "1h30m").
+// String prints whole days if there are at least two ("7d", but "24h"), and everything else in hours and smaller
+// units ("36h", "1h30m").
 func (d Duration) String() string {
 	t := time.Duration(d)
 	const day = 24 * time.Hour
@@ -142,7 +143,7 @@ func (d Duration) String() string {
 	return b.String()
 }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // JSONSchema describes the text form.

@@ -8,7 +8,7 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// Percent is a share of a whole, held as a fraction in [0, 1] and written "85%", "99.5%" or 0.85.
+// Percent is a share of a whole. Its value is a fraction in [0, 1]; it is written "85%", "99.5%" or 0.85.
 type Percent float64
 
 // F returns the fraction.
@@ -49,7 +49,7 @@ func (p *Percent) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// String prints percent where that is exact when read back, else the fraction.
+// String prints a percentage if reading it back gives exactly the same value, and otherwise the fraction.
 func (p Percent) String() string {
 	text := strconv.FormatFloat(math.Round(float64(p)*1e12)/1e10, 'f', -1, 64) + "%"
 	var back Percent
@@ -64,7 +64,7 @@ func (p Percent) String() string {
 
 func (p Percent) fraction() string { return strconv.FormatFloat(float64(p), 'f', -1, 64) }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (p Percent) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // JSONSchema describes both forms.

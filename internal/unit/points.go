@@ -8,8 +8,8 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// Points is a difference of two shares in percentage points, zero or more: from 90% to 87% are 3 points.
-// It is written as a plain number, or with "pt": 3, 0.5, 3pt.
+// Points is a difference of two shares in percentage points, zero or more: from 90% to 87% it is 3 points. It is
+// written as a plain number, or with "pt": 3, 0.5, 3pt.
 type Points float64
 
 // F returns the points; 3 for three percentage points.
@@ -45,7 +45,7 @@ func (p Points) String() string {
 	return strconv.FormatFloat(float64(p), 'f', -1, 64) + "pt"
 }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (p Points) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // JSONSchema describes both forms.

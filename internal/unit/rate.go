@@ -18,8 +18,8 @@ type Rate struct {
 // IsZero reports that no rate was given.
 func (r Rate) IsZero() bool { return r == Rate{} }
 
-// UnmarshalText accepts "COUNT per DURATION", and the empty text as unset. A count of 0 is accepted: the user of
-// the rate validates it.
+// UnmarshalText accepts "COUNT per DURATION", and the empty text as unset. A count of 0 is accepted here, because the
+// code that uses the rate validates the count.
 func (r *Rate) UnmarshalText(b []byte) error {
 	const example = "write 3 per 7d"
 	text := string(b)
@@ -63,7 +63,7 @@ func (r Rate) String() string {
 	return strconv.Itoa(r.Count) + " per " + r.Per.String()
 }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // JSONSchema describes the text form.

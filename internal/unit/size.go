@@ -14,7 +14,7 @@ type Size int64
 // Bytes returns the size as a plain number.
 func (s Size) Bytes() int64 { return int64(s) }
 
-// sizeUnits has the binary units first: if two units print an equally short number, the binary one is used.
+// sizeUnits has the binary units first, so that the binary unit is used if two units print an equally short number.
 var sizeUnits = []struct {
 	name string
 	size int64
@@ -98,7 +98,7 @@ func (s Size) String() string {
 	return strconv.FormatInt(best, 10) + name
 }
 
-// MarshalText is String.
+// MarshalText returns the text of String.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // JSONSchema describes the text form.

@@ -1,9 +1,9 @@
-// Package unit has the scalar types of the configuration that carry a unit: durations, shares, points, sizes,
+// Package unit contains the scalar types of the configuration that have a unit: durations, shares, points, sizes,
 // rates and times of day.
 //
-// It owns their text form, which is the same in YAML, JSON and messages: what String prints, UnmarshalText
-// accepts. Everything here is a plain value, safe to copy and to share. It never guesses: a number without its
-// unit is an error whose hint has the correct form.
+// It defines their text form, which is the same in YAML, JSON and messages: UnmarshalText accepts what String prints.
+// Everything here is a plain value, safe to copy and to share. A unit is never guessed: a number without its unit is
+// an error whose hint shows the correct form.
 package unit
 
 import (
@@ -19,7 +19,7 @@ type Error struct {
 	Hint    string // the cure: "write 30s, 30m, 30h or 30d"
 }
 
-// Error joins message and cure.
+// Error returns the message and the cure as one text.
 func (e *Error) Error() string {
 	if e.Hint == "" {
 		return e.Message
@@ -27,7 +27,7 @@ func (e *Error) Error() string {
 	return e.Message + ": " + e.Hint
 }
 
-// Parts are message and cure by themselves.
+// Parts returns the message and the cure separately.
 func (e *Error) Parts() (message, hint string) { return e.Message, e.Hint }
 
 func bad(hint, format string, args ...any) error {
@@ -37,8 +37,8 @@ func bad(hint, format string, args ...any) error {
 // decimal is the only accepted form of a number: no sign, no exponent, no leading zeros, no digit separators.
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
-// number parses a plain decimal and explains the usual slips; write shows the form wanted, with "%s" for the number,
-// example is used if the text has no usable number.
+// number parses a plain decimal and explains the usual mistakes. write is the format of the expected form, with "%s"
+// for the number. example is the number shown if the text contains no usable number.
 func number(text, num, write, example string) (float64, error) {
 	cure := func(n string) string { return "write " + fmt.Sprintf(write, n) }
 	switch low := strings.ToLower(strings.TrimLeft(num, "+-.")); {
@@ -72,7 +72,7 @@ func trimZeros(num string) string {
 	return num
 }
 
-// quote shows a text in a message, cut so that no message can grow without bound.
+// quote quotes a text for a message and cuts it, so that no message can grow without bound.
 func quote(text string) string {
 	const most = 60
 	if len(text) > most {

@@ -13,7 +13,7 @@ type topic struct {
 
 type predicate struct{ verb, rest string }
 
-// topics returns the categories with their own words.
+// topics returns the categories, each with its vocabulary.
 func topics() []topic {
 	return []topic{
 		{
@@ -223,7 +223,7 @@ type overlap struct {
 	words         topic
 }
 
-// overlaps returns the pairs of similar topics: a hasty annotator labels the second as the first.
+// overlaps returns the pairs of similar topics. A hasty annotator labels texts of the second topic as the first.
 func overlaps() []overlap {
 	return []overlap{
 		{"Wissenschaft", "Gesundheit", topic{
@@ -280,7 +280,7 @@ func common() topic {
 	}
 }
 
-// frame is the places, times and sources of sentences.
+// frame contains the places, times and sources of sentences.
 type frame struct{ places, days, sources []string }
 
 func frames() frame {

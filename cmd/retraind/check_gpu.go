@@ -8,7 +8,8 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// gpuProbe returns a probe that queries the driver in a child, as the daemon of a configuration does; file may be nil.
+// gpuProbe returns a probe that queries the driver in a child process, as the daemon with this configuration does.
+// file may be nil.
 func gpuProbe(file *configs.File) (*gpu.Probe, error) {
 	me, err := self()
 	if err != nil {
@@ -20,8 +21,8 @@ func gpuProbe(file *configs.File) (*gpu.Probe, error) {
 	}, nil
 }
 
-// checkGPU checks for models with a gpu section that the driver answers, some device is large enough, and the lease
-// directory is usable. A model whose steps need no GPU gets a warning only.
+// checkGPU checks, if a model has a gpu section, that the driver answers, that some device is large enough, and that
+// the lease directory is usable. For a model whose steps need no GPU it only warns.
 func checkGPU(ctx context.Context, file *configs.File, found *check.Problems) {
 	var devices []gpu.Device
 	var fault error

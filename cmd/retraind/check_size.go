@@ -17,7 +17,7 @@ const (
 	gateLevel       = 0.05
 )
 
-// checkSize compares what the policy and the gate need with the number of held-out items.
+// checkSize compares the number of held-out items with the numbers that the policy and the gate need.
 func checkSize(m *configs.Model, r *drift.Report) check.Problems {
 	var p check.Problems
 	if r == nil || r.HeldOut == 0 {
@@ -34,7 +34,8 @@ func checkSize(m *configs.Model, r *drift.Report) check.Problems {
 	return p
 }
 
-// gateText describes the gate's result for a candidate as good as the champion, at the size of the held-out set.
+// gateText describes how the gate would judge a candidate that is as good as the champion, at the size of the
+// held-out set.
 func gateText(c actions.PromoteConfig, heldOut int) string {
 	differ := max(2, int(math.Round(usualDifference*float64(heldOut))))
 	if c.Gate != actions.GateNotWorse || heldOut < differ {

@@ -57,7 +57,8 @@ that each of these retrains fixed the conditions that caused it, the second that
 	return cmd
 }
 
-// tried is one policy with its results: at best, and at worst if the record leaves that open.
+// tried is one policy with its results: the best possible result, and the worst possible one if the record does not
+// determine the result.
 type tried struct {
 	Value       string // of a sweep
 	Best, Worst playback.Backtest
@@ -139,7 +140,8 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 	return err
 }
 
-// try replays the record. The second bound is computed only if the record leaves something open.
+// try replays the record with a policy. It computes the second bound only if the record does not determine the
+// result.
 func try(file *configs.File, model string, rec *offline.Recorded, floor float64) (tried, error) {
 	p, err := file.Policy(model)
 	if err != nil {
@@ -192,8 +194,8 @@ func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key
 	return edited.File, nil
 }
 
-// inModel completes the path of a condition named without its list, also of a misspelt one, so that the error suggests
-// the right key.
+// inModel completes the path of a condition that is named without its list. It also completes a misspelt condition,
+// so that the error suggests the right key.
 func inModel(key string) string {
 	first, _, _ := strings.Cut(key, ".")
 	conditions := keysOf(policy.Conditions{})
@@ -206,7 +208,7 @@ func inModel(key string) string {
 	return key
 }
 
-// belowFloor returns the accuracy below which days are counted, 0 for none.
+// belowFloor returns the accuracy below which days are counted, or 0 if no days are counted.
 func (o backtest) belowFloor(c policy.Config) (float64, error) {
 	if o.floor == "" {
 		if b := c.RetrainWhen.AccuracyBelow; b != nil {
@@ -221,7 +223,7 @@ func (o backtest) belowFloor(c policy.Config) (float64, error) {
 	return p.F(), nil
 }
 
-// parseSince parses a duration before now, or a time; the zero time means everything.
+// parseSince parses a duration before now, or a time. It returns the zero time if everything is meant.
 func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -56,7 +56,7 @@ user. Nothing is changed. Each finding has a stable code, what was found, and th
 	return cmd
 }
 
-// check collects the problems; an error means that the check failed.
+// check collects the problems of the configuration. It returns an error only if it could not check.
 func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *configs.Loaded, error) {
 	l, _, err := a.load(cmd)
 	var bad *configs.InvalidError
@@ -92,7 +92,8 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 	return append(found, located...), l, err
 }
 
-// checkNATS checks that an external server accepts our connection, and the streams of label sources.
+// checkNATS checks that an external server accepts retraind's connection, and that it has the streams of the label
+// sources.
 func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	if file.NATS.UsesEmbedded() {
 		return
@@ -112,7 +113,8 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	}
 }
 
-// checkServing checks the classifier's health; a missing one is a warning, since the first run deploys it.
+// checkServing checks the classifier's health. A missing classifier is only a warning, because the first run deploys
+// it.
 func checkServing(ctx context.Context, c serving.Config) check.Problems {
 	if c.Ollama != nil {
 		return serving.CheckOllama(ctx, c)

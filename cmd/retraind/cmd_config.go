@@ -58,7 +58,7 @@ A running daemon may still use an earlier version of the file: retraind status s
 	return cmd
 }
 
-// shownValue formats a value as in the file.
+// shownValue formats a value as it is written in the configuration file.
 func shownValue(v any) string {
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice {

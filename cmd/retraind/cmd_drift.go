@@ -26,7 +26,7 @@ type driftOptions struct {
 	svg   string
 }
 
-// driftAnswer is what drift shows of one model; it is also its JSON.
+// driftAnswer is what the command drift shows about one model. It is also the output of drift with --json.
 type driftAnswer struct {
 	drift.Diagnosis
 	Series []status.Point `json:"series"`

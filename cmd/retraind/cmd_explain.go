@@ -61,8 +61,8 @@ that led to a run. Of decisions older than a week one per hour is kept.`,
 	return cmd
 }
 
-// decisions returns the last decision of each model, of one model, or the one that started a run, with that run; up to
-// a time, if one is given.
+// decisions returns the last decision of each model or of one model, or the decision that started a run, with that
+// run. If a time is given, later decisions are left out.
 func decisions(ctx context.Context, c *status.Client, s status.Status, args []string,
 	at time.Time,
 ) (out []policy.Decision, led *status.Run, err error) {
@@ -91,7 +91,8 @@ func decisions(ctx context.Context, c *status.Client, s status.Status, args []st
 	return out, led, nil
 }
 
-// explained is a decision in --json, with the run that it started if one was asked for.
+// explained is a decision in the output of --json. It contains the run that the decision started if the user named a
+// run.
 type explained struct {
 	policy.Decision
 	Run *status.Run `json:"run,omitempty"`
@@ -140,7 +141,8 @@ func (a *app) showDecisions(decisions []policy.Decision, led *status.Run, s stat
 	return nil
 }
 
-// inForce returns the daemon's configuration, nil if it cannot be read here or has changed since.
+// inForce returns the daemon's configuration. It returns nil if the file cannot be read here, or has changed since
+// the daemon read it.
 func inForce(c status.Config) *configs.Loaded {
 	l, err := configs.Load(c.Path)
 	if err != nil || l.Digest != c.Digest {

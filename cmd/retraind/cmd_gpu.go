@@ -99,7 +99,7 @@ func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// watch samples repeatedly and prints changes, and also when the driver does not answer.
+// watch samples repeatedly and prints each change. It also prints when the driver does not answer.
 func (v *gpuView) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -134,7 +134,7 @@ func (v *gpuView) watch(ctx context.Context) error {
 	}
 }
 
-// print writes one sample: as a line of JSON, or below the time.
+// print writes one sample, as a line of JSON or as text below the time.
 func (v *gpuView) print(text []byte) error {
 	if !v.app.json {
 		return write(v.app.stdout, time.Now().Format(time.TimeOnly)+"\n"+string(text)+"\n")

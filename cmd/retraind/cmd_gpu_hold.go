@@ -48,7 +48,7 @@ A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
 	return cmd
 }
 
-// gpuHold takes a lease and then execs the command.
+// gpuHold takes a lease and then replaces this process by the command.
 type gpuHold struct {
 	app         *app
 	gpu, leases string
@@ -112,7 +112,7 @@ func (h *gpuHold) candidates(ctx context.Context) ([]string, error) {
 	return uuids, nil
 }
 
-// acquire takes the first free lease, and waits for one.
+// acquire takes the first free lease. If none is free, it waits.
 func (h *gpuHold) acquire(ctx context.Context, leases gpu.Leases, uuids []string, program string) (*gpu.Lease, error) {
 	name := "somebody"
 	if u, err := user.Current(); err == nil {

@@ -70,7 +70,7 @@ it again for the present configuration.`,
 	return cmd
 }
 
-// placeRecipe sets the paths of a recipe. Relative ones are resolved against the directory of the scripts.
+// placeRecipe sets the paths of a recipe. It resolves relative paths against the directory of the scripts.
 func placeRecipe(e *configs.Example, dir string) (err error) {
 	if e.Recipe == "" {
 		return nil
@@ -134,13 +134,14 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	return nil
 }
 
-// initFlags are the flags of init by the key that they set.
+// initFlags maps each key of the configuration to the flag of init that sets it.
 var initFlags = map[string]string{
 	"dsn_file": "dsn-file", "table": "table", "id": "id", "text": "text", "label": "label", "capture": "capture",
 	"watermark": "watermark", "state": "state",
 }
 
-// misfits names the flags with invalid values, since the user has not seen a file.
+// misfits returns an error that names the flags with invalid values in place of keys, because the user has not seen a
+// file.
 func misfits(err error) error {
 	var bad *configs.InvalidError
 	if !errors.As(err, &bad) {
@@ -199,7 +200,8 @@ The files under systemd/ run step 4 as services; `+"`retraind init systemd`"+` p
 		model, "current"), model)
 }
 
-// nextServiceSteps prints those for the installed service, whose user must be able to read the connection string.
+// nextServiceSteps prints the commands for the installed service. The user of the service must be able to read the
+// connection string.
 func (a *app) nextServiceSteps(dir, config, dsn, model string) {
 	fmt.Fprintf(a.stdout, `
 next, in this order:

@@ -119,7 +119,7 @@ Invalid lines are reported, and the other lines are used. The exit code is 3 the
 	return cmd
 }
 
-// line returns the event that the flags describe.
+// line returns, as a line of JSON, the event that the flags describe.
 func (add addition) line() (io.Reader, error) {
 	e := map[string]any{"id": add.id}
 	if add.label != "" {
@@ -144,7 +144,7 @@ func (add addition) line() (io.Reader, error) {
 // addBatch limits the bytes of one request.
 const addBatch = 1 << 20
 
-// addLabels sends lines in batches and sums up the results.
+// addLabels sends the lines in batches and adds up the results.
 func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader,
 	offline bool,
 ) error {

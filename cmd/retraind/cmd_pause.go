@@ -74,7 +74,7 @@ A run holds its model if a deployment was rolled back and it could not be proved
 	return cmd
 }
 
-// paused prints what is paused, and how it ends.
+// paused prints what is paused, and how the pause ends.
 func (a *app) paused(what, model string, p status.Pause) error {
 	if a.json {
 		return a.printJSON(map[string]any{what: model, "every": model == status.Every, "until": p.Until, "reason": p.Reason})

@@ -56,7 +56,7 @@ type restoring struct {
 	patience time.Duration
 }
 
-// owed is one entry in JSON.
+// owed is one entry of the ledger in the output of --json.
 type owed struct {
 	Thing  string       `json:"thing"`
 	Entry  ledger.Entry `json:"entry"`
@@ -103,7 +103,7 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// list prints the entries without changing anything.
+// list prints the entries of the ledger without changing anything.
 func (r *restoring) list(l *ledger.Ledger, daemon *store.LockedError) error {
 	entries, bad, err := l.Entries()
 	if err != nil {
@@ -170,7 +170,7 @@ func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
 // stateKey finds the state directory in an invalid configuration.
 var stateKey = regexp.MustCompile(`(?m)^state:[ \t]*"?([^"#\s]+)"?`)
 
-// restoreEarly restores what runs stopped before a start that fails because of its configuration.
+// restoreEarly restores the services that runs have stopped, if the daemon cannot start because of its configuration.
 func (a *app) restoreEarly(cmd *cobra.Command) {
 	state, err := a.stateDir(cmd, "")
 	if err != nil || store.Held(state) != nil {
@@ -188,7 +188,8 @@ func (a *app) restoreEarly(cmd *cobra.Command) {
 	}
 }
 
-// checkRegained adds to the details of containers that are back and have no memory on the GPU, which they had before.
+// checkRegained adds a note to the results of containers that run again but no longer use memory on the GPU, as they
+// did before.
 func checkRegained(ctx context.Context, results []ledger.Result) {
 	if probe, err := gpuProbe(nil); err == nil {
 		ledger.CheckGPU(ctx, probe, results)

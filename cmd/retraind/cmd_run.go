@@ -82,8 +82,8 @@ func (a *app) run(cmd *cobra.Command) error {
 	return placed(loaded, daemon.Run(soft, o))
 }
 
-// placed adds the key of the source that cannot be followed. An error that retrying cannot fix is a fault of the
-// configuration, so that systemd does not restart the daemon repeatedly.
+// placed adds to an error the key of the source that cannot be followed. It reports an error that retrying cannot fix
+// as a fault of the configuration, so that systemd does not restart the daemon repeatedly.
 func placed(l *configs.Loaded, err error) error {
 	var source *ingest.SourceError
 	var fault *watch.Fault
@@ -103,8 +103,8 @@ func placed(l *configs.Loaded, err error) error {
 	return &coded{code: code, err: &configs.InvalidError{Path: l.Path, Source: l.Source, Problems: problems}}
 }
 
-// translate turns signals into channels and contexts; the returned function stops it. Each channel has room for one
-// signal, so that repeated signals are merged.
+// translate passes signals on to the channels of the options and to soft and hard. The returned function stops this.
+// Each channel has room for one signal, so that repeated signals are merged.
 func translate(o *daemon.Options, soft, hard func()) func() {
 	on := func(sig ...os.Signal) chan os.Signal {
 		c := make(chan os.Signal, 1)
@@ -150,7 +150,8 @@ func translate(o *daemon.Options, soft, hard func()) func() {
 	}
 }
 
-// newLogger writes text to a terminal and under systemd, with the level as journald's prefix, or JSON.
+// newLogger returns a logger that writes text to a terminal, text with journald's prefix for the level under systemd,
+// or JSON.
 func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {

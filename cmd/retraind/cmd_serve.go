@@ -68,7 +68,7 @@ without failing a request. With --watch=false it reads its model only at start, 
 	return cmd
 }
 
-// openListener listens on an address or takes over a listening socket of the parent.
+// openListener listens on an address, or takes over a listening socket of the parent process.
 func openListener(address string) (net.Listener, error) {
 	number, inherited := strings.CutPrefix(address, "fd:")
 	if !inherited {

@@ -21,7 +21,7 @@ import (
 	"github.com/retraind/retraind/gpu/nvml"
 )
 
-// newExecStep is the supervisor of one command of a run. It outlives the daemon.
+// newExecStep returns the command that supervises one command of a run. Its process outlives the daemon.
 func newExecStep(*app) *cobra.Command {
 	return &cobra.Command{
 		Use: "exec-step DIR", Short: "Supervise one command of a run (started by the daemon)", Hidden: true,
@@ -30,7 +30,7 @@ func newExecStep(*app) *cobra.Command {
 	}
 }
 
-// jobs are the functions of the long built-in steps, by kind.
+// jobs maps the kind of each long built-in step to its function.
 var jobs = map[string]job.Work{
 	"check":                  weights.Work,
 	actions.JobComposeAct:    compose.Do,
@@ -43,7 +43,7 @@ var jobs = map[string]job.Work{
 	actions.JobPredict:       predict.Work,
 }
 
-// newStep runs one long built-in step of a run, as a child of its supervisor.
+// newStep returns the command that runs one long built-in step of a run, as a child process of the step's supervisor.
 func newStep(*app) *cobra.Command {
 	return &cobra.Command{
 		Use: "step KIND DIR", Short: "Execute a built-in step of a run (started by the daemon)", Hidden: true,
@@ -56,8 +56,8 @@ func newStep(*app) *cobra.Command {
 	}
 }
 
-// newGPUXid reads the errors of a device in a child process, which NVIDIA's library may crash, for the duration of a
-// step.
+// newGPUXid returns the command that reads the errors of a device for the duration of a step. It runs in a child
+// process, because NVIDIA's library may crash the process.
 func newGPUXid(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "gpu-xid UUID", Short: "Print the errors of a GPU (started by the daemon)", Hidden: true, Args: cobra.ExactArgs(1),
@@ -70,7 +70,8 @@ func newGPUXid(a *app) *cobra.Command {
 	}
 }
 
-// newGPUProbe queries NVIDIA's driver in a child process, which the library may crash.
+// newGPUProbe returns the command that queries NVIDIA's driver. It runs in a child process, because the library may
+// crash the process.
 func newGPUProbe(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "gpu-probe", Short: "Query the GPU driver and print JSON (started by the daemon)", Hidden: true,

@@ -67,7 +67,7 @@ calibrates the confidences; then all examples are used. The same data and seed g
 	return cmd
 }
 
-// cacheFile returns a path beside the model's releases, so that each run reuses the vectors of earlier ones.
+// cacheFile returns a path beside the model's releases, so that each run reuses the vectors of earlier runs.
 func cacheFile() string {
 	if dir := os.Getenv("RETRAIND_MODEL_DIR"); dir != "" {
 		return filepath.Join(dir, "embeddings.cache")
@@ -75,7 +75,7 @@ func cacheFile() string {
 	return ""
 }
 
-// reportTraining prints the results: the deciding target, the others, and the size of the model.
+// reportTraining prints the results of the gating target and of the other targets, and the size of the model.
 func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
 	say(w, "trained %d examples of %d categories in %.1f s: %s", m.Examples, len(m.Categories), took.Seconds(),
 		accuracyText(m.TargetMetrics))
@@ -95,7 +95,8 @@ func accuracyText(t classifier.TargetMetrics) string {
 		t.TestItems, 100*t.Accuracy, t.MacroF1, t.ECE)
 }
 
-// reportProgress writes the training's progress to the file that the daemon reads, if it named one.
+// reportProgress returns a function that writes the training's progress to the file that the daemon reads, if the
+// daemon named a file.
 func reportProgress(file string) func(classifier.Progress) {
 	if file == "" {
 		return nil

@@ -55,8 +55,8 @@ func newTrigger(a *app) *cobra.Command {
 
 var errGaveUp = errors.New("gave up waiting")
 
-// patientClient returns a client, and a context that ends with errGaveUp after the timeout, or at SIGINT and SIGTERM.
-// end frees both.
+// patientClient returns a client and a context. The context ends with errGaveUp after the timeout, or at SIGINT and
+// SIGTERM. end frees both.
 func (a *app) patientClient(cmd *cobra.Command, timeout time.Duration) (
 	ctx context.Context, c *status.Client, end func(), err error,
 ) {
@@ -73,7 +73,7 @@ func (a *app) patientClient(cmd *cobra.Command, timeout time.Duration) (
 	}, nil
 }
 
-// waitRun follows a run to its end and turns its outcome into the exit code.
+// waitRun waits for the end of a run and turns its outcome into the exit code.
 func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()

@@ -57,7 +57,7 @@ func newModelsRedeploy(a *app) *cobra.Command {
 champion serves. Nothing is trained.`, (*status.Client).Redeploy)
 }
 
-// settle returns a command that resolves what a model serves.
+// settle returns a command that settles which release a model serves.
 func (a *app) settle(use, short, long string,
 	do func(c *status.Client, ctx context.Context, model, by string) (status.Done, error),
 ) *cobra.Command {

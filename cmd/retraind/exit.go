@@ -42,10 +42,10 @@ func fail(code int, format string, args ...any) error {
 	return &coded{code: code, err: fmt.Errorf(format, args...)}
 }
 
-// silent ends with a code without printing anything.
+// silent returns an error that sets the exit code and prints nothing.
 func silent(code int) error { return &coded{code: code, err: errors.New("reported"), quiet: true} }
 
-// noModel lists the existing models.
+// noModel returns the error for an unknown model, which lists the existing models.
 func noModel(name string, all []string) error {
 	return fail(exitNotFound, "no model %q is configured; configured: %s", name, strings.Join(all, ", "))
 }
@@ -91,7 +91,7 @@ func exitCode(err error, stderr io.Writer) int {
 
 var errInterrupted = errors.New("interrupted")
 
-// explainFault puts cause and remedy of a source's fault on lines of their own.
+// explainFault formats an error, with the cause and the remedy of a source's fault on separate lines.
 func explainFault(err error) string {
 	var f *watch.Fault
 	if errors.As(err, &f) && f.Cure != "" {

@@ -19,7 +19,7 @@ import (
 const followEvery = 200 * time.Millisecond
 
 // followRun prints the output of a run's commands until the run has ended, and turns its outcome into the exit code.
-// The output files are append-only and are read even while the daemon does not answer.
+// The output files only grow, so they are read even while the daemon does not answer.
 func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r status.Run) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -58,7 +58,7 @@ func (a *app) followed(out *outputs, r status.Run) error {
 	return nil
 }
 
-// outputs prints the output of a run's commands as it grows, each part once.
+// outputs prints the output of a run's commands while it grows. Each part is printed once.
 type outputs struct {
 	a     *app
 	state string           // the state directory
@@ -140,7 +140,7 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// endLine ends an incomplete line of a command.
+// endLine prints a line end if the last line of a command's output is incomplete.
 func (o *outputs) endLine() {
 	if o.open && !o.a.json {
 		say(o.a.stdout, "")

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// modelPlan is what a run of a model would do about the GPU now.
+// modelPlan describes what a run of a model would do now to get a GPU.
 type modelPlan struct {
 	Model    string   `json:"model"`
 	Pipeline string   `json:"pipeline"`
@@ -35,14 +35,15 @@ type asideThing struct {
 	Fault string `json:"fault,omitempty"` // why a run would stop nothing and end as blocked
 }
 
-// roomStep is a step before the first GPU step that makes room.
+// roomStep is a step that frees memory before the first GPU step.
 type roomStep struct {
 	Step string `json:"step"`
 	Does string `json:"does"`
 	Back string `json:"back"`
 }
 
-// plansOf evaluates the gate of every pipeline that needs a GPU, and lists what the pipeline itself stops.
+// plansOf checks for every pipeline that needs a GPU whether it would get one, and lists what the pipeline itself
+// stops.
 func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []modelPlan {
 	plans := []modelPlan{}
 	for _, name := range file.Names() {
@@ -100,8 +101,8 @@ func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []a
 	return list
 }
 
-// roomOf lists the steps before the first GPU step that free memory: commands with an undo, and steps that stop a service or
-// unload a model.
+// roomOf lists the steps before the first GPU step that free memory. These are commands with an undo, and steps that
+// stop a service or unload a model.
 func roomOf(steps []actions.StepConfig, resolved []actions.Step) []roomStep {
 	var room []roomStep
 	for i, s := range steps {

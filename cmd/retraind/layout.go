@@ -21,8 +21,8 @@ const (
 	leastCut  = 12 // minimum width of a cut text
 )
 
-// page collects text for people: fields and tables of one width, long texts broken between words. print drops the
-// colours if the output does not show them.
+// page collects text for people: fields and tables of one width, with long texts broken between words. print removes
+// the colours if the output does not show them.
 type page struct {
 	out   io.Writer
 	width int
@@ -60,17 +60,17 @@ func (p *page) line(s string, indent int) {
 	}
 }
 
-// field adds a name and its text, with the texts of all fields aligned.
+// field adds a name and its text. The texts of all fields are aligned.
 func (p *page) field(name, text string) {
 	p.line("  "+pad(name, keyWidth)+text, 2+keyWidth)
 }
 
-// table adds aligned columns, indented; the last column is wrapped if it is too long. Empty columns are left out.
+// table adds indented, aligned columns. It wraps the last column if it is too long, and leaves out empty columns.
 func (p *page) table(indent int, headers []string, rows ...[]string) {
 	p.columns(indent, false, headers, rows)
 }
 
-// list is a table with one line for each row: the last column is cut if it is too long.
+// list adds a table with one line for each row. It cuts the last column if it is too long.
 func (p *page) list(headers []string, rows ...[]string) { p.columns(0, true, headers, rows) }
 
 func (p *page) columns(indent int, oneLine bool, headers []string, rows [][]string) {
@@ -111,8 +111,8 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-lipgloss.Width(text)))
 }
 
-// wrap breaks a text between words; the lines after the first are narrower by the indent. A word longer than a line is
-// kept whole, so that paths can be copied.
+// wrap breaks a text between words. The lines after the first are narrower by the indent. A word longer than a line
+// is kept whole, so that paths can be copied.
 func wrap(text string, width, indent int) []string {
 	text = strings.TrimRight(text, " ")
 	var lines []string
@@ -126,8 +126,9 @@ func wrap(text string, width, indent int) []string {
 	}
 }
 
-// breakAt returns the byte offset of the last space within room columns and after the indent, else the first one after
-// them; -1 if there is none or no break is needed.
+// breakAt returns the byte offset of the space at which to break a text: the last space within room columns and after
+// the indent, or else the first space after room columns. It returns -1 if there is no such space or if no break is
+// needed.
 func breakAt(text string, room, indent int) int {
 	if lipgloss.Width(text) <= room {
 		return -1

@@ -2,7 +2,7 @@
 // deployed model still is, and retrains, deploys, verifies or rolls back by a policy.
 //
 // The package translates between the operating system and the packages below: flags, environment, signals, exit codes
-// and text for people. It has no logic of its own and nothing imports it.
+// and text for people. It contains no other logic, and nothing imports it.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run is the whole program, callable from tests.
+// run runs the whole program. Tests call it.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot(&app{stdin: stdin, stdout: stdout, stderr: stderr})
 	root.SetArgs(args)

@@ -73,7 +73,7 @@ func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 	return err
 }
 
-// lookAhead checks as the present user.
+// lookAhead checks a pipeline as the present user.
 func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 	ctx, stop := context.WithTimeout(context.Background(), preflightPatience)
 	defer stop()
@@ -108,7 +108,7 @@ func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 	return found, nil
 }
 
-// preflightAs checks in a process of another user.
+// preflightAs checks a pipeline in a process of another user.
 func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (preflight, error) {
 	var found preflight
 	me, err := self()
@@ -157,8 +157,8 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 	return found, json.Unmarshal(out.Bytes(), &found)
 }
 
-// dockerSettings are the variables that say where the Docker engine is and how it builds: this process's own, else those
-// of the daemon's unit, which `retraind init systemd` makes.
+// dockerSettings returns the environment variables that say where the Docker engine is and how it builds. It takes
+// them from this process, or else from the daemon's unit, which `retraind init systemd` creates.
 func dockerSettings() (out []string) {
 	for _, v := range os.Environ() {
 		if strings.HasPrefix(v, "DOCKER_") {

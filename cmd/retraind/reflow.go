@@ -24,8 +24,8 @@ func (a *app) fitHelp(root *cobra.Command) {
 	})
 }
 
-// reflow wraps text for a width: paragraphs as a whole, and each indented line, which may be part of a table or an
-// example, separately.
+// reflow wraps a text to a width. It wraps each paragraph as a whole. It wraps each indented line separately, because
+// the line may be part of a table or an example.
 func reflow(text string, width int) string {
 	p := &page{width: width}
 	var paragraph []string
@@ -47,8 +47,9 @@ func reflow(text string, width int) string {
 	return p.b.String()
 }
 
-// hang returns the indent of the continuation lines of a long line: the column of its last column of at most three,
-// which two spaces separate, or its own indent.
+// hang returns the indent of the continuation lines of a long line. If the line is a table row, with columns
+// separated by two spaces, the indent is the position of its last column, of at most three. Otherwise it is the
+// indent of the line.
 func hang(line string) int {
 	at := len(line) - len(strings.TrimLeft(line, " "))
 	if at == 0 && !strings.Contains(line, "  ") {

@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// app has what every command needs: the streams and the global flags.
+// app contains what every command needs: the streams and the global flags.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -67,7 +67,8 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 	return root
 }
 
-// configPath returns the configuration file: by flag, by variable, in the working directory, or the system's.
+// configPath returns the path of the configuration file: from the flag, from the environment variable, in the working
+// directory, or the system's file, in this order.
 func (a *app) configPath() string {
 	if a.config != "" {
 		return a.config
@@ -81,7 +82,7 @@ func (a *app) configPath() string {
 	return packagedConfig
 }
 
-// load reads the configuration and overlays flags and variables.
+// load reads the configuration and applies the flags and environment variables that override it.
 func (a *app) load(cmd *cobra.Command) (*configs.Loaded, configs.Settings, error) {
 	l, err := configs.Load(a.configPath())
 	if err != nil {
@@ -99,7 +100,8 @@ const (
 	packagedSocket = "/run/retraind/retraind.sock"
 )
 
-// client connects to the daemon: by flag, by variable, or by the configuration.
+// client connects to the daemon. It takes the socket from the flag, from the environment variable, or from the
+// configuration.
 func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 	path := cmp.Or(a.socket, os.Getenv("RETRAIND_SOCKET"))
 	if path == "" {
@@ -111,8 +113,9 @@ func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 	return status.NewClient(path), nil
 }
 
-// findSocket takes the socket from the configuration. systemd gives the packaged daemon a runtime directory that only
-// that daemon knows, so with its own configuration, and no other, the socket there is used.
+// findSocket takes the socket from the configuration. systemd gives the packaged daemon a runtime directory that the
+// configuration does not contain. So if the configuration is that of the packaged daemon, the socket in this runtime
+// directory is used.
 func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	config := a.configPath()
 	packaged := sameFile(config, packagedConfig)
@@ -130,8 +133,9 @@ func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	return l.File.Socket, nil
 }
 
-// answers distinguishes a live socket from one that a killed daemon left. A socket without permission to connect
-// counts as alive; one in a directory without permission to enter, such as the service's state, does not.
+// answers reports whether a socket is in use, and not left by a killed daemon. A socket to which this user may not
+// connect counts as in use. A socket in a directory that this user may not enter, such as the service's state
+// directory, does not.
 func answers(path string) bool {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -154,7 +158,7 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// printJSON prints one document.
+// printJSON prints one JSON document.
 func (a *app) printJSON(v any) error { return encodeJSON(a.stdout, v) }
 
 func encodeJSON(out io.Writer, v any) error {

@@ -15,7 +15,7 @@ func say(out io.Writer, format string, args ...any) {
 	fmt.Fprintln(out, text.Visible(fmt.Sprintf(format, args...)))
 }
 
-// sayLines prints a text with several lines, each as say does.
+// sayLines prints a text of several lines, and each line in the same way as say.
 func sayLines(out io.Writer, said string) error {
 	var b strings.Builder
 	for line := range strings.Lines(said) {
@@ -29,8 +29,8 @@ func sayLines(out io.Writer, said string) error {
 	return err
 }
 
-// plainOutput converts a command's output for people: without colours, and with each redrawn state of a line on a line
-// of its own.
+// plainOutput converts a command's output for people. It removes colours, and puts each redrawn state of a line on a
+// separate line.
 func plainOutput(said string) string {
 	said = colours.ReplaceAllString(said, "")
 	said = strings.ReplaceAll(redrawn.ReplaceAllString(said, "$1\n"), "\r", "\n")
@@ -39,7 +39,7 @@ func plainOutput(said string) string {
 	return b.String()
 }
 
-// redrawn matches an end of a line with carriage returns around it, which redraw nothing.
+// redrawn matches a line end with the carriage returns around it, because these carriage returns redraw nothing.
 var redrawn = regexp.MustCompile(`\r*(\n*)\n\r*`)
 
 // colours matches the sequences by which programs colour their output and erase the rest of a line.

@@ -8,7 +8,8 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// backtest prints one model: two columns for one policy, a line for each value of a sweep.
+// backtest prints the results for one model: two columns to compare one policy, or one line for each value of a
+// sweep.
 func (p *page) backtest(model, key string, floor float64, all []tried, took time.Duration, loc *time.Location) {
 	b := all[0].Best
 	if b.Evaluations == 0 {
@@ -109,7 +110,7 @@ func (p *page) swept(key string, floor float64, all []tried) {
 	p.table(2, headers, rows...)
 }
 
-// both formats one figure, or the two bounds of it.
+// both formats the two bounds of a figure, as one figure if they are equal.
 func both(best, worst string) string {
 	if best == worst {
 		return best
@@ -127,7 +128,7 @@ func delay(s playback.Totals) string {
 func inDays(d time.Duration) string  { return fmt.Sprintf("%.1f", d.Hours()/24) }
 func inHours(d time.Duration) string { return fmt.Sprintf("%.1f", d.Hours()) }
 
-// sideJSON is the result of one policy; durations in seconds.
+// sideJSON is the result of one policy in the output of --json. Durations are in seconds.
 type sideJSON struct {
 	Retrains int       `json:"retrains"`
 	Urgent   int       `json:"urgent"`
@@ -159,7 +160,7 @@ type changeJSON struct {
 	Text string    `json:"text"`
 }
 
-// resultJSON holds the two bounds; they are equal if the record leaves nothing open.
+// resultJSON contains the two bounds of the result. They are equal if the record determines the result.
 type resultJSON struct {
 	Value   string       `json:"value,omitempty"`
 	Best    sideJSON     `json:"if_mended"`

@@ -45,7 +45,7 @@ func (f testedFile) failure(out *bytes.Buffer, t tested) {
 	}
 }
 
-// testJSON is one test in --json.
+// testJSON is one test in the output of --json.
 type testJSON struct {
 	File     string        `json:"file"`
 	Line     int           `json:"line"`

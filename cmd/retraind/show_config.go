@@ -111,7 +111,7 @@ func broker(c notify.Config) string {
 	return "a server inside retraind, at " + cmp.Or(c.Listen, notify.DefaultListen)
 }
 
-// conditions lists the keys of those that are set.
+// conditions lists the keys of the conditions that are set.
 func conditions(c policy.Conditions) []string {
 	var keys []string
 	v := reflect.ValueOf(c)
@@ -163,7 +163,7 @@ func asked(c serving.Config) string {
 	return withoutPassword(c.Classify)
 }
 
-// withoutPassword returns a URL that may be shown.
+// withoutPassword returns a URL without its password, so that it may be shown.
 func withoutPassword(raw string) string {
 	if u, err := url.Parse(raw); err == nil {
 		return u.Redacted()

@@ -21,7 +21,7 @@ const (
 	shownPartings = 6 // number of categories whose part in a drop is shown
 )
 
-// showDrift prints everything about one model's accuracy, the figure first.
+// showDrift prints everything about one model's accuracy, beginning with the figure.
 func (p *page) showDrift(d driftAnswer, since, now time.Time, plot bool) {
 	r := d.Report
 	head := bold(d.Model)
@@ -50,7 +50,7 @@ func (p *page) showDrift(d driftAnswer, since, now time.Time, plot bool) {
 	p.showFindings(d.Diagnosis)
 }
 
-// showBeside prints figures that the accuracy does not show.
+// showBeside prints further figures, and problems that the accuracy does not show.
 func (p *page) showBeside(r drift.Report) {
 	if r.State == drift.StateNoRelease {
 		p.field("accuracy", "unknown: "+r.Detail)
@@ -68,7 +68,7 @@ func (p *page) showBeside(r drift.Report) {
 	}
 }
 
-// showChange distinguishes corrected labels from changed texts.
+// showChange prints how much of a change is due to corrected labels, and how much to changed texts.
 func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 	if r.Baseline == nil || r.Scored == 0 {
 		return
@@ -149,7 +149,7 @@ func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool
 		max(1, p.width-axisWidth-2-lipgloss.Width(from)-lipgloss.Width(to))) + to + "\n")
 }
 
-// plotSeries draws accuracy and band over time: the columns are equal periods, not evaluations.
+// plotSeries draws the accuracy and its band over time. Each column is an equal period, not one evaluation.
 func plotSeries(points []status.Point, width int) string {
 	low, mid, high := make([]float64, width), make([]float64, width), make([]float64, width)
 	first, last := points[0].At, points[len(points)-1].At

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// leastUnexplained is the memory that each driver keeps for itself: less is not shown.
+// leastUnexplained is the memory that each driver keeps for itself. Unexplained memory below it is not shown.
 const leastUnexplained = 64 << 20
 
 // showGPUs prints the devices, each with the holders of its memory.
@@ -34,7 +34,7 @@ func showGPUs(p *page, devices []gpu.Device) error {
 	return p.print()
 }
 
-// gpuNumber formats a device's number as nvidia-smi does; an instance also has the start of its UUID.
+// gpuNumber formats a device's number as nvidia-smi does. For an instance it adds the start of the UUID.
 func gpuNumber(d gpu.Device) string {
 	if d.Parent == "" {
 		return fmt.Sprint(d.Index)

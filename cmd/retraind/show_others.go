@@ -12,8 +12,8 @@ import (
 
 const daysInYear = 365
 
-// others describes how often conditions that do not depend on right and wrong answers trip in a year without any
-// change: by the calendar, by new labels, or by chance.
+// others describes how often some conditions trip in a year although nothing changes: because of the calendar, of new
+// labels, or of chance. These are the conditions that do not depend on right and wrong answers.
 func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (rows [][]string) {
 	add := func(name, bound, said string) { rows = append(rows, []string{prefix + name, bound, said}) }
 	if l := w.LabelChanges; l != nil {
@@ -66,9 +66,9 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 	return rows
 }
 
-// shiftText bounds how often the label distribution shifts so far by chance: as often as two samples of that many
-// items would differ by that much, once a day. Most items of two days are the same, so that it really happens less
-// often.
+// shiftText describes an upper bound for how often the label distribution shifts so far by chance. The bound assumes
+// that two independent samples of that many items are compared once a day. In fact most items of two days are the
+// same, so such a shift happens less often.
 func shiftText(psi float64, r drift.Report) string {
 	if r.Labels.PSI >= psi {
 		return "it trips now"

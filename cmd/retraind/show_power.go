@@ -27,7 +27,7 @@ const (
 	simulatedLabels = 5000
 )
 
-// lastReport returns the last evaluation of a model in the state directory, nil if there is none.
+// lastReport reads the last evaluation of a model from the state directory. It returns nil if there is none.
 func lastReport(state, model string) (*drift.Report, error) {
 	s, err := store.OpenReader(state)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
@@ -91,12 +91,12 @@ func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drif
 // clustersKnown is the number of new items from which the dependence of their errors is known.
 const clustersKnown = 500
 
-// rateUnknown replaces the labels a day on the first day, since most of its labels existed before.
+// rateUnknown replaces the number of labels per day on the first day, because most labels of that day existed before.
 const rateUnknown = -1
 
 const notKnown = "unknown until a day of labels is counted"
 
-// clusters describes what clustered errors mean for the guarantees, if there are any.
+// clusters describes what clustered errors mean for the guarantees. It returns "" if the policy promises no rates.
 func clusters(c policy.Config, n drift.NewItems) string {
 	promised := c.Probation != nil
 	for _, w := range []policy.Conditions{c.RetrainWhen, c.UrgentWhen} {
@@ -116,7 +116,8 @@ func clusters(c policy.Config, n drift.NewItems) string {
 	return ""
 }
 
-// found describes what a probation detects for a release with the measured accuracy of this one.
+// found describes which drop of accuracy a probation detects, for a release with the measured accuracy of the present
+// one.
 func found(t policy.Probation, r drift.Report, rate float64) string {
 	if rate == rateUnknown {
 		return fmt.Sprintf("what a probation of %s detects is %s", t.For, notKnown)
@@ -135,7 +136,7 @@ func found(t policy.Probation, r drift.Report, rate float64) string {
 	return said + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
 }
 
-// thresholds describes how often each condition trips although nothing changed.
+// thresholds describes how often each condition trips although nothing has changed.
 func thresholds(c policy.Config, r drift.Report, rate float64) [][]string {
 	var rows [][]string
 	var simulated []int

@@ -25,7 +25,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q: write 20:00, 2027-03-27, \"2027-03-27 20:00\" or 2027-03-27T20:00:00+01:00", text)
 }
 
-// plan prints one model's openings in order of time, with the days between them on which none opens.
+// plan prints one model's openings in order of time, with the days between them that have no opening.
 func (p *page) plan(plan offline.Plan, at time.Time) {
 	p.line(bold(plan.Model)+"  "+plan.Rules+"  in "+plan.Location.String(), 4)
 	p.field("a run", "needs "+needs(plan))
@@ -78,7 +78,7 @@ func fits(o offline.PlannedOpening, at time.Time) string {
 	return "NO"
 }
 
-// needs describes the expected duration of the next run, and its basis.
+// needs describes the expected duration of the next run, and the figures from which it was computed.
 func needs(plan offline.Plan) string {
 	var parts []string
 	runs, unknown := 0, 0

@@ -15,7 +15,7 @@ import (
 // plainWord writes a state as words: rolled back for rolled_back.
 func plainWord[S ~string](state S) string { return strings.ReplaceAll(string(state), "_", " ") }
 
-// outcome returns how a run ended, or its state, with a colour.
+// outcome returns the outcome of a run that has ended, or else its state, with a colour.
 func outcome(r status.Run) string {
 	colour := "3"
 	switch r.Outcome {
@@ -138,7 +138,7 @@ func stepRow(r status.Run, s status.Step, now time.Time) (row []string, more str
 	return []string{name, took, state, detail}, more
 }
 
-// ending describes how a run ended: the outcome, the reason code if nothing was promoted, and the sentence.
+// ending describes how a run ended: the outcome, the reason code if nothing was promoted, and a sentence.
 func ending(r status.Run) string {
 	return plainWord(r.Outcome) + why(r) + ": " + r.Reason
 }

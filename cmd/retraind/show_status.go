@@ -24,7 +24,7 @@ func coloured(n, s string) string {
 	return lipgloss.NewStyle().Foreground(lipgloss.Color(n)).Render(s)
 }
 
-// showStatus prints one screen: for each model the most urgent fact first.
+// showStatus prints one screen. For each model it prints the most urgent fact first.
 func showStatus(p *page, s status.Status) error {
 	for _, m := range s.Models {
 		p.showModel(m, s.At)
@@ -128,7 +128,8 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	}
 }
 
-// showAccuracy prints the figure with its interval, its baseline, and the accuracy of the most frequent label.
+// showAccuracy prints the accuracy with its interval, its baseline, and the accuracy of always answering the most
+// frequent label.
 func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 	if r.Scored == 0 {
 		if r.State != drift.StateNoRelease {
@@ -168,7 +169,7 @@ func formatErrors(r drift.Report) string {
 		100*r.FormatErrorShare())
 }
 
-// weakest returns the category with the lowest recall, among those with enough items.
+// weakest returns the category with the lowest recall among the categories with enough items.
 func weakest(all []drift.Category) (worst drift.Category, ok bool) {
 	const enough = 5
 	for _, c := range all {

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// showTargets prints one line for each target that does not gate.
+// showTargets prints one line for each target other than the gating one.
 func (p *page) showTargets(targets []drift.TargetFigures) {
 	for i, t := range targets {
 		name := ""
@@ -24,7 +24,7 @@ func (p *page) showTargets(targets []drift.TargetFigures) {
 	}
 }
 
-// tableTargets also prints the mean F1.
+// tableTargets prints the same targets as a table, with the mean F1 of each.
 func (p *page) tableTargets(targets []drift.TargetFigures) {
 	var rows [][]string
 	for _, t := range targets {
@@ -38,7 +38,7 @@ func (p *page) tableTargets(targets []drift.TargetFigures) {
 	p.table(2, []string{"other target", "items", "accuracy", "95 % interval", "macro-F1"}, rows...)
 }
 
-// showCompared prints one line for each target that the gate compared beside the gating one.
+// showCompared prints one line for each target that the gate compared in addition to the gating one.
 func (p *page) showCompared(targets []status.ComparedTarget) {
 	for i, t := range targets {
 		name := ""

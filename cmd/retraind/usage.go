@@ -13,7 +13,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// usageErrors gives wrong commands, arguments and flags helpful messages and the exit code of wrong usage.
+// usageErrors makes a command report wrong subcommands, arguments and flags with helpful messages and the exit code
+// for wrong usage.
 func usageErrors(cmd *cobra.Command) {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUsage(cmd, wrongFlag(cmd, err)) })
 	if accepts := cmd.Args; accepts != nil {
@@ -38,7 +39,7 @@ func name(cmd *cobra.Command) string {
 	return strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()), " ")
 }
 
-// has returns the start of a sentence about what a command does not have.
+// has returns the start of a sentence that names something that a command does not have.
 func has(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return "there is no"
@@ -113,7 +114,7 @@ func didYouMean(name string, names []string, dash string) string {
 	return ""
 }
 
-// mistyped reports that the name of a directory to create looks like a misspelt command.
+// mistyped returns an error if the name of a directory to create looks like a misspelt command.
 func mistyped(cmd *cobra.Command, dir string) error {
 	if _, err := os.Stat(dir); err == nil || strings.ContainsRune(dir, os.PathSeparator) {
 		return nil

@@ -64,7 +64,7 @@ func (s *stage) scene(act, what string) {
 // note adds a remark.
 func (s *stage) note(text string) { s.say("", text) }
 
-// told is the subscriber's callback.
+// told shows an event; the subscriber calls it.
 func (s *stage) told(e notify.Event) {
 	text := headline(e)
 	s.mu.Lock()

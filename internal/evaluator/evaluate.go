@@ -18,8 +18,8 @@ const (
 	handOverEvery = time.Second
 )
 
-// evaluate is one iteration of the loop: replay new changes, score unscored texts, report, decide, record, and
-// start a run if that is the verdict. It returns when the next iteration is due at the latest.
+// evaluate runs one iteration of the loop. It replays new changes, scores unscored texts, reports, decides, records,
+// and starts a run if that is the verdict. It returns the time at which the next iteration is due at the latest.
 func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err error) {
 	defer func() {
 		if err != nil {

@@ -199,7 +199,7 @@ func (w *Webhook) withdraw(e watch.Event, why string) {
 	}
 }
 
-// taskPath is the path of the item's id.
+// taskPath returns the path of the item's id.
 func (d *Decoder) taskPath() string {
 	if d.id == "id" {
 		return "task.id"

@@ -119,7 +119,7 @@ func explain(cfg *Config, err error) error {
 	return fault
 }
 
-// dsnKey is the configuration key that holds the connection string or its file.
+// dsnKey returns the configuration key that contains the connection string or the path of its file.
 func (c *Config) dsnKey() string {
 	if c.DSNFile != "" {
 		return "dsn_file"
@@ -127,7 +127,7 @@ func (c *Config) dsnKey() string {
 	return "dsn"
 }
 
-// dsnPlace names the configuration key that holds the connection string.
+// dsnPlace names the configuration key that contains the connection string.
 func (c *Config) dsnPlace() string {
 	if c.DSNFile != "" {
 		return c.DSNFile

@@ -71,7 +71,7 @@ type outboxRow struct {
 	text           []*string
 }
 
-// size is the approximate size of the row in bytes.
+// size returns the approximate size of the row in bytes.
 func (l *outboxRow) size() int {
 	n := len(l.item)
 	for _, text := range append([]*string{l.old, l.new}, l.text...) {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// findLookAlikes warns of labels that differ only by surrounding blanks, case or Unicode form: they count as
+// findLookAlikes warns of labels that differ only by surrounding blanks, case or Unicode form. They count as
 // different labels, which is nearly always a mistake. Labels that labels.normalize merges are not reported.
 func findLookAlikes(found *check.Problems, counts postgres.LabelCounts, configured serving.Normalize) {
 	for _, path := range slices.Sorted(maps.Keys(counts)) {

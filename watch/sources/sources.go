@@ -1,9 +1,9 @@
-// Package sources is the labels section of a model's configuration: it combines the sections of the single
+// Package sources defines the labels section of a model's configuration, which combines the sections of the single
 // sources.
 //
-// Each source owns its Config with Validate; this package only assembles them, so that the contract in package
-// watch imports no source, and configs does not depend on the sources. It has values only, safe for concurrent use as
-// long as they are not changed. It never starts a source: the daemon does.
+// Each source owns its Config with Validate; this package only assembles them, so that the contract in package watch
+// imports no source, and configs does not depend on the sources. It contains only values, which are safe for
+// concurrent use as long as they are not changed. It never starts a source: the daemon does.
 package sources
 
 import (
@@ -121,8 +121,8 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Check asks each source of a model whether it can be followed: for check, doctor and init. The paths of its
-// findings are keys of the labels section.
+// Check asks each source of a model whether it can be followed. The commands check, doctor and init call it. The
+// paths of its findings are keys of the labels section.
 func Check(ctx context.Context, model string, c *Config) check.Problems {
 	var found check.Problems
 	if c.Postgres != nil {

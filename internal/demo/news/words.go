@@ -255,7 +255,7 @@ func overlaps() []overlap {
 	}
 }
 
-// common is the vocabulary of all topics.
+// common returns the vocabulary that all topics share.
 func common() topic {
 	return topic{
 		subjects: []string{"ein Sprecher", "die Sprecherin", "ein Beteiligter", "die Leitung", "der Verband", "die Stadt", "ein Experte", "das Land", "die Behörde", "eine Anwohnerin", "der Verein", "die Kommission"},

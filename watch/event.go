@@ -17,9 +17,9 @@ const (
 // How the sources of one model combine.
 //
 // An item belongs to the source that provided its text. A full read of the table (Sink.Replace) stores the items that
-// it contains and deletes the other items of the table; it never touches other items, which came from events (NATS,
-// files, HTTP, the command line). If the table contains an item that came from an event, the item and its text belong
-// to the table from then on.
+// it contains and deletes the other items of the table. It never touches items from events (NATS, files, HTTP, the
+// command line) that it does not contain. If the table contains an item that came from an event, the item and its text
+// belong to the table from then on.
 //
 // Any event may label any item. For each target the last event or table change wins, from any source. Reading the
 // same event or row again does not count as a new one. After an event has relabelled an item of the table, the item

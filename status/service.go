@@ -52,7 +52,7 @@ const requestPatience = 2 * time.Minute
 // ServeNATS answers requests by NATS until ctx ends. Requests go to the same backend as those on the control socket.
 func ServeNATS(ctx context.Context, conn *nats.Conn, backend Backend, o ServiceOptions, log *slog.Logger) error {
 	s := &service{
-		ctx: ctx, backend: backend, o: o, log: log.With("component", "nats-api"),
+		ctx: ctx, conn: conn, backend: backend, o: o, log: log.With("component", "nats-api"),
 		room: make(chan struct{}, atATime),
 	}
 	version := o.Version
@@ -87,6 +87,7 @@ var semver = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-
 
 type service struct {
 	ctx     context.Context //nolint:containedctx // requests come by callbacks
+	conn    *nats.Conn
 	backend Backend
 	o       ServiceOptions
 	log     *slog.Logger
@@ -202,7 +203,18 @@ func (s *service) answer(e endpoint, r micro.Request) {
 		s.refuse(r, err)
 		return
 	}
-	if err := r.RespondJSON(v); err != nil {
+	body, err := json.Marshal(v)
+	if err != nil {
+		s.fail(r, 500, err.Error())
+		return
+	}
+	s.reply(r, nil, body)
+}
+
+// reply publishes an answer on the connection. The methods of a request must not be used after its handler has returned:
+// they store the error in the request, which the library reads then.
+func (s *service) reply(r micro.Request, header nats.Header, body []byte) {
+	if err := s.conn.PublishMsg(&nats.Msg{Subject: r.Reply(), Header: header, Data: body}); err != nil {
 		s.log.Debug("answer a request", "request", r.Subject(), "err", err)
 	}
 }
@@ -255,10 +267,10 @@ func (s *service) fail(r micro.Request, code int, text string) {
 	if err != nil {
 		body = nil
 	}
-	if err := r.Error(strconv.Itoa(code), strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?"),
-		body); err != nil {
-		s.log.Debug("answer a request", "request", r.Subject(), "err", err)
-	}
+	s.reply(r, nats.Header{
+		micro.ErrorHeader:     {strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?")},
+		micro.ErrorCodeHeader: {strconv.Itoa(code)},
+	}, body)
 }
 
 // warn logs when a stream captures the subjects of requests: its acknowledgement would be taken for the answer.

@@ -16,8 +16,9 @@ import (
 // enginePatience is how long a verification waits for an engine that does not answer.
 const enginePatience = 30 * time.Second
 
-// onInstance accepts a verification only if the deployed container is the one in service: a container that was
-// replaced or restarted meanwhile may have answered. deployed is nil if no container was replaced.
+// onInstance accepts a verification only if the container that this run deployed is still in service. If it was
+// replaced or restarted during the verification, another one may have answered. deployed is nil if the run deployed no
+// container; nothing is checked then.
 func onInstance(ctx context.Context, out Outcome, deployed *compose.Deployed) (Outcome, error) {
 	if deployed == nil || out.Class != store.StepOK {
 		return out, nil

@@ -59,7 +59,7 @@ func Catalogue() []Entry {
 			"A deployed release was rolled back; the previous one serves again, and this was proved.",
 		},
 		{ModelPaused, Paused{}, "", "A person stopped automatic runs; a retrain on request still runs. With the model `_daemon`: for every model."},
-		{ModelHeld, Paused{}, "", "The model is held: no run starts, not even on request, until a person resumes it. A run could not prove what serves, or a person set the hold."},
+		{ModelHeld, Paused{}, "", "The model is held: no run starts, not even on request, until a person resumes it. The cause is a run that could not verify which release serves, or a person who set the hold."},
 		{
 			ModelResumed,
 			Resumed{},

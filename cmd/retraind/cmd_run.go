@@ -82,7 +82,7 @@ func (a *app) run(cmd *cobra.Command) error {
 	return placed(loaded, daemon.Run(soft, o))
 }
 
-// placed adds to an error the key of the source that cannot be followed. It reports an error that retrying cannot fix
+// placed adds to an error the configuration key of the source that cannot be followed. It reports an error that retrying cannot fix
 // as a fault of the configuration, so that systemd does not restart the daemon repeatedly.
 func placed(l *configs.Loaded, err error) error {
 	var source *ingest.SourceError

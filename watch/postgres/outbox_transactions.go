@@ -18,7 +18,7 @@ type openTransaction struct {
 }
 
 // openTransactions returns the virtual ids of the transactions that are writing to the outbox. Such a transaction
-// locks the outbox table before it checks the advisory lock, and keeps that lock until it ends. Transaction ids
+// locks the outbox table before it checks the advisory lock, and holds the table's lock until it ends. Transaction ids
 // cannot be used: a snapshot does not list running transactions that are younger than the last one that ended. The
 // oldest transaction is reported as a notice, because its label changes become visible only when it ends.
 func (c *session) openTransactions(ctx context.Context) ([]string, error) {

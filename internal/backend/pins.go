@@ -55,7 +55,7 @@ func (b *Backend) setPinned(ctx context.Context, model, release, by string,
 		return nil
 	})
 	if err == nil {
-		b.o.Log.Info(done.Text, "model", model, "by", by)
+		b.o.Log.Info("the pin of a release was changed", "model", model, "by", by, "change", done.Text)
 	}
 	return done, err
 }

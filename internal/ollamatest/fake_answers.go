@@ -80,7 +80,7 @@ func (c Classifier) answer(text string, format json.RawMessage) (string, error) 
 		p := schema.Properties[name]
 		var value string
 		switch {
-		case p.Pattern != "" && !(strings.HasPrefix(p.Pattern, "^") && strings.HasSuffix(p.Pattern, "$")):
+		case p.Pattern != "" && (!strings.HasPrefix(p.Pattern, "^") || !strings.HasSuffix(p.Pattern, "$")):
 			return "", fmt.Errorf("invalid JSON schema in format")
 		case len(p.Enum) > 0:
 			value = fmt.Sprintf("%q", best(p.Enum))

@@ -36,7 +36,8 @@ func carries(s Step) (carry, breaks bool) {
 		return len(s.Undo) == 0, false
 	case DoExport:
 		return true, false
-	case DoCheck, DoPredict, DoGate, DoRelease, DoDeploy, DoVerify, DoCompose, DoUnit, DoOllama: // they run again, and change no file of the run
+	// they run again, and change no file of the run
+	case DoCheck, DoPredict, DoGate, DoRelease, DoDeploy, DoVerify, DoCompose, DoUnit, DoOllama:
 		return false, false
 	}
 	return false, true

@@ -45,31 +45,37 @@ Exit status: 0 proved, 3 something else serves or the service did not answer.`,
 }
 
 func newModelsAdopt(a *app) *cobra.Command {
-	return a.settle("adopt MODEL", "Make the serving release the champion",
+	return a.request(1, "adopt MODEL", "Make the serving release the champion",
 		`Make the serving release the champion: it is scored on every held-out text, and its accuracy is measured from then
 on. Use this if somebody has deployed another model on purpose. If serving.adopt.trained_on names its training file,
-the items in that file do not count for it.`, (*status.Client).Adopt)
+the items in that file do not count for it.`,
+		func(ctx context.Context, c *status.Client, args []string) (status.Done, error) {
+			return c.Adopt(ctx, args[0], "")
+		})
 }
 
 func newModelsRedeploy(a *app) *cobra.Command {
-	return a.settle("redeploy MODEL", "Deploy the champion again",
+	return a.request(1, "redeploy MODEL", "Deploy the champion again",
 		`Deploy the champion again if something else serves: a run repeats the champion's deployment and proves that the
-champion serves. Nothing is trained.`, (*status.Client).Redeploy)
+champion serves. Nothing is trained.`,
+		func(ctx context.Context, c *status.Client, args []string) (status.Done, error) {
+			return c.Redeploy(ctx, args[0], "")
+		})
 }
 
-// settle returns a command that settles which release a model serves.
-func (a *app) settle(use, short, long string,
-	do func(c *status.Client, ctx context.Context, model, by string) (status.Done, error),
+// request returns a command with n arguments that sends one request to the daemon and prints what was done.
+func (a *app) request(n int, use, short, long string,
+	do func(ctx context.Context, c *status.Client, args []string) (status.Done, error),
 ) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Long: long, Args: cobra.ExactArgs(1),
+		Use: use, Short: short, Long: long, Args: cobra.ExactArgs(n),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			done, err := do(c, context.Background(), args[0], "")
+			done, err := do(context.Background(), c, args)
 			if err != nil {
 				return err
 			}

@@ -99,10 +99,10 @@ func judgeBase(f *BaseFacts) (class store.StepState, why string) {
 			f.N, f.Model)
 	case f.Better <= f.Worse:
 		return store.StepRejected, fmt.Sprintf(
-			"not better than its base %s, which is right on %.1f %% of %d held-out items (only the candidate is right on %d, only the base on %d)",
+			"not better than its base %s, which is right on %.1f%% of %d held-out items (only the candidate is right on %d, only the base on %d)",
 			f.Model, 100*float64(f.Right)/float64(f.N), f.N, f.Better, f.Worse)
 	}
-	return store.StepOK, fmt.Sprintf("its base %s is right on %.1f %%", f.Model, 100*float64(f.Right)/float64(f.N))
+	return store.StepOK, fmt.Sprintf("its base %s is right on %.1f%%", f.Model, 100*float64(f.Right)/float64(f.N))
 }
 
 // judgedBase adds the comparison with the base to the gate's verdict.

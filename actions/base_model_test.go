@@ -38,14 +38,14 @@ func TestCandidateAgainstItsBase(t *testing.T) {
 		_, r = s.do(withBase(s.trained(s.news("1", "goal=sport", "vote=politics")), base))
 		s.ends(r, policy.OutcomeRejected, "answers all 60 held-out items as its base "+base+" does", refused...)
 		_, r = s.do(withBase(s.trained(s.news("1", "goal=politics", "vote=politics", "match=sport")), base))
-		s.ends(r, policy.OutcomeRejected, "not better than its base "+base+", which is right on 80.0 % of 60 held-out items",
+		s.ends(r, policy.OutcomeRejected, "not better than its base "+base+", which is right on 80.0% of 60 held-out items",
 			refused...)
 		if s.model().Champion != "" {
 			t.Error("something was promoted")
 		}
 
 		_, r = s.do(withBase(s.trained(s.news("2", "goal=sport", "vote=politics", "match=sport")), base))
-		s.ends(r, policy.OutcomePromoted, "its base "+base+" is right on 80.0 %", modelSteps...)
+		s.ends(r, policy.OutcomePromoted, "its base "+base+" is right on 80.0%", modelSteps...)
 	})
 }
 
@@ -60,8 +60,8 @@ func TestJudgeBase(t *testing.T) {
 		{&BaseFacts{Model: "b"}, store.StepFailed, "no held-out item was answered by both"},
 		{&BaseFacts{Model: "b", N: 50, Right: 40}, store.StepRejected, "as its base b does"},
 		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 3}, store.StepRejected, "not better than its base b"},
-		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 4, Worse: 4}, store.StepRejected, "right on 80.0 % of 50"},
-		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 5, Worse: 4}, store.StepOK, "its base b is right on 80.0 %"},
+		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 4, Worse: 4}, store.StepRejected, "right on 80.0% of 50"},
+		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 5, Worse: 4}, store.StepOK, "its base b is right on 80.0%"},
 	} {
 		if class, why := judgeBase(c.facts); class != c.class || !strings.Contains(why, c.says) {
 			t.Errorf("%+v: %s, %s", c.facts, class, why)

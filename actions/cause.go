@@ -15,13 +15,13 @@ func judgeCause(cause Cause, categories []Category, f GateFacts) string {
 	for _, c := range categories {
 		for _, name := range cause.Categories {
 			if c.Name == name && c.Candidate < c.Champion {
-				return fmt.Sprintf("the retrain should fix the recall of category %q, which would fall from %.0f %% to %.0f %% of %d items",
+				return fmt.Sprintf("the retrain was meant to raise the recall of category %q, but would lower it from %.0f%% to %.0f%% on %d items",
 					c.Name, 100*c.Champion, 100*c.Candidate, c.Support)
 			}
 		}
 	}
 	if cause.MacroF1 && f.Champion != nil && f.Candidate.MacroF1 < f.Champion.MacroF1 {
-		return fmt.Sprintf("the retrain should fix macro-F1, which would fall from %.1f to %.1f", 100*f.Champion.MacroF1,
+		return fmt.Sprintf("the retrain was meant to raise macro-F1, but would lower it from %.1f to %.1f", 100*f.Champion.MacroF1,
 			100*f.Candidate.MacroF1)
 	}
 	return ""

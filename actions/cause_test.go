@@ -19,8 +19,8 @@ func TestJudgeCause(t *testing.T) {
 	}{
 		{Cause{}, ""},
 		{Cause{Categories: []string{"geld"}}, ""},
-		{Cause{Categories: []string{"geld", "sport"}}, `category "sport", which would fall from 60 % to 55 % of 40 items`},
-		{Cause{MacroF1: true}, "macro-F1, which would fall from 71.0 to 70.0"},
+		{Cause{Categories: []string{"geld", "sport"}}, `category "sport", but would lower it from 60% to 55% on 40 items`},
+		{Cause{MacroF1: true}, "macro-F1, but would lower it from 71.0 to 70.0"},
 	} {
 		if got := judgeCause(c.cause, categories, facts); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q", c.cause, got)

@@ -222,7 +222,7 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 		was += n
 	}
 	if float64(facts.Train) < (1-shrinkGuard)*float64(was) {
-		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f %% suggests a broken source; if it is intended, force the retrain",
+		return fmt.Errorf("the export has %d training items, the champion's had %d: a loss of more than %.0f%% suggests a broken source; if it is intended, force the retrain",
 			facts.Train, was, 100*shrinkGuard)
 	}
 	for _, name := range slices.Sorted(maps.Keys(before)) {

@@ -306,7 +306,7 @@ func TestCheckExport(t *testing.T) {
 			"more than a fifth less",
 			ExportFacts{Items: 89, Train: 79, Test: 10, Labels: labels(40, 39)},
 			labels(50, 50),
-			"the export has 79 training items, the champion's had 100: a loss of more than 20 % suggests a broken source; if it is intended, force the retrain",
+			"the export has 79 training items, the champion's had 100: a loss of more than 20% suggests a broken source; if it is intended, force the retrain",
 		},
 		{
 			"a category lost",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
@@ -239,28 +240,28 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	switch {
 	case f.N == 0 && f.Leaked > 0:
 		return f, store.StepFailed,
-			fmt.Sprintf("all %d held-out items were in the training of the candidate or of the champion: neither can be judged by them; hold out other items, or revert the last change of heldout",
+			fmt.Sprintf("all %d held-out items were training items of the candidate or of the champion, so neither can be judged by them; hold out other items, or revert the last change of heldout",
 				f.Leaked)
 	case f.N == 0:
 		return f, store.StepFailed,
 			"no held-out item has an answer of the candidate" + andChampion(f) +
 				": do the ids and texts in predictions.jsonl come from this run's test.jsonl?"
 	case f.Release == champion && champion != "":
-		return f, store.StepRejected, "the training produced the artifact that is already deployed: nothing would change"
+		return f, store.StepRejected, "the training produced the artifact that is already deployed"
 	case float64(f.FormatErrors) > float64(c.FormatErrors)*float64(f.N):
 		return f, store.StepRejected,
-			fmt.Sprintf("%d of %d answers could not be used (no JSON, another schema, cut off, or no category), more than the %v allowed (promote.format_errors)",
+			fmt.Sprintf("%d of %d answers are unusable (no JSON, another schema, cut off, or no category); promote.format_errors allows %v",
 				f.FormatErrors, f.N, c.FormatErrors)
 	case f.Champion == nil:
 		if f.Candidate.Accuracy <= f.Majority {
 			return f, store.StepRejected,
-				fmt.Sprintf("the first release answers %.1f %% of %d held-out items right, no better than always answering the most frequent label (%.1f %%)",
+				fmt.Sprintf("the first release answers %.1f%% of %d held-out items right, no better than always answering the most frequent label (%.1f%%)",
 					100*f.Candidate.Accuracy, f.N, 100*f.Majority)
 		}
 		return f, store.StepOK,
-			fmt.Sprintf("first release: %.1f %% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
+			fmt.Sprintf("first release: %.1f%% of %d held-out items right", 100*f.Candidate.Accuracy, f.N)
 	}
-	both := fmt.Sprintf("candidate %.1f %%, champion %.1f %% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
+	both := fmt.Sprintf("candidate %.1f%%, champion %.1f%% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
 	// A category is worse only if its recall fell and F1 shows that fewer false positives do not compensate for it: a
 	// champion that classifies a new category as its parent has full recall on the parent, as has any model that always
@@ -274,7 +275,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	if len(f.Worse) > 0 {
 		w := f.Worse[0]
 		return f, store.StepRejected,
-			fmt.Sprintf("category %q would be lost: recall %.0f %% to %.0f %% of %d items, F1 %.0f to %.0f, more than the %g points allowed; %s",
+			fmt.Sprintf("category %q would get worse: recall from %.0f%% to %.0f%% on %d items, F1 from %.0f to %.0f; category_floor allows a loss of %g points; %s",
 				w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor),
 				both)
 	}
@@ -302,21 +303,21 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	}
 	if f.Wins+f.Losses == 0 {
 		f.Bound = 0
-		return f, store.StepOK, "not worse: " + both + "; the two are right and wrong on the same items"
+		return f, store.StepOK, "not worse: " + both + "; both are right on the same items"
 	}
 	if ni.Pass {
 		return f, store.StepOK,
-			fmt.Sprintf("not worse: %s; the difference is above %+.1f points with 95 %% confidence", both, f.Bound)
+			fmt.Sprintf("not worse: %s; with 95%% confidence the difference is at least %+.1f points", both, f.Bound)
 	}
 	// The mirrored bound: the largest plausible improvement.
 	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
 		return f, store.StepRejected,
-			fmt.Sprintf("worse: %s; the difference may be %+.1f points, allowed is -%g", both, f.Bound, f.Margin)
+			fmt.Sprintf("worse: %s; the difference may be as low as %+.1f points, -%g is allowed", both, f.Bound, f.Margin)
 	}
 	return f, store.StepInconclusive,
-		fmt.Sprintf("not enough evidence that it is not worse by more than %g points: %s; the difference may be %+.1f points; the champion stays",
-			f.Margin, both, f.Bound)
+		fmt.Sprintf("too little evidence that the candidate is at most %s worse: %s; the difference may be as low as %+.1f points; the champion stays",
+			text.Points(f.Margin), both, f.Bound)
 }
 
 func andChampion(f GateFacts) string {

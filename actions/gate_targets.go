@@ -74,19 +74,19 @@ func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, stri
 		ni := stats.NonInferior(f.Wins, f.Losses, f.N, f.Margin/100, gateAlpha)
 		f.Bound = 100 * ni.Lower
 		lost := 100 * float64(f.Losses-f.Wins) / float64(f.N)
-		what := fmt.Sprintf("target %s: candidate %.1f %%, champion %.1f %% of %d items (only the candidate is right on %d, only the champion on %d)",
+		what := fmt.Sprintf("target %s: candidate %.1f%%, champion %.1f%% of %d items (only the candidate is right on %d, only the champion on %d)",
 			f.Name, 100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
 		switch beyond := stats.SignTest(f.Losses, f.Wins) < gateAlpha/float64(len(targets)); {
 		case own && !ni.Pass && (beyond || f.Losses > f.Wins):
 			return store.StepRejected,
-				fmt.Sprintf("%s would be worse: the difference may be %+.1f points, allowed is -%g", what, f.Bound, f.Margin)
+				fmt.Sprintf("%s would be worse: the difference may be as low as %+.1f points, -%g is allowed", what, f.Bound, f.Margin)
 		case own && !ni.Pass:
 			return store.StepInconclusive,
-				fmt.Sprintf("not enough evidence on %s: the difference may be %+.1f points, allowed is -%g", what, f.Bound,
+				fmt.Sprintf("too little evidence on %s: the difference may be as low as %+.1f points, -%g is allowed", what, f.Bound,
 					f.Margin)
 		case !own && beyond && lost > f.Margin:
 			return store.StepRejected,
-				fmt.Sprintf("%s would be worse by %.1f points, more than the %g points of category_floor", what, lost, f.Margin)
+				fmt.Sprintf("%s would be worse by %.1f points; category_floor allows %g", what, lost, f.Margin)
 		}
 	}
 	return store.StepOK, ""

@@ -44,14 +44,14 @@ func TestTargetsHaveFloors(t *testing.T) {
 		class           store.StepState
 		why             string
 	}{
-		{"only aks is better", 181, 20, 0, nil, store.StepOK, "right and wrong on the same items"},
-		{"nothing differs", 181, 0, 0, margin, store.StepOK, "right and wrong on the same items"},
-		{"aks is lost", 181, 0, 27, nil, store.StepRejected, "target aks: candidate 85.1 %, champion 100.0 % of 181 items"},
-		{"aks is lost, with a margin", 181, 0, 27, margin, store.StepRejected, "allowed is -2"},
+		{"only aks is better", 181, 20, 0, nil, store.StepOK, "both are right on the same items"},
+		{"nothing differs", 181, 0, 0, margin, store.StepOK, "both are right on the same items"},
+		{"aks is lost", 181, 0, 27, nil, store.StepRejected, "target aks: candidate 85.1%, champion 100.0% of 181 items"},
+		{"aks is lost, with a margin", 181, 0, 27, margin, store.StepRejected, "-2 is allowed"},
 		{"a little worse by chance", 181, 1, 3, nil, store.StepOK, "not worse"},
-		{"a little worse, with a margin", 181, 1, 3, margin, store.StepRejected, "allowed is -2"},
+		{"a little worse, with a margin", 181, 1, 3, margin, store.StepRejected, "-2 is allowed"},
 		{"one each, with a margin", 181, 1, 1, margin, store.StepOK, "not worse"},
-		{"too few to tell, with a margin", 40, 1, 1, margin, store.StepInconclusive, "not enough evidence on target aks"},
+		{"too few to tell, with a margin", 40, 1, 1, margin, store.StepInconclusive, "too little evidence on target aks"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 		}
 	}
 	pr := proof{gate: "priority", promote: PromoteConfig{}.WithDefaults(), release: newDigest, former: true}
-	if why := pr.judge(f, nil); !strings.Contains(why, "still answers as the former release on all 27") {
+	if why := pr.judge(f, nil); !strings.Contains(why, "the former release's answer to all 27") {
 		t.Errorf("%q, %+v", why, f)
 	}
 	if why := pr.judge(VerifyFacts{Probed: 50, Agreed: 50}, nil); !strings.Contains(why, "nothing proves what is served") {

@@ -50,11 +50,11 @@ func TestJudge(t *testing.T) {
 	}{
 		{
 			"first release", promote(GateNotWorse), first(80, 100, .3), store.StepOK, math.NaN(), math.NaN(),
-			"first release: 80.0 % of 100 held-out items right",
+			"first release: 80.0% of 100 held-out items right",
 		},
 		{
 			"first release that always says the same", promote(GateNotWorse), first(30, 100, .3), store.StepRejected, math.NaN(),
-			math.NaN(), "no better than always answering the most frequent label (30.0 %)",
+			math.NaN(), "no better than always answering the most frequent label (30.0%)",
 		},
 		{
 			"nothing answered", promote(GatePoint),
@@ -76,12 +76,12 @@ func TestJudge(t *testing.T) {
 		// d = .02, se = sqrt((.1-.0004)/500) = .014114: .02 - 1.6449·.014114 = -.0032
 		{
 			"not worse", promote(GateNotWorse), facts(500, 30, 20), store.StepOK, .1013, -.32,
-			"not worse: candidate 78.0 %, champion 76.0 % of 500 held-out items (only the candidate is right on 30, only the champion on 20); the difference is above -0.3 points with 95 % confidence",
+			"not worse: candidate 78.0%, champion 76.0% of 500 held-out items (only the candidate is right on 30, only the champion on 20); with 95% confidence the difference is at least -0.3 points",
 		},
 		// d = 0, se = sqrt(.1/500) = .014142: -2.33 points
 		{
 			"not surely", promote(GateNotWorse), facts(500, 25, 25), store.StepInconclusive, .5561, -2.33,
-			"not enough evidence that it is not worse by more than 1 points",
+			"too little evidence that the candidate is at most 1 point worse",
 		},
 		{
 			"a wide margin", PromoteConfig{Gate: GateNotWorse, Margin: 3}.WithDefaults(), facts(500, 25, 25), store.StepOK,
@@ -90,13 +90,13 @@ func TestJudge(t *testing.T) {
 		// d = -.04, se = sqrt((.1-.0016)/500) = .014028
 		{
 			"worse", promote(GateNotWorse), facts(500, 15, 35), store.StepRejected, .9987, -6.31,
-			"worse: candidate 75.0 %, champion 79.0 %",
+			"worse: candidate 75.0%, champion 79.0%",
 		},
 		// 12 discordant of 500: Tango's score bound
 		{"few differences", promote(GateNotWorse), facts(500, 8, 4), store.StepOK, .1938, -.379, "not worse"},
-		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "not enough evidence"},
-		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), store.StepOK, 1, 0, "right and wrong on the same items"},
-		{"not one difference in a small set", promote(GateNotWorse), facts(30, 0, 0), store.StepOK, 1, 0, "right and wrong on the same items"},
+		{"small set", promote(GateNotWorse), facts(50, 3, 1), store.StepInconclusive, .3125, -3.399, "too little evidence"},
+		{"not one difference", promote(GateNotWorse), facts(500, 0, 0), store.StepOK, 1, 0, "both are right on the same items"},
+		{"not one difference in a small set", promote(GateNotWorse), facts(30, 0, 0), store.StepOK, 1, 0, "both are right on the same items"},
 
 		// (1+10+45)/1024... P(Bin(10,1/2) >= 9) = 11/1024, >= 8 = 56/1024
 		{"better", promote(GateBetter), facts(200, 9, 1), store.StepOK, 11. / 1024, math.NaN(), "better: "},
@@ -199,7 +199,7 @@ func TestCategoryFloor(t *testing.T) {
 			if diff := cmp.Diff(c.worse, worse); diff != "" {
 				t.Error(diff)
 			}
-			if class == store.StepRejected && !strings.Contains(why, `category "`+c.worse[0]+`" would be lost: recall `) {
+			if class == store.StepRejected && !strings.Contains(why, `category "`+c.worse[0]+`" would get worse: recall from `) {
 				t.Error(why)
 			}
 		})

@@ -121,7 +121,7 @@ func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) 
 	}
 	text := m.Model + " is loaded"
 	if r.Size > 0 {
-		text += fmt.Sprintf(", %d %% of it on the GPU", 100*r.VRAM/r.Size)
+		text += fmt.Sprintf(", %d%% of it on the GPU", 100*r.VRAM/r.Size)
 	}
 	return text, nil
 }

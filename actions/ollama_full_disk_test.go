@@ -94,7 +94,7 @@ func TestServersDiskIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, r = s.repeat(p, steps, "stage")
-	s.ends(r, policy.OutcomePromoted, "candidate 100.0 %, champion 80.0 %", modelSteps...)
+	s.ends(r, policy.OutcomePromoted, "candidate 100.0%, champion 80.0%", modelSteps...)
 	if now := s.model().Champion; now == first || s.named() != now {
 		t.Errorf("%s serves, the champion is %s", s.named(), now)
 	}

@@ -142,7 +142,7 @@ func TestOllamaRuns(t *testing.T) {
 	ollamatest.Each(t, func(t *testing.T, url string) {
 		s := newStudio(t, url)
 		p, r := s.do(s.trained(s.news("1", "goal=sport", "vote=politics")))
-		s.ends(r, policy.OutcomePromoted, "first release: 80.0 % of 60 held-out items right", modelSteps...)
+		s.ends(r, policy.OutcomePromoted, "first release: 80.0% of 60 held-out items right", modelSteps...)
 		first := s.model().Champion
 		if s.named() != first {
 			t.Errorf("%s serves, the champion is %s", s.named(), first)
@@ -156,7 +156,7 @@ func TestOllamaRuns(t *testing.T) {
 		}
 
 		promoted, r := s.do(s.trained(s.news("2", "goal=sport", "vote=politics", "match=sport")))
-		s.ends(r, policy.OutcomePromoted, "candidate 100.0 %, champion 80.0 %", modelSteps...)
+		s.ends(r, policy.OutcomePromoted, "candidate 100.0%, champion 80.0%", modelSteps...)
 		second := s.model().Champion
 		if s.named() != second || s.model().Previous != first {
 			t.Errorf("%s serves, the champion is %s", s.named(), second)

@@ -34,7 +34,7 @@ func TestPredictByACommand(t *testing.T) {
 		return &PredictStep{Exec: []string{"cp", "$RETRAIND_WORK_DIR/predictions.jsonl", "$RETRAIND_PREDICTIONS"}}
 	}
 	r := w.run(predicting(w.trainOnly("7"), copies()))
-	w.ends(r, policy.OutcomePromoted, "first release: 70.0 %", "export ok", "train ok", "predict ok", "gate ok", "release ok", "verify ok")
+	w.ends(r, policy.OutcomePromoted, "first release: 70.0%", "export ok", "train ok", "predict ok", "gate ok", "release ok", "verify ok")
 	w.serves(w.model().Champion)
 	if exists(filepath.Join(CurrentLink(w.dir), predictionsFile)) {
 		t.Error("the answers are part of the release")
@@ -70,7 +70,7 @@ func TestPredictByAURL(t *testing.T) {
 	url := candidate.start(t).Classify
 	release = filepath.Join(w.dir, "releases", "run0001", "model.json")
 	r := w.run(predicting(w.trainOnly("7"), &PredictStep{URL: url}))
-	w.ends(r, policy.OutcomePromoted, "first release: 70.0 %", "export ok", "train ok", "predict ok", "gate ok", "release ok", "verify ok")
+	w.ends(r, policy.OutcomePromoted, "first release: 70.0%", "export ok", "train ok", "predict ok", "gate ok", "release ok", "verify ok")
 	lines := strings.Count(readText(t, filepath.Join(w.dir, "runs", "run0001", predictionsFile)), "\n")
 	if lines != 60 {
 		t.Errorf("%d items were asked about", lines)

@@ -250,25 +250,25 @@ func (p proof) difference(want, got serving.Answers) string {
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service still answers as the former release on all %d of %d probed items where the two differ: it has not loaded %s; does it read its model only at start?",
-			f.Differ, f.Probed, text.Digest(p.release))
+		return fmt.Sprintf("the service has not loaded %s: it gives the former release's answer to all %d of the %d probed items that the two releases answer differently; does it read its model only at start?",
+			text.Digest(p.release), f.Differ, f.Probed)
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
 	// Parity must also hold for these texts alone: among hundreds of others a few old answers would not be noticed.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
-		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: do several processes serve, and one of them the old model?",
+		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: does one of several processes still serve the old model?",
 			f.AsFormer, f.Differ)
 	case f.Probed > 0 && float64(f.Agreed) < float64(p.promote.Parity)*float64(f.Probed):
 		names := slices.SortedFunc(maps.Keys(wrong),
 			func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })
-		return fmt.Sprintf("parity: %d of %d answers equal the artifact's offline answers, %v is required; most often %s",
+		return fmt.Sprintf("only %d of %d answers equal the artifact's offline answers, %v must (promote.parity); most frequent differences: %s",
 			f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
 	case f.Probed == 0 && f.Health == "":
-		return "nothing proves what is served: no held-out item can be asked about, and the health answer names no release; set serving.health_release or label more items"
+		return "nothing proves what is served: there is no held-out item to ask about, and the health answer names no release; set serving.health_release, or label more items"
 	case p.former && f.Differ == 0 && f.Health == "":
-		return "nothing proves what is served: the release and the former one answer every held-out item alike, and the health answer names no release; set serving.health_release"
+		return "nothing proves what is served: the new and the former release answer every held-out item alike, and the health answer names no release; set serving.health_release"
 	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:
-		return fmt.Sprintf("95 %% of the answers take %.0f ms or less, %v is allowed", f.P95, p.promote.MaxLatency)
+		return fmt.Sprintf("the service is too slow: its 95th percentile latency is %.0f ms, %v is allowed (promote.max_latency)", f.P95, p.promote.MaxLatency)
 	}
 	return ""
 }

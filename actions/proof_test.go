@@ -153,7 +153,7 @@ func TestProofs(t *testing.T) {
 			asked(300, 40),
 			PromoteConfig{},
 			smoke,
-			"the service still answers as the former release on all 40 of 300 probed items where the two differ: it has not loaded 111111111111; does it read its model only at start?",
+			"the service has not loaded 111111111111: it gives the former release's answer to all 40 of the 300 probed items that the two releases answer differently; does it read its model only at start?",
 			nil,
 		},
 		{
@@ -162,7 +162,7 @@ func TestProofs(t *testing.T) {
 			asked(300, 3),
 			PromoteConfig{},
 			nil,
-			"the service still answers as the former release on all 20 of 317 probed items",
+			"gives the former release's answer to all 20 of the 317 probed items",
 			func(f VerifyFacts) bool { return f.Differ == 20 },
 		},
 		{
@@ -171,7 +171,7 @@ func TestProofs(t *testing.T) {
 			asked(300, 300),
 			PromoteConfig{},
 			nil,
-			"the service still answers as the former release on all 40 of 40 probed items",
+			"gives the former release's answer to all 40 of the 40 probed items",
 			func(f VerifyFacts) bool { return f.Probed == 40 },
 		},
 		{
@@ -188,7 +188,7 @@ func TestProofs(t *testing.T) {
 			asked(400, 200),
 			PromoteConfig{},
 			nil,
-			"answers that should differ are still the former release's: do several processes serve, and one of them the old model?",
+			"answers that should differ are still the former release's: does one of several processes still serve the old model?",
 			nil,
 		},
 		{
@@ -205,7 +205,7 @@ func TestProofs(t *testing.T) {
 			asked(90, 9),
 			PromoteConfig{},
 			nil,
-			`parity: 0 of 101 answers equal the artifact's offline answers, 99.5% is required; most often "new `, nil,
+			`only 0 of 101 answers equal the artifact's offline answers, 99.5% must (promote.parity); most frequent differences: "new `, nil,
 		},
 		{"parity just held", service{health: nameless, answer: as(func(i int) string {
 			if i == 399 {
@@ -224,7 +224,7 @@ func TestProofs(t *testing.T) {
 			asked(400, 100),
 			PromoteConfig{Parity: .9975},
 			nil,
-			`parity: 398 of 400 answers equal the artifact's offline answers, 99.75% is required; most often "odd" instead of "new `,
+			`only 398 of 400 answers equal the artifact's offline answers, 99.75% must (promote.parity); most frequent differences: "odd" instead of "new `,
 			nil,
 		},
 		{
@@ -246,7 +246,7 @@ func TestProofs(t *testing.T) {
 			}},
 			asked(100, 10),
 			PromoteConfig{MaxLatency: unit.Duration(20 * time.Millisecond)},
-			nil, "95 % of the answers take ",
+			nil, "the service is too slow: its 95th percentile latency is ",
 			func(f VerifyFacts) bool { return f.P95 >= 30 },
 		},
 		{

@@ -32,13 +32,13 @@ func TestPromoted(t *testing.T) {
 	w.executor.Ended = func(model string) { mu.Lock(); told = append(told, model); mu.Unlock() }
 
 	r := w.run(pipeline(w.train(7)))
-	w.ends(r, policy.OutcomePromoted, "first release: 70.0 % of 60 held-out items right", goodSteps...)
+	w.ends(r, policy.OutcomePromoted, "first release: 70.0% of 60 held-out items right", goodSteps...)
 	first := w.model().Champion
 	w.serves(first)
 
 	r = w.run(pipeline(w.train(10)))
 	w.ends(r, policy.OutcomePromoted,
-		"not worse: candidate 100.0 %, champion 70.0 % of 60 held-out items (only the candidate is right on 18, only the champion on 0)",
+		"not worse: candidate 100.0%, champion 70.0% of 60 held-out items (only the candidate is right on 18, only the champion on 0)",
 		goodSteps...)
 	m := w.model()
 	w.serves(m.Champion)
@@ -74,7 +74,7 @@ func TestPromoted(t *testing.T) {
 		func() bool { mu.Lock(); defer mu.Unlock(); return slices.Equal(told, []string{"m", "m"}) })
 
 	r = w.run(pipeline(w.train(9)))
-	w.ends(r, policy.OutcomeRejected, "worse: candidate 90.0 %, champion 100.0 %", "export ok", "train ok",
+	w.ends(r, policy.OutcomeRejected, "worse: candidate 90.0%, champion 100.0%", "export ok", "train ok",
 		"gate rejected")
 
 	third := w.model()
@@ -126,7 +126,7 @@ func TestRejected(t *testing.T) {
 	steps := append([]StepConfig{{quiesce}}, pipeline(w.train(3))...)
 	r := w.run(steps)
 	w.ends(r, policy.OutcomeRejected,
-		`category "category 0" would be lost: recall 70 % to 30 % of 20 items, F1 82 to 46, more than the 5 points allowed; candidate 30.0 %, champion 70.0 %`,
+		`category "category 0" would get worse: recall from 70% to 30% on 20 items, F1 from 82 to 46; category_floor allows a loss of 5 points; candidate 30.0%, champion 70.0%`,
 		"quiesce ok", "export ok", "train ok", "gate rejected", "undo quiesce ok")
 	w.serves(champion)
 	if m := w.model(); m.Champion != champion || m.Hold != "" {
@@ -161,7 +161,7 @@ func TestRolledBack(t *testing.T) {
 	}
 	r := w.run(pipeline(w.train(10), restart))
 	w.ends(r, policy.OutcomeRolledBack,
-		"the service still answers as the former release on all 18 of 40 probed items where the two differ",
+		"gives the former release's answer to all 18 of the 40 probed items",
 		"export ok", "train ok", "gate ok", "release ok", "restart ok", "verify not_proved", "undo release ok",
 		"undo restart ok", "prove ok")
 	w.serves(champion)
@@ -291,7 +291,7 @@ func TestExportWaitsForItsSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.source.away.Store(2)
-	w.ends(w.run(pipeline(w.train(7))), policy.OutcomePromoted, "first release: 70.0 % of 60 held-out items right",
+	w.ends(w.run(pipeline(w.train(7))), policy.OutcomePromoted, "first release: 70.0% of 60 held-out items right",
 		goodSteps...)
 }
 

@@ -483,11 +483,12 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	if why != "" {
 		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
-	return Outcome{
-		Class: store.StepOK, Facts: Facts{Verify: &facts},
-		Detail: fmt.Sprintf("%s serves: %d of %d answers equal the artifact's offline answers, %d of them where the former release answers differently",
-			text.Digest(q.release), facts.Agreed, facts.Probed, facts.Differ),
-	}, nil
+	detail := fmt.Sprintf("%s serves: %d of %d answers equal the artifact's offline answers", text.Digest(q.release),
+		facts.Agreed, facts.Probed)
+	if q.former {
+		detail += fmt.Sprintf("; the former release answers %d of these items differently", facts.Differ)
+	}
+	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: detail}, nil
 }
 
 func mustJSON(v any) string {

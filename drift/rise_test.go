@@ -110,7 +110,7 @@ func TestDependenceIsCarriedToTheNextRelease(t *testing.T) {
 	t.Parallel()
 	b := rising(t, 20)
 	rng := rand.New(rand.NewPCG(1, 25))
-	for i := range 100 { // every fourth block of 25 has 36 % errors, the others 4 %
+	for i := range 100 { // every fourth block of 25 has 36% errors, the others 4%
 		own := .04
 		if i%4 == 0 {
 			own = .36

@@ -79,11 +79,11 @@ func (s RelabelGroup) sentence(all int) string {
 		"and %d of %d that can be judged contradict both the model and the nearest texts",
 		s.Title(), s.Items, all, s.Contradicted, s.Judged)
 	if w := s.Without; w != nil {
-		verdict := "a retrain would also be due without them"
+		verdict := "a retrain would still be due"
 		if !w.Retrain {
-			verdict = "no condition would trip without them"
+			verdict = "no condition would trip"
 		}
-		text += fmt.Sprintf("; without them accuracy is %.1f %%, and %s", 100*w.Accuracy, verdict)
+		text += fmt.Sprintf("; without them accuracy would be %.1f%%, and %s", 100*w.Accuracy, verdict)
 	}
 	return text
 }

@@ -82,7 +82,7 @@ func TestGate(t *testing.T) {
 		"a holder comes back": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
 			{29, one(card(0, 23)), nil, gpu.Waiting, ""},
-			{30, one(card(0, 5, xorg, ollama)), nil, gpu.Waiting, "GPU 0 has 5.0 GiB free, needs 20.0 GiB: held by ollama of ollama.service, pid 4711, 18.0 GiB"},
+			{30, one(card(0, 5, xorg, ollama)), nil, gpu.Waiting, "GPU 0 has 5.0 GiB free, a run needs 20.0 GiB; the memory is held by ollama of ollama.service, pid 4711, 18.0 GiB"},
 			{40, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
 			{55, one(card(0, 23)), nil, gpu.Waiting, "for 15s"},
 			{70, one(card(0, 23)), nil, gpu.Open, "for 30s"},
@@ -103,7 +103,7 @@ func TestGate(t *testing.T) {
 			{99, one(unified), nil, gpu.Waiting, ""},
 		},
 		"no holder to name": {
-			{0, one(hidden), nil, gpu.Waiting, "the holder is unknown (the driver has no list of compute processes)"},
+			{0, one(hidden), nil, gpu.Waiting, "what holds the rest is unknown: the driver has no list of compute processes"},
 		},
 		"memory without a list of processes is believed, and reported": {
 			{0, one(unlisted), nil, gpu.Waiting, "for 0s"},
@@ -111,11 +111,11 @@ func TestGate(t *testing.T) {
 			{30, one(unlisted), nil, gpu.Open, "its other users are unknown (the driver has no list of compute processes)"},
 		},
 		"a list that was refused": {
-			{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use, which is unknown: list compute processes: Insufficient Permissions"},
+			{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use by unknown processes: list compute processes: Insufficient Permissions"},
 			{60, one(refused), nil, gpu.Waiting, ""},
 		},
 		"a list that is not true": {
-			{0, one(garbage), nil, gpu.Waiting, "which is unknown: the driver lists pid 4711"},
+			{0, one(garbage), nil, gpu.Waiting, "by unknown processes: the driver lists pid 4711"},
 			{60, one(garbage), nil, gpu.Waiting, ""},
 		},
 		"a whole GPU in MIG mode": {
@@ -127,7 +127,7 @@ func TestGate(t *testing.T) {
 			{60, one(leased), nil, gpu.Waiting, ""},
 		},
 		"company, with enough left": {
-			{0, one(card(0, 22, small)), nil, gpu.Waiting, "has enough memory, but is in use: held by python3 of session-3.scope, pid 8, 1.0 GiB"},
+			{0, one(card(0, 22, small)), nil, gpu.Waiting, "has enough memory, but is in use by python3 of session-3.scope, pid 8, 1.0 GiB"},
 			{60, one(card(0, 22, small)), nil, gpu.Waiting, ""},
 		},
 		"a desktop is no company": {
@@ -162,7 +162,7 @@ func TestGate(t *testing.T) {
 		},
 		"fails closed with the holder's name": {
 			{0, one(card(0, 4, ollama)), nil, gpu.Waiting, ""},
-			{600, one(card(0, 4, ollama)), nil, gpu.Shut, "gave up after 10m: GPU 0 has 4.0 GiB free, needs 20.0 GiB: held by ollama of ollama.service"},
+			{600, one(card(0, 4, ollama)), nil, gpu.Shut, "gave up after 10m: GPU 0 has 4.0 GiB free, a run needs 20.0 GiB; the memory is held by ollama of ollama.service"},
 			{700, one(card(0, 23)), nil, gpu.Shut, "gave up"}, // final: later samples do not change it
 		},
 	} {
@@ -198,9 +198,9 @@ func TestGateByMaxUsed(t *testing.T) {
 	}{
 		{"empty", gpu.Need{}, card(0, 24), true, ""},
 		{"a desktop", gpu.Need{}, card(0, 23.6), true, ""},
-		{"too much", gpu.Need{}, card(0, 23.5), false, "GPU 0 has 512 MiB in use, may have 500 MiB"},
+		{"too much", gpu.Need{}, card(0, 23.5), false, "GPU 0 has 512 MiB in use, 500 MiB is allowed"},
 		{"unknown", gpu.Need{}, unknown, false, "does not report how much memory is used: not supported"},
-		{"empty, and too small", gpu.Need{Size: 30 * gib, Runs: 3}, card(0, 24), false, "GPU 0 has 24.0 GiB free, needs 30.0 GiB by the last 3 runs: the device itself is too small"},
+		{"empty, and too small", gpu.Need{Size: 30 * gib, Runs: 3}, card(0, 24), false, "GPU 0 has 24.0 GiB free, a run needs 30.0 GiB (measured in the last 3 runs); the device is too small"},
 	} {
 		gate := gpu.NewGate(c, tc.need, epoch)
 		var v gpu.Verdict

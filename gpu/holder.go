@@ -119,7 +119,7 @@ func (p Process) Remedy() (free, back string) {
 	switch p.Kind() {
 	case KindOllama:
 		if p.Model != "" {
-			return "ollama stop " + p.Model, "the next request loads it again"
+			return "ollama stop " + p.Model, "nothing to do, the next request loads it"
 		}
 	case KindCompose:
 		compose := "docker compose -p " + p.Project

@@ -21,7 +21,7 @@ func TestHolders(t *testing.T) {
 		{
 			gpu.Process{PID: 4, Name: "ollama", Used: half, Holder: gpu.Holder{Unit: "ollama.service", Model: "qwen3:14b"}},
 			gpu.KindOllama,
-			"ollama with model qwen3:14b of ollama.service, pid 4, 512 MiB", "ollama stop qwen3:14b", "the next request loads it again",
+			"ollama with model qwen3:14b of ollama.service, pid 4, 512 MiB", "ollama stop qwen3:14b", "nothing to do, the next request loads it",
 		},
 		{
 			gpu.Process{PID: 5, Name: "python3", Used: half, Holder: gpu.Holder{Unit: "docker-x.scope", Container: id}},

@@ -126,7 +126,7 @@ func (c Config) Wants(need Need) string {
 	if c.MaxUsed > 0 {
 		list = append(list, "at most "+Amount(c.MaxUsed)+" in use")
 	}
-	return strings.Join(append(list, "no other program computing"), ", ")
+	return strings.Join(append(list, "no other program that computes on it"), ", ")
 }
 
 // by describes the origin of a need that is not from the configuration.
@@ -135,8 +135,8 @@ func (n Need) by(c Config) string {
 	case n.Size <= c.Free:
 		return ""
 	case n.Runs == 1:
-		return " by the last run"
+		return " (measured in the last run)"
 	default:
-		return fmt.Sprintf(" by the last %d runs", n.Runs)
+		return fmt.Sprintf(" (measured in the last %d runs)", n.Runs)
 	}
 }

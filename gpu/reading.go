@@ -48,6 +48,9 @@ func Number(n int) Figure { return Figure{State: Known, Value: n} }
 func (f Figure) In(unit string) string {
 	switch f.State {
 	case Known:
+		if unit == "%" {
+			return fmt.Sprintf("%d%%", f.Value)
+		}
 		return fmt.Sprintf("%d %s", f.Value, unit)
 	case Failed:
 		return missing(f.State, f.Detail)

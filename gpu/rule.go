@@ -32,7 +32,7 @@ func (c Config) short(d Device, need Need) string {
 		case d.Free.State != Known:
 			return "does not report how much memory is free: " + d.Free.String()
 		case d.Free.Size < want:
-			return fmt.Sprintf("has %s free, needs %s%s: %s", d.Free, Amount(want), need.by(c), c.blame(d))
+			return fmt.Sprintf("has %s free, a run needs %s%s; %s", d.Free, Amount(want), need.by(c), c.blame(d))
 		}
 	}
 	if c.MaxUsed > 0 {
@@ -40,7 +40,7 @@ func (c Config) short(d Device, need Need) string {
 		case d.Used.State != Known:
 			return "does not report how much memory is used: " + d.Used.String()
 		case d.Used.Size > c.MaxUsed:
-			return fmt.Sprintf("has %s in use, may have %s: %s", d.Used, Amount(c.MaxUsed), c.blame(d))
+			return fmt.Sprintf("has %s in use, %s is allowed; %s", d.Used, Amount(c.MaxUsed), c.blame(d))
 		}
 	}
 	return ""
@@ -51,12 +51,12 @@ func (c Config) short(d Device, need Need) string {
 func (c Config) company(d Device) string {
 	switch {
 	case d.Distrust != "":
-		return "may be in use, which is unknown: " + d.Distrust
+		return "may be in use by unknown processes: " + d.Distrust
 	case d.ProcessError != "" && d.ProcessState != Unsupported:
-		return "may be in use, which is unknown: " + d.ProcessError
+		return "may be in use by unknown processes: " + d.ProcessError
 	}
 	if foreign := slices.DeleteFunc(c.Holders(d), func(p Process) bool { return !p.computes() }); len(foreign) > 0 {
-		return "has enough memory, but is in use: held by " + list(foreign)
+		return "has enough memory, but is in use by " + list(foreign)
 	}
 	return ""
 }
@@ -81,13 +81,13 @@ func (c Config) blame(d Device) string {
 	holders := c.Holders(d)
 	switch {
 	case d.Distrust != "":
-		return "the holder of the rest is unknown: " + d.Distrust
+		return "what holds the rest is unknown: " + d.Distrust
 	case len(holders) > 0:
-		return "held by " + list(holders)
+		return "the memory is held by " + list(holders)
 	case d.ProcessError != "":
-		return "the holder is unknown (" + d.ProcessError + ")"
+		return "what holds the rest is unknown: " + d.ProcessError
 	case d.Total.State == Known && d.Used.State == Known && d.Used.Size == 0:
-		return "the device itself is too small"
+		return "the device is too small"
 	default:
 		return "the driver lists no process that holds the rest"
 	}

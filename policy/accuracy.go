@@ -22,8 +22,8 @@ func (a accuracyBelow) explain(r *drift.Report, _ time.Time, c *Condition) strin
 			return float64(r.Correct-k)/float64(r.Scored) < a.bound
 		})
 	})
-	return "accuracy is " + text.Share(r.Accuracy) +
-		choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound) + own(r)
+	return "accuracy is " + text.Percent(r.Accuracy) +
+		choose(c.Tripped, ", below ", ", not below ") + text.Percent(a.bound) + own(r)
 }
 
 type accuracyDrop struct{ points float64 }
@@ -53,17 +53,18 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 	c.missing(func() int { return a.missing(r) })
 	switch {
 	case c.Tripped && r.Drop < a.points:
-		return "newly arrived items are answered wrongly at least " + text.Points(r.NewItems.Drop) +
-			" more often than at the promotion, and the bound is " + text.Points(a.points) + ": " +
+		return "the error rate of new items is at least " + text.Points(r.NewItems.Drop) +
+			" higher than at the promotion" + threshold(text.Points(a.points)) + ": " +
 			evidenceText(evidenceArrivals, r) + own(r)
 	case c.Tripped:
 		kind, _ := evidence(r, a.points, 0)
-		return "accuracy fell by " + text.Points(r.Drop) + ", at least " + text.Points(a.points) + ": " +
+		return "accuracy fell by " + text.Points(r.Drop) + threshold(text.Points(a.points)) + ": " +
 			evidenceText(kind, r) + own(r)
 	case c.Breached:
-		return "accuracy fell by " + text.Points(r.Drop) + ", but the evidence is too weak: this may be chance" + own(r)
+		return "accuracy fell by " + text.Points(r.Drop) + threshold(text.Points(a.points)) +
+			", but this may be chance: no test found enough evidence" + own(r)
 	}
-	return change("accuracy", r.Drop) + ", less than " + text.Points(a.points) + own(r)
+	return change("accuracy", r.Drop) + threshold(text.Points(a.points)) + own(r)
 }
 
 // missing returns how many more corrections from right to wrong would trip the condition.
@@ -112,8 +113,7 @@ func (m macroF1Drop) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	if r.Baseline == nil {
 		return "the macro-F1 at the promotion is unknown"
 	}
-	return change("macro-F1", r.MacroF1Drop) +
-		choose(c.Tripped, ", at least ", ", less than ") + text.Points(m.points) + own(r)
+	return change("macro-F1", r.MacroF1Drop) + threshold(text.Points(m.points)) + own(r)
 }
 
 // recallBelow judges the recall of one category, or of the worst among all categories that have no separate floor.
@@ -172,14 +172,14 @@ func (a recallBelow) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	switch {
 	case small != nil:
 		c.missing(nil)
-		return "recall of " + label(small.Name) + " is " + text.Share(small.Recall) + ", but only " +
+		return "recall of " + label(small.Name) + " is " + text.Percent(small.Recall) + ", but only " +
 			strconv.Itoa(small.Support) + " of " + strconv.Itoa(a.min) + " required held-out items have it" + own(r)
 	case worst != nil:
 		c.missing(func() int { return a.missing(worst) })
-		out := "recall of " + label(worst.Name) + " is " + text.Share(worst.Recall) + " of " + strconv.Itoa(worst.Support) +
-			choose(c.Tripped, ", below ", ", not below ") + text.Share(a.bound)
+		out := "recall of " + label(worst.Name) + " is " + text.Percent(worst.Recall) + " of " + text.Plural(worst.Support, "item") +
+			choose(c.Tripped, ", below ", ", not below ") + text.Percent(a.bound)
 		if below > 1 {
-			out += ", and " + strconv.Itoa(below-1) + " more below"
+			out += ", as is that of " + choose(below == 2, "another category", strconv.Itoa(below-1)+" other categories")
 		}
 		return out + own(r)
 	case a.only != "":

@@ -88,23 +88,23 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 		d.block(ReasonNoNewInformation, time.Time{}, out)
 	}
 	if until := p.nightSpent(h); now.Before(until) {
-		d.block(ReasonBudget, until, "run "+h.Runs[0].ID+" used up the budget of its step for one night: "+h.Runs[0].Text+
-			"; it continues from "+p.clock(until, now))
+		d.block(ReasonBudget, until, "run "+h.Runs[0].ID+" used up its step's budget for the night: "+h.Runs[0].Text+
+			"; it continues at "+p.clock(until, now))
 	}
 	switch until, run := cooledDown(h, limits.Cooldown.D()); {
 	case !now.Before(until):
 	case run.Untrained:
 		d.block(ReasonCooldown, until,
-			"run "+run.ID+" failed before it trained anything: "+run.Text+"; next attempt from "+p.clock(until, now))
+			"run "+run.ID+" failed before it trained anything: "+run.Text+"; next attempt at "+p.clock(until, now))
 	case run.Outcome == OutcomeBlocked && run.Why == ReasonGPUHeld:
 		d.block(ReasonGPUHeld, until,
-			"run "+run.ID+" did not get the GPU: "+run.Text+"; next attempt from "+p.clock(until, now))
+			"run "+run.ID+" did not get the GPU: "+run.Text+"; next attempt at "+p.clock(until, now))
 	default:
 		d.block(ReasonCooldown, until, "cooldown until "+p.clock(until, now))
 	}
 	if b := limits.Budget; b.Count > 0 {
 		if until, spent := budgetSpent(h, b.Count, b.Per.D(), now); spent {
-			d.block(ReasonBudget, until, "the budget of "+b.String()+" is spent until "+p.clock(until, now))
+			d.block(ReasonBudget, until, "the budget ("+b.String()+") is spent until "+p.clock(until, now))
 		}
 	}
 }
@@ -246,19 +246,19 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 		return
 	}
 	if !open && d.WindowNext.IsZero() {
-		d.block(ReasonWindowClosed, time.Time{}, "no quiet hours follow")
+		d.block(ReasonWindowClosed, time.Time{}, "quiet hours never open again")
 		return
 	}
 	next, ok := p.fitting(now, needs)
 	switch {
 	case open && ok:
-		d.block(ReasonWindowTooShort, next, p.needs(h)+" and the quiet hours end in "+text.Span(current.End.Sub(now))+
-			"; they are long enough on "+p.clock(next, now))
+		d.block(ReasonWindowTooShort, next, p.needs(h)+", but the quiet hours end in "+text.Span(current.End.Sub(now))+
+			"; the next that are long enough open at "+p.clock(next, now))
 	case open:
-		d.block(ReasonWindowTooShort, next, p.needs(h)+" and the quiet hours end in "+text.Span(current.End.Sub(now))+
-			"; none of the next ones is long enough")
+		d.block(ReasonWindowTooShort, next, p.needs(h)+", but the quiet hours end in "+text.Span(current.End.Sub(now))+
+			", and no later ones are long enough")
 	case !ok:
-		d.block(ReasonWindowTooShort, time.Time{}, p.needs(h)+" and no quiet hours are that long")
+		d.block(ReasonWindowTooShort, time.Time{}, p.needs(h)+", but no quiet hours are that long")
 	default:
 		d.block(ReasonWindowClosed, next, "quiet hours open at "+p.clock(next, now))
 	}
@@ -280,9 +280,9 @@ func (p *Policy) needs(h *History) string {
 	case reserve == 0:
 		return "a run needs " + text.Span(h.Needs)
 	case h.Needs == 0:
-		return text.Span(reserve) + " must remain to restart stopped services"
+		return "restarting stopped services needs " + text.Span(reserve)
 	default:
-		return "a run needs " + text.Span(h.Needs+reserve) + " (" + text.Span(reserve) + " in reserve)"
+		return "a run needs " + text.Span(h.Needs+reserve) + " (" + text.Span(reserve) + " of it in reserve)"
 	}
 }
 

@@ -299,7 +299,7 @@ func TestForce(t *testing.T) {
 		d := p.Decide(r, busy, noon(t))
 		if !d.Start() || !d.Forced ||
 			d.Text != "retraining: forced by ann: new tokenizer"+
-				map[bool]string{true: ", and 1 more condition"}[state == drift.StateNoRelease] {
+				map[bool]string{true: "; 1 more condition tripped"}[state == drift.StateNoRelease] {
 			t.Errorf("%s: %s %v", state, d.Text, d.Blocked)
 		}
 	}
@@ -354,7 +354,7 @@ func TestGPUHeld(t *testing.T) {
 	}
 	d := p.Decide(wrong(healthy(t), 30), h, now)
 	if d.Reason != policy.ReasonGPUHeld || !d.Blocked[0].Until.Equal(now.Add(23*hour)) ||
-		d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; next attempt from Thu 2026-11-19 11:00 CET" {
+		d.Blocked[0].Text != "run r7 did not get the GPU: Xorg (pid 7) holds 3 GiB; next attempt at Thu 2026-11-19 11:00 CET" {
 		t.Errorf("%s: %+v", d.Reason, d.Blocked)
 	}
 	h.Runs[0].Why = ""

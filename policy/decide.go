@@ -222,7 +222,7 @@ func (d *Decision) Cause() string {
 		}
 	}
 	if tripped > 1 {
-		out += ", and " + text.Plural(tripped-1, "more condition")
+		out += "; " + text.Plural(tripped-1, "more condition") + " tripped"
 	}
 	return out
 }
@@ -246,16 +246,19 @@ func (d *Decision) nearest() string {
 	if best == nil {
 		return "no condition tripped"
 	}
-	return "no condition tripped; " + best.Config + " is nearest, " + best.labelsToGo()
+	return "no condition tripped; " + best.Config + " is closest: " + best.labelsToGo()
 }
 
 // labelsToGo describes how far a condition is from tripping: "9 more wrong labels would trip it".
 func (c *Condition) labelsToGo() string {
-	kind := "more wrong label"
-	if c.Unit == UnitLabels || strings.HasPrefix(c.Name, "label_changes") {
-		kind = "more label"
+	kind := "wrong label"
+	switch {
+	case strings.HasPrefix(c.Name, "label_changes"):
+		kind = "changed label"
+	case c.Unit == UnitLabels:
+		kind = "label"
 	}
-	return text.Plural(c.Labels, kind) + " would trip it"
+	return text.Plural(c.Labels, "more "+kind) + " would trip it"
 }
 
 func stateText(r *drift.Report) string {
@@ -268,7 +271,7 @@ func stateText(r *drift.Report) string {
 	case drift.StateInsufficient:
 		out = "only " + text.Plural(r.Scored, "held-out item") + choose(r.Scored == 1, " is scored", " are scored")
 	case drift.StateAsleep:
-		out = "the classifier does not answer, which serving.asleep allows"
+		out = "the classifier does not answer, and serving.asleep allows that"
 	case drift.StateForeign:
 		out = "the service's answers are not the champion's"
 	case drift.StateError:

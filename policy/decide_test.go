@@ -263,7 +263,7 @@ func TestSelfOrigin(t *testing.T) {
 	r := healthy(t)
 	r.Labels.Own = 500
 	d := p.Decide(r, policy.History{}, noon(t))
-	want := "no retrain is needed: 540 of 2000 labels changed since the training, but 500 of them were written by retraind's own runs, which are not counted"
+	want := "no retrain is needed: 540 of 2000 labels changed since the training, but 500 of them do not count, because retraind's own runs wrote them"
 	if d.Verdict != policy.VerdictHold || d.Reason != policy.ReasonSelfOrigin || d.Text != want {
 		t.Errorf("%s %s: %s", d.Verdict, d.Reason, d.Text)
 	}

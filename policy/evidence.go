@@ -73,8 +73,8 @@ func arrived(r *drift.Report, least float64) bool {
 func evidenceText(kind evidenceKind, r *drift.Report) string {
 	switch kind {
 	case evidenceSign:
-		return strconv.Itoa(r.Relabels.RightToWrong) + " corrections made an answer wrong and " +
-			strconv.Itoa(r.Relabels.WrongToRight) + " made one right"
+		return strconv.Itoa(r.Relabels.RightToWrong) + " corrections made a right answer wrong, " +
+			strconv.Itoa(r.Relabels.WrongToRight) + " made a wrong answer right"
 	case evidenceArrivals:
 		n := &r.NewItems
 		out := strconv.Itoa(n.Errors) + " of " + strconv.Itoa(n.N) + " new items are wrong"
@@ -83,8 +83,8 @@ func evidenceText(kind evidenceKind, r *drift.Report) string {
 		}
 		return out
 	case evidenceScore:
-		return strconv.Itoa(r.Correct) + " of " + strconv.Itoa(r.Scored) + " right now, " +
-			strconv.Itoa(r.Baseline.Correct) + " of " + strconv.Itoa(r.Baseline.N) + " at the promotion"
+		return strconv.Itoa(r.Correct) + " of " + strconv.Itoa(r.Scored) + " are right now, " +
+			strconv.Itoa(r.Baseline.Correct) + " of " + strconv.Itoa(r.Baseline.N) + " were at the promotion"
 	}
 	return ""
 }
@@ -110,5 +110,5 @@ func (p *Policy) ownChanges(r *drift.Report) bool {
 func ownText(r *drift.Report) string {
 	return strconv.Itoa(r.Labels.Changed+r.Labels.Own) + " of " + strconv.Itoa(r.Labels.Items) +
 		" labels changed since the training, but " +
-		strconv.Itoa(r.Labels.Own) + " of them were written by retraind's own runs, which are not counted"
+		strconv.Itoa(r.Labels.Own) + " of them do not count, because retraind's own runs wrote them"
 }

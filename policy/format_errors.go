@@ -18,5 +18,5 @@ func (f formatErrorsAbove) judge(r *drift.Report, _ time.Time, c *Condition) {
 func (f formatErrorsAbove) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil) // no label changes what a model answers
 	return strconv.Itoa(r.FormatErrors) + " of " + strconv.Itoa(r.Scored) + " answers are unusable" +
-		choose(c.Tripped, ", more than ", ", not more than ") + text.Share(f.bound)
+		choose(c.Tripped, ", more than ", ", not more than ") + text.Percent(f.bound)
 }

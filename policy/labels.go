@@ -38,14 +38,12 @@ func (l labelChanges) explain(r *drift.Report, _ time.Time, c *Condition) string
 	})
 	out := strconv.Itoa(changed) + " of " + strconv.Itoa(items) + " labels changed since the training"
 	switch {
-	case c.Breached:
-		return out + ", enough"
 	case l.byShare && l.atLeast > 0:
-		return out + "; " + text.Share(l.share) + " and " + strconv.Itoa(l.atLeast) + " are wanted"
+		return out + threshold(text.Percent(l.share)+" and at least "+strconv.Itoa(l.atLeast))
 	case l.byShare:
-		return out + "; " + text.Share(l.share) + " are wanted"
+		return out + threshold(text.Percent(l.share))
 	}
-	return out + "; " + strconv.Itoa(l.atLeast) + " are wanted"
+	return out + threshold(strconv.Itoa(l.atLeast))
 }
 
 type newCategory struct{ examples int }
@@ -71,8 +69,7 @@ func (n newCategory) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	if most == 0 {
 		return "there is no new category"
 	}
-	return "the new category " + label(name) + " has " + text.Plural(most, "example") +
-		choose(c.Tripped, ", at least ", ", fewer than ") + strconv.Itoa(n.examples)
+	return "the new category " + label(name) + " has " + text.Plural(most, "example") + threshold(strconv.Itoa(n.examples))
 }
 
 type labelShift struct{ psi float64 }
@@ -83,8 +80,7 @@ func (l labelShift) judge(r *drift.Report, _ time.Time, c *Condition) {
 
 func (l labelShift) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	c.missing(nil)
-	return "the mix of labels moved by a PSI of " + number(r.Labels.PSI, 3) +
-		choose(c.Tripped, ", at least ", ", less than ") + number(l.psi, -1)
+	return "the mix of labels shifted by PSI " + number(r.Labels.PSI, 3) + threshold(number(l.psi, -1))
 }
 
 type maxAge struct {
@@ -107,8 +103,7 @@ func (m maxAge) explain(r *drift.Report, now time.Time, c *Condition) string {
 		return "the time of the promotion is unknown"
 	}
 	age := max(0, now.Sub(r.Baseline.At))
-	return "the release is " + text.Span(age) + " old" +
-		choose(c.Tripped, ", at least ", ", less than ") + text.Span(m.most)
+	return "the release is " + text.Span(age) + " old" + threshold(text.Span(m.most))
 }
 
 type when struct {

@@ -91,7 +91,7 @@ func (t *Trial) condition() Condition {
 func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.Crossed {
 		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() +
-			", e-value " + number(t.E, 1) + ", bound " + number(t.Bound, 0)
+			"; e-value " + number(t.E, 1) + ", threshold " + number(t.Bound, 0)
 		if t.Lost != "" {
 			out += "; it cannot be rolled back: " + t.Lost
 		}
@@ -101,13 +101,12 @@ func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.N == 0 {
 		return out + "no new item yet"
 	}
-	return out + t.figures() + ", e-value " + number(t.E, 1) + "; it is rolled back at " + number(t.Bound, 0)
+	return out + t.figures() + "; e-value " + number(t.E, 1) + ", rollback at " + number(t.Bound, 0)
 }
 
 func (t *Trial) figures() string {
 	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") +
-		choose(t.N == 1, " is wrong, ", " are wrong, ") +
-		text.Share(t.Tolerated) + " are tolerated"
+		choose(t.N == 1, " is wrong, ", " are wrong, ") + text.Percent(t.Tolerated) + " are allowed"
 }
 
 // blockRollback lists everything that prevents a rollback from starting. A rollback trains nothing and needs no GPU, so

@@ -40,17 +40,17 @@ func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 	case worst.N == 0:
 		return "no new item of a tested category has arrived since the promotion"
 	case a.tripped(worst):
-		return "recall of " + label(worst.Name) + " fell by at least " + text.Points(worst.Drop) + " among new items, and the bound is " +
-			text.Points(a.points) + ": " + missed(worst)
+		return "recall of " + label(worst.Name) + " fell by at least " + text.Points(worst.Drop) + " among new items" +
+			threshold(text.Points(a.points)) + ": " + missed(worst)
 	case c.Breached:
 		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Estimate) +
-			" among new items, but the evidence is too weak: " + missed(worst)
+			" among new items, but this may be chance: " + missed(worst)
 	}
-	return "no category is recognised less often among new items; " + label(worst.Name) + " is nearest, " + missed(worst)
+	return "no category's recall fell among new items; the closest to it is " + label(worst.Name) + ": " + missed(worst)
 }
 
 func missed(c *drift.NewInCategory) string {
-	return strconv.Itoa(c.Errors) + " of " + strconv.Itoa(c.N) + " were missed"
+	return strconv.Itoa(c.Errors) + " of " + text.Plural(c.N, "item") + choose(c.N == 1, " was missed", " were missed")
 }
 
 func (a recallDrop) tripped(c *drift.NewInCategory) bool { return c.Alarmed && c.Drop >= a.points }

@@ -42,29 +42,29 @@ func TestCategoryRecallDrop(t *testing.T) {
 		// One missed item is a fall by 90 points: without evidence it is not a usable value.
 		"chance": {
 			with(func(*drift.NewInCategory) {}),
-			row{policy.StatePass, 0, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`},
+			row{policy.StatePass, 0, `no category's recall fell among new items; the closest to it is sport: 20 of 40 items were missed`},
 		},
 		"suspected": {
 			with(func(c *drift.NewInCategory) { c.E = 61 }),
 			row{
 				policy.StateInconclusive, 45,
-				`recall of sport may have fallen by 45 points among new items, but the evidence is too weak: 20 of 40 were missed`,
+				`recall of sport may have fallen by 45 points among new items, but this may be chance: 20 of 40 items were missed`,
 			},
 		},
 		"alarm": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed = 4000, true }),
-			row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, and the bound is 10 points: 20 of 40 were missed`},
+			row{policy.StateFail, 40, `recall of sport fell by at least 40 points among new items, threshold 10 points: 20 of 40 items were missed`},
 		},
 		"not sure": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Drop = 4000, true, 9.9 }),
 			row{
 				policy.StateInconclusive, 45,
-				`recall of sport may have fallen by 45 points among new items, but the evidence is too weak: 20 of 40 were missed`,
+				`recall of sport may have fallen by 45 points among new items, but this may be chance: 20 of 40 items were missed`,
 			},
 		},
 		"fell less": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Estimate, c.Drop = 4000, true, 9.9, 5 }),
-			row{policy.StatePass, 9.9, `no category is recognised less often among new items; sport is nearest, 20 of 40 were missed`},
+			row{policy.StatePass, 9.9, `no category's recall fell among new items; the closest to it is sport: 20 of 40 items were missed`},
 		},
 	} {
 		r := healthy(t)

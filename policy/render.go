@@ -142,9 +142,9 @@ func (d Decision) targetRows() [][]string {
 			continue
 		}
 		rows = append(rows, []string{
-			t.Name, text.Share(t.Accuracy),
-			fmt.Sprintf("of %s, 95%% interval %s to %s", text.Plural(t.N, "held-out item"), text.Share(t.Low),
-				text.Share(t.High)),
+			t.Name, text.Percent(t.Accuracy),
+			fmt.Sprintf("of %s, 95%% interval %s to %s", text.Plural(t.N, "held-out item"), text.Percent(t.Low),
+				text.Percent(t.High)),
 		})
 	}
 	return rows
@@ -153,7 +153,7 @@ func (d Decision) targetRows() [][]string {
 func (u Unit) text(v float64) string {
 	switch u {
 	case UnitShare:
-		return text.Share(v)
+		return text.Percent(v)
 	case UnitPoints:
 		return text.Points(v)
 	case UnitLabels:

@@ -25,6 +25,9 @@ func choose(yes bool, a, b string) string {
 	return b
 }
 
+// threshold writes the bound of a condition after the value that it is compared with.
+func threshold(bound string) string { return ", threshold " + bound }
+
 // change describes the change of a figure since the promotion; drop is positive for a fall.
 func change(what string, drop float64) string {
 	switch {

@@ -88,7 +88,7 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := c.AccuracyBelow.Share.F()*100 + c.AccuracyBelow.Margin.F(); c.AccuracyBelow.Margin > 0 && top >= 100 {
 			p.Errorf("accuracy_below.margin", "write a smaller margin, such as 1",
-				"the floor plus its margin is %s: the condition could never clear", text.Share(top/100))
+				"the floor plus its margin is %s: the condition could never clear", text.Percent(top/100))
 		}
 	}
 	if d := c.AccuracyDrop; d != nil {
@@ -129,7 +129,7 @@ func (c Conditions) validate() check.Problems {
 		}
 		if top := highest.F()*100 + rc.Margin.F(); rc.Margin > 0 && top >= 100 {
 			p.Errorf("category_recall_below.margin", "write a smaller margin, such as 1",
-				"the highest floor plus its margin is %s: the condition could never clear", text.Share(top/100))
+				"the highest floor plus its margin is %s: the condition could never clear", text.Percent(top/100))
 		}
 	}
 	if d := c.CategoryRecallDrop; d != nil {

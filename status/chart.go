@@ -67,9 +67,9 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	s := fit(now, m, points)
 	v := chartView{
 		Shown: true,
-		Label: fmt.Sprintf("Accuracy since %s: now %s, 95 %% interval %s",
+		Label: fmt.Sprintf("Accuracy since %s: now %s, 95%% interval %s",
 			points[0].At.In(now.Location()).Format("2 Jan 15:04"), text.Percent(last.Accuracy), interval(last.Low, last.High)),
-		Caption: "band: 95 % interval",
+		Caption: "band: 95% interval",
 		Y:       s.yTicks(),
 		X:       s.xTicks(now.Location()),
 		Last:    &dotView{decimal(s.x(last.At)), decimal(s.y(last.Accuracy)), text.Percent(last.Accuracy)},
@@ -160,7 +160,7 @@ func (s scale) yTicks() []tickView {
 	}
 	var ticks []tickView
 	for k := math.Round(s.low / s.step); k*s.step <= s.high+1e-9; k++ {
-		ticks = append(ticks, tickView{At: decimal(s.y(k * s.step)), Text: fmt.Sprintf("%.*f %%", places, 100*k*s.step)})
+		ticks = append(ticks, tickView{At: decimal(s.y(k * s.step)), Text: fmt.Sprintf("%.*f%%", places, 100*k*s.step)})
 	}
 	return ticks
 }

@@ -177,7 +177,7 @@ func decision() policy.Decision {
 		Conditions: []policy.Condition{
 			{
 				Name: "accuracy_below", State: policy.StatePass, Value: 0.8713, Bound: 0.85, Distance: 0.0213,
-				Unit: policy.UnitShare, Labels: 29, Text: "accuracy 87.1 % is not below 85 %",
+				Unit: policy.UnitShare, Labels: 29, Text: "accuracy 87.1% is not below 85%",
 			},
 			{
 				Name: "accuracy_drop", State: policy.StateFail, Tripped: true, Value: 4.1, Bound: 3, Distance: -1.1,
@@ -243,7 +243,7 @@ func runs() []Run {
 		{
 			ID: "01KAQ1X7TZ", Model: "relevance", Pipeline: "default", Trigger: "412 labels changed", State: store.RunEnded,
 			Outcome: policy.OutcomeRejected,
-			Reason:  "the candidate is worse: 71.0 % against 90.2 %", Created: ago(5 * day), Started: ago(5 * day),
+			Reason:  "the candidate is worse: 71.0% against 90.2%", Created: ago(5 * day), Started: ago(5 * day),
 			Ended: ago(5*day - 21*time.Minute), Release: candidate,
 			Steps: []Step{
 				step("export", store.StepOK, 5*day, 3*time.Second),

@@ -9,7 +9,7 @@ import (
 
 // interval formats the bounds of a fraction: "85.0 to 88.9".
 func interval(low, high float64) string {
-	return fmt.Sprintf("%.1f to %.1f %%", 100*low, 100*high)
+	return fmt.Sprintf("%.1f to %.1f%%", 100*low, 100*high)
 }
 
 // timeView is an instant for the page.

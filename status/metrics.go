@@ -145,17 +145,17 @@ var (
 	descReloadTime = gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded.")
 	descOutbox     = gauge("outbox_pending", "Events that NATS has not acknowledged yet.")
 	descAccuracy   = gauge("accuracy", "Accuracy of the deployed release on held-out items.", "model")
-	descLow        = gauge("accuracy_low", "Lower bound of the 95 % interval of the accuracy.", "model")
-	descHigh       = gauge("accuracy_high", "Upper bound of the 95 % interval of the accuracy.", "model")
+	descLow        = gauge("accuracy_low", "Lower bound of the 95% interval of the accuracy.", "model")
+	descHigh       = gauge("accuracy_high", "Upper bound of the 95% interval of the accuracy.", "model")
 	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release when it was promoted.", "model")
 	descDrop       = gauge("accuracy_drop_points", "Percentage points lost since the promotion.", "model")
 	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
 	descFormat     = gauge("format_error_share",
 		"Share of held-out items to which a language model gave an unusable answer.", "model")
 	descTarget    = gauge("target_accuracy", "Accuracy of the deployed release in each target.", "model", "target")
-	descTargetLow = gauge("target_accuracy_low", "Lower bound of the 95 % interval of a target's accuracy.", "model",
+	descTargetLow = gauge("target_accuracy_low", "Lower bound of the 95% interval of a target's accuracy.", "model",
 		"target")
-	descTargetHigh = gauge("target_accuracy_high", "Upper bound of the 95 % interval of a target's accuracy.", "model",
+	descTargetHigh = gauge("target_accuracy_high", "Upper bound of the 95% interval of a target's accuracy.", "model",
 		"target")
 	descTargetF1 = gauge("target_macro_f1", "Mean F1 over the categories of a target.", "model", "target")
 	descTargetN  = gauge("target_heldout_items", "Held-out items with a label of the target and an answer.", "model",

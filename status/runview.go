@@ -70,7 +70,7 @@ func progressText(now time.Time, s Step) string {
 	if s.Progress == nil || !(*s.Progress >= 0 && *s.Progress <= 1) {
 		return s.ProgressText
 	}
-	said := fmt.Sprintf("%.0f %%", 100**s.Progress)
+	said := fmt.Sprintf("%.0f%%", 100**s.Progress)
 	if s.ProgressText != "" {
 		said += ", " + s.ProgressText
 	}

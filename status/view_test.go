@@ -18,7 +18,7 @@ import (
 func TestFigures(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[string]string{
-		interval(0.85, 0.889):                         "85.0 to 88.9 %",
+		interval(0.85, 0.889):                         "85.0 to 88.9%",
 		newTime(now, now).Text:                        "now",
 		newTime(now, ago(-5*time.Minute)).Text:        "in 5 min",
 		newTime(now, time.Time{}).Text:                "",
@@ -43,19 +43,19 @@ func TestRows(t *testing.T) {
 		"yes|a b|4.1 pts|3.0 pts|": {
 			Name: "a_b", Tripped: true, State: policy.StateFail, Value: 4.1, Bound: 3, Distance: -1.1, Unit: policy.UnitPoints,
 		},
-		"no||87.0 %|85.0 %|29 more labels": {
+		"no||87.0%|85.0%|29 more labels": {
 			State: policy.StatePass, Value: 0.87, Bound: 0.85, Labels: 29, Distance: 0.02, Unit: share,
 		},
-		"no||87.1 %|85.0 %|2.1 pts": {
+		"no||87.1%|85.0%|2.1 pts": {
 			State: policy.StatePass, Value: 0.871, Bound: 0.85, Labels: -1, Distance: 0.021, Unit: share,
 		},
-		"not certain yet||75.0 %|85.0 %|beyond it": {
+		"not certain yet||75.0%|85.0%|beyond it": {
 			State: beyond, Breached: true, Value: 0.75, Bound: 0.85, Labels: -1, Distance: -0.1, Unit: share,
 		},
-		"not judged|||70.0 %|":             {State: beyond, Bound: 0.7, Distance: -0.7, Unit: share},
+		"not judged|||70.0%|":             {State: beyond, Bound: 0.7, Distance: -0.7, Unit: share},
 		"not judged||||":                   {State: beyond, Unit: policy.UnitPoints},
 		"no||||":                           {State: policy.StatePass, Labels: -1},
-		"no|urgent: a|0.0 %|0.0 %|0.0 pts": {Name: "a", Config: "urgent_when.a", State: policy.StatePass, Unit: share},
+		"no|urgent: a|0.0%|0.0%|0.0 pts": {Name: "a", Config: "urgent_when.a", State: policy.StatePass, Unit: share},
 	} {
 		r := newRow(c)
 		if got := strings.Join([]string{r.Mark, r.Name, r.Value, r.Bound, r.Distance}, "|"); got != want {
@@ -69,10 +69,10 @@ func TestBaseline(t *testing.T) {
 	b := &drift.Baseline{Accuracy: 0.9}
 	for want, r := range map[string]drift.Report{
 		"no baseline/":                   {Scored: 10},
-		"90.0 %/4.1 points lost since":   {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 4.1}},
-		"90.0 %/1.0 points gained since": {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: -1}},
-		"90.0 %/unchanged since":         {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 0.01}},
-		"90.0 %/":                        {Baseline: b},
+		"90.0%/4.1 points lost since":   {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 4.1}},
+		"90.0%/1.0 points gained since": {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: -1}},
+		"90.0%/unchanged since":         {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 0.01}},
+		"90.0%/":                        {Baseline: b},
 	} {
 		if f := baseline(r); f.Value+"/"+f.Note != want {
 			t.Errorf("got %q, want %q", f.Value+"/"+f.Note, want)
@@ -307,8 +307,8 @@ func TestForeignView(t *testing.T) {
 	if v := newModelView(now, m); !v.Foreign || v.Served != "" {
 		t.Errorf("said twice: %q", v.Served)
 	}
-	m.Served = &Served{State: ServedProved, Notice: "only 40 % of the model is on the GPU"}
-	if v := newModelView(now, m); v.Foreign || v.Notice != "Only 40 % of the model is on the GPU" {
+	m.Served = &Served{State: ServedProved, Notice: "only 40% of the model is on the GPU"}
+	if v := newModelView(now, m); v.Foreign || v.Notice != "Only 40% of the model is on the GPU" {
 		t.Errorf("%v %q", v.Foreign, v.Notice)
 	}
 	for name, want := range map[ServedState]string{
@@ -324,7 +324,7 @@ func TestForeignView(t *testing.T) {
 		if found["Release"] != want {
 			t.Errorf("%s: %q", name, found["Release"])
 		}
-		if found["Accuracy of relevant"] != "95 %: 85.1 to 88.9 %, 1,204 items, probably too high" {
+		if found["Accuracy of relevant"] != "95%: 85.1 to 88.9%, 1,204 items, probably too high" {
 			t.Errorf("%q", found["Accuracy of relevant"])
 		}
 	}

@@ -116,7 +116,7 @@ func (Models) Look(ctx context.Context, t Thing) (State, error) {
 		default:
 			s := State{Standing: Untouched, Ready: true, Thing: modelThing(t.Loaded.URL, t.Loaded.Digest, r, now)}
 			if t.Loaded.OnGPU && r.VRAM < r.Size {
-				s.Detail = fmt.Sprintf("%d %% of it are on the GPU, where it was wholly before", 100*r.VRAM/max(1, r.Size))
+				s.Detail = fmt.Sprintf("%d%% of it are on the GPU, where it was wholly before", 100*r.VRAM/max(1, r.Size))
 			}
 			return s, nil
 		}

@@ -41,7 +41,7 @@ type NotOnGPUError struct{ Size, VRAM int64 }
 
 func (e *NotOnGPUError) Error() string {
 	return fmt.Sprintf(
-		"it serves, but only %.0f %% of it is on the GPU, where all of the former one was: something else has the memory (ollama ps, nvidia-smi), or the driver does not answer",
+		"it serves, but only %.0f%% of it is on the GPU, where all of the former one was: something else has the memory (ollama ps, nvidia-smi), or the driver does not answer",
 		100*float64(e.VRAM)/float64(max(e.Size, 1)),
 	)
 }

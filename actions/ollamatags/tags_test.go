@@ -372,7 +372,7 @@ func TestSwitchThatFails(t *testing.T) {
 	}
 	var half *NotOnGPUError
 	if err := try(); !errors.As(err, &half) || half.VRAM*2 > half.Size+1 ||
-		!strings.Contains(err.Error(), "only 50 % of it is on the GPU") {
+		!strings.Contains(err.Error(), "only 50% of it is on the GPU") {
 		t.Errorf("half on the GPU: %v", err)
 	}
 }

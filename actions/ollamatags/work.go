@@ -80,5 +80,5 @@ func onGPU(size, vram int64) string {
 	case vram == 0:
 		return "all of it on the CPU"
 	}
-	return fmt.Sprintf("%.0f %% of it on the GPU", 100*float64(vram)/float64(size))
+	return fmt.Sprintf("%.0f%% of it on the GPU", 100*float64(vram)/float64(size))
 }

@@ -113,7 +113,7 @@ func TestLabel(t *testing.T) {
 		if err != nil || r.Class != store.StepOK || f.Items != 3 || f.Labelled != 3 || f.Kept != 0 || f.Unusable != 0 {
 			t.Fatalf("%+v %+v %v", r, f, err)
 		}
-		if a := f.Agreement; a == nil || a.N != 3 || a.Agreed != 2 || !strings.Contains(r.Detail, "as people did on 66.7 % of 3 held-out items") {
+		if a := f.Agreement; a == nil || a.N != 3 || a.Agreed != 2 || !strings.Contains(r.Detail, "as people did on 66.7% of 3 held-out items") {
 			t.Errorf("%+v, %s", f.Agreement, r.Detail)
 		}
 		o := d.overlay()
@@ -128,7 +128,7 @@ func TestLabel(t *testing.T) {
 		}
 
 		d.in.MinAgreement = 0.8
-		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepRejected || !strings.Contains(r.Detail, "min_agreement needs 80 %") {
+		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepRejected || !strings.Contains(r.Detail, "min_agreement needs 80%") {
 			t.Errorf("%+v, %v", r, err)
 		}
 		d.items(item(1, "the goal"))

@@ -141,7 +141,7 @@ func (r *run) sentence() string {
 }
 
 func agreement(a Agreement) string {
-	return fmt.Sprintf("as people did on %.1f %% of %s (%.1f to %.1f %%), kappa %.2f", 100*a.Share,
+	return fmt.Sprintf("as people did on %.1f%% of %s (%.1f to %.1f%%), kappa %.2f", 100*a.Share,
 		text.Plural(a.N, "held-out item"), 100*a.Low, 100*a.High, a.Kappa)
 }
 
@@ -169,7 +169,7 @@ func (r *run) agree(measured []Item) *job.Result {
 	}
 	return &job.Result{
 		Class: store.StepRejected, Why: policy.ReasonNotWorse, Data: job.Encode(r.facts),
-		Detail: fmt.Sprintf("%s labels %s; min_agreement needs %g %%", r.facts.Model, agreement(a), 100*r.in.MinAgreement),
+		Detail: fmt.Sprintf("%s labels %s; min_agreement needs %g%%", r.facts.Model, agreement(a), 100*r.in.MinAgreement),
 	}
 }
 

@@ -90,7 +90,7 @@ func (l *links) checkMerged() error {
 		return errors.New("its weights are those of the base: the adapter was not merged")
 	case l.adapter.config.Decomposed: // DoRA: the merge is not a plain sum
 	case missing > effect/4+noise:
-		return fmt.Errorf("it is not the base with the adapter added: %.0f %% of the adapter's effect is missing or wrong; merge into exactly the base that was trained on, in 16 bits, and with the adapter's scaling (use_rslora)",
+		return fmt.Errorf("it is not the base with the adapter added: %.0f%% of the adapter's effect is missing or wrong; merge into exactly the base that was trained on, in 16 bits, and with the adapter's scaling (use_rslora)",
 			100*min(missing/effect, 9.99))
 	}
 	l.say("merged is the base with the adapter added, in %s", text.Plural(len(l.sampled()), "module"))

@@ -41,7 +41,7 @@ func showModels(p *page, s status.Status) error {
 	for _, m := range s.Models {
 		accuracy, n := "", ""
 		if m.Report != nil && m.Report.Scored > 0 {
-			accuracy, n = fmt.Sprintf("%.1f %%", 100*m.Report.Accuracy), text.Count(m.Report.Scored)
+			accuracy, n = fmt.Sprintf("%.1f%%", 100*m.Report.Accuracy), text.Count(m.Report.Scored)
 		}
 		release, deployed := "none", ""
 		if m.Release != "" {
@@ -86,7 +86,7 @@ func showReleases(p *page, model string, releases []status.Release, now time.Tim
 	for _, r := range releases {
 		accuracy := ""
 		if c := r.Accuracy; c != nil {
-			accuracy = fmt.Sprintf("%.1f %% of %s (%.1f to %.1f)", 100*c.After, text.Count(c.N), 100*c.Low, 100*c.High)
+			accuracy = fmt.Sprintf("%.1f%% of %s (%.1f to %.1f)", 100*c.After, text.Count(c.N), 100*c.Low, 100*c.High)
 		}
 		state := plainWord(r.State)
 		if r.State == store.ReleaseChampion {

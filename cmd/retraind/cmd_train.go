@@ -91,7 +91,7 @@ func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
 }
 
 func accuracyText(t classifier.TargetMetrics) string {
-	return fmt.Sprintf("%d of %d test items right (%.1f %%), macro-F1 %.3f, calibration error %.3f", t.TestRight,
+	return fmt.Sprintf("%d of %d test items right (%.1f%%), macro-F1 %.3f, calibration error %.3f", t.TestRight,
 		t.TestItems, 100*t.Accuracy, t.MacroF1, t.ECE)
 }
 

@@ -31,7 +31,7 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 	}
 	if open {
 		p.line("", 0)
-		p.line("The effect of a retrain that never ran is unknown. Of two figures, the first assumes that each of these retrains fixed the conditions that caused it, the second that none fixed anything.",
+		p.line("The effect of a retrain that never ran is unknown. Where two figures are given, the first assumes that each of these retrains fixed the conditions that caused it, the second that it fixed nothing.",
 			0)
 	}
 }
@@ -57,11 +57,11 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	if best.Urgent+worst.Urgent > 0 {
 		rows = append(rows, []string{"  urgent", "", both(text.Count(best.Urgent), text.Count(worst.Urgent))})
 	}
-	rows = append(rows, []string{"waited, median", delay(then), both(delay(best), delay(worst))},
+	rows = append(rows, []string{"median wait", delay(then), both(delay(best), delay(worst))},
 		[]string{"total wait", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})
 	if floor > 0 {
 		rows = append(rows, []string{
-			fmt.Sprintf("days below %.1f %%", 100*floor), inDays(then.Below),
+			fmt.Sprintf("days below %.1f%%", 100*floor), inDays(then.Below),
 			both(inDays(best.Below), inDays(worst.Below)),
 		})
 	}
@@ -70,7 +70,7 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	p.table(2, []string{"", "RECORDED", "THIS POLICY"}, rows...)
 	p.line("", 0)
 	if len(t.Best.Divergences) == 0 {
-		p.line("Every run would have started as it did.", 0)
+		p.line("Every run would have started when it did.", 0)
 		return
 	}
 	p.line("Differences:", 0)
@@ -88,9 +88,9 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 }
 
 func (p *page) swept(key string, floor float64, all []tried) {
-	headers := []string{key, "RETRAINS", "WAITED, MEDIAN", "GPU HOURS", "HOURS OF RUNS"}
+	headers := []string{key, "RETRAINS", "MEDIAN WAIT", "GPU HOURS", "HOURS OF RUNS"}
 	if floor > 0 {
-		headers = append(headers, fmt.Sprintf("DAYS BELOW %.1f %%", 100*floor))
+		headers = append(headers, fmt.Sprintf("DAYS BELOW %.1f%%", 100*floor))
 	}
 	row := func(name string, best, worst playback.Totals) []string {
 		cells := []string{

@@ -57,7 +57,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.field("run", strings.Join(steps, ", "))
 		report, err := lastReport(f.State, name)
 		if err != nil {
-			p.field("evidence", "not known: "+err.Error())
+			p.field("evidence", "unknown: "+err.Error())
 			continue
 		}
 		p.showPower(m.Policy, m.Promote, report)
@@ -147,12 +147,12 @@ func openings(w *quiethours.Windows, now time.Time) []string {
 func limitsText(l policy.Limits) string {
 	var parts []string
 	if !l.Budget.IsZero() {
-		parts = append(parts, l.Budget.String())
+		parts = append(parts, "at most "+l.Budget.String())
 	}
 	if l.Cooldown > 0 {
-		parts = append(parts, l.Cooldown.String()+" apart")
+		parts = append(parts, "at least "+l.Cooldown.String()+" apart")
 	}
-	return cmp.Or(strings.Join(parts, ", "), "none: runs may follow each other immediately")
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }
 
 // asked describes the classifier.

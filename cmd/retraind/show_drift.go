@@ -60,10 +60,10 @@ func (p *page) showBeside(r drift.Report) {
 			r.Kappa, r.MCC))
 	}
 	if r.FormatErrors > 0 {
-		p.field("unfit", formatErrors(r)+": not JSON, not in the schema, cut off or of no known category; they count as wrong")
+		p.field("unusable", formatErrors(r)+": not JSON, not in the schema, cut off or of no known category; they count as wrong")
 	}
 	if r.Leaked > 0 {
-		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f %%) were in this release's training data: not counted",
+		p.field("leaked", fmt.Sprintf("%s of %s held-out items (%.1f%%) were in this release's training data: not counted",
 			text.Count(r.Leaked), text.Count(r.Leaked+r.HeldOut), 100*float64(r.Leaked)/float64(r.Leaked+r.HeldOut)))
 	}
 }
@@ -73,31 +73,30 @@ func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 	if r.Baseline == nil || r.Scored == 0 {
 		return
 	}
-	change := fmt.Sprintf("accuracy as at the promotion (%.1f %%)", 100*r.Baseline.Accuracy)
+	change := fmt.Sprintf("none since the promotion (%.1f%%)", 100*r.Baseline.Accuracy)
 	if math.Abs(r.Drop) >= 0.05 {
-		change = fmt.Sprintf("%.1f points %s since the promotion (%.1f %%)", math.Abs(r.Drop),
-			map[bool]string{true: "lost", false: "gained"}[r.Drop > 0], 100*r.Baseline.Accuracy)
+		change = fmt.Sprintf("%s points since the promotion (%.1f%%)", signed(-r.Drop), 100*r.Baseline.Accuracy)
 	}
 	if d != nil && math.Abs(d.Drop) >= 0.05 {
-		change += fmt.Sprintf(": %s by recall, %s by the mix of categories, %s by new categories", signed(-d.Recall),
+		change += fmt.Sprintf(": %s from recall, %s from the mix of categories, %s from new categories", signed(-d.Recall),
 			signed(-d.Mix), signed(-d.New))
 	}
 	p.field("change", change)
 	c := r.Relabels
 	if n := c.RightToWrong + c.WrongToRight; n > 0 {
-		p.field("corrected", fmt.Sprintf("%s made a right answer wrong, %s a wrong one right: %s points (sign test p %s)",
+		p.field("corrected", fmt.Sprintf("%s labels made a right answer wrong, %s made a wrong answer right: %s points (sign test p %s)",
 			text.Count(c.RightToWrong), text.Count(c.WrongToRight),
 			signed(100*float64(c.WrongToRight-c.RightToWrong)/float64(r.Scored)), pValue(c.P)))
 	}
 	if n := r.NewItems; n.N > 0 {
-		said := fmt.Sprintf("%s came, of which %s were answered wrongly (%.1f %%)", text.Count(n.N),
+		said := fmt.Sprintf("%s since the promotion, %s answered wrongly (%.1f%%)", text.Count(n.N),
 			text.Count(n.Errors), 100*float64(n.Errors)/float64(n.N))
 		if n.Since.N > 0 && n.Drop > 0 {
-			said += fmt.Sprintf("; the error rose by %.1f points, at least by %.1f, in the last %s", n.Estimate, n.Drop,
-				text.Count(n.Since.N))
+			said += fmt.Sprintf("; the error rate of the last %s is %.1f points higher, at least %.1f with confidence",
+				text.Count(n.Since.N), n.Estimate, n.Drop)
 		}
 		if n.Dependence >= 1.05 {
-			said += fmt.Sprintf("; they come in clusters, of which %.1f items count as one", n.Dependence)
+			said += fmt.Sprintf("; errors are correlated, so %.1f items count as one", n.Dependence)
 		}
 		p.field("new items", said)
 	}
@@ -134,13 +133,13 @@ func (p *page) showSeries(points []status.Point, since, now time.Time, plot bool
 				highest = pt
 			}
 		}
-		p.field("series", fmt.Sprintf("%s since %s: between %.1f %% (%s) and %.1f %% (%s)",
+		p.field("series", fmt.Sprintf("%s since %s: between %.1f%% (%s) and %.1f%% (%s)",
 			text.Plural(len(points), "evaluation"), clock(points[0].At, now),
 			100*lowest.Accuracy, clock(lowest.At, now), 100*highest.Accuracy, clock(highest.At, now)))
 		return
 	}
 	chart := plotSeries(points, p.width-axisWidth-4)
-	p.line("  accuracy in %, with its 95 % interval", 0)
+	p.line("  accuracy in %, with its 95% interval", 0)
 	for _, l := range strings.Split(chart, "\n") {
 		p.b.WriteString("  " + strings.TrimRight(l, " ") + "\n")
 	}
@@ -178,7 +177,7 @@ func (p *page) showCategories(r drift.Report) {
 		then := ""
 		if r.Baseline != nil {
 			if b, ok := r.Baseline.Category[c.Name]; ok && b.N > 0 {
-				then = fmt.Sprintf("%.1f %%", 100*float64(b.N-b.Errs)/float64(b.N))
+				then = fmt.Sprintf("%.1f%%", 100*float64(b.N-b.Errs)/float64(b.N))
 			} else if len(r.Baseline.Category) > 0 {
 				then = "new"
 			}
@@ -186,18 +185,18 @@ func (p *page) showCategories(r drift.Report) {
 		recall := "none"
 		if c.Support > 0 {
 			low, high := stats.Wilson(c.Correct, c.Support)
-			recall = fmt.Sprintf("%.1f %% (%.0f to %.0f)", 100*c.Recall, 100*low, 100*high)
+			recall = fmt.Sprintf("%.1f%% (%.0f to %.0f)", 100*c.Recall, 100*low, 100*high)
 		}
-		precision := "never given"
+		precision := "never answered"
 		if c.Predicted > 0 {
-			precision = fmt.Sprintf("%.1f %%", 100*c.Precision)
+			precision = fmt.Sprintf("%.1f%%", 100*c.Precision)
 		}
 		rows = append(rows, []string{
 			text.Cut(c.Name, 30), text.Count(c.Support), recall, then, precision,
 			fmt.Sprintf("%.3f", c.F1),
 		})
 	}
-	p.table(2, []string{"category", "items", "recall", "when promoted", "precision", "F1"}, rows...)
+	p.table(2, []string{"category", "items", "recall", "at promotion", "precision", "F1"}, rows...)
 }
 
 func (p *page) showDecomposition(d drift.Decomposition) {
@@ -208,13 +207,13 @@ func (p *page) showDecomposition(d drift.Decomposition) {
 		}
 		why := []string{}
 		if math.Abs(c.Recall) >= 0.05 {
-			why = append(why, fmt.Sprintf("recall %.0f %% to %.0f %%", 100*c.RecallThen, 100*c.RecallNow))
+			why = append(why, fmt.Sprintf("recall from %.0f%% to %.0f%%", 100*c.RecallThen, 100*c.RecallNow))
 		}
 		if math.Abs(c.Mix) >= 0.05 {
-			why = append(why, fmt.Sprintf("share %.1f %% to %.1f %%", 100*c.ShareThen, 100*c.ShareNow))
+			why = append(why, fmt.Sprintf("share from %.1f%% to %.1f%%", 100*c.ShareThen, 100*c.ShareNow))
 		}
 		if c.New != 0 {
-			why = append(why, fmt.Sprintf("new, %.1f %% of the items, recall %.0f %%", 100*c.ShareNow, 100*c.RecallNow))
+			why = append(why, fmt.Sprintf("new category, %.1f%% of the items, recall %.0f%%", 100*c.ShareNow, 100*c.RecallNow))
 		}
 		rows = append(rows, []string{text.Cut(c.Name, 30), signed(-c.Total()), strings.Join(why, ", ")})
 	}
@@ -230,7 +229,7 @@ func (p *page) showFindings(d drift.Diagnosis) {
 	if d.Text.Drifted && len(d.Text.Words) > 0 {
 		var words []string
 		for _, w := range d.Text.Words {
-			words = append(words, fmt.Sprintf("%s (%d of %d, before %d of %d)", w.Word, w.Now, d.Text.Now, w.Then, d.Text.Then))
+			words = append(words, fmt.Sprintf("%s (in %d of %d, before in %d of %d)", w.Word, w.Now, d.Text.Now, w.Then, d.Text.Then))
 		}
 		p.line("    Words that are typical of new texts: "+strings.Join(words, ", ")+".", 4)
 	}

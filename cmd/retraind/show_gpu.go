@@ -55,10 +55,10 @@ func remarks(d gpu.Device) []string {
 		list = append(list, "is leased by "+d.Lease)
 	}
 	if d.Distrust != "" {
-		list = append(list, "has an impossible list of processes: "+d.Distrust)
+		list = append(list, "has a process list that cannot be right: "+d.Distrust)
 	}
 	if d.ProcessError != "" {
-		list = append(list, "has unknown processes: "+d.ProcessError)
+		list = append(list, "does not list its processes: "+d.ProcessError)
 	}
 	return list
 }
@@ -69,7 +69,7 @@ func holdersOf(d gpu.Device) [][]string {
 	for _, h := range (gpu.Config{}).Holders(d) {
 		rows = append(rows, []string{gpuNumber(d), memoryOf(h), fmt.Sprint(h.PID), h.Who()})
 		if free, back := h.Remedy(); free != "" {
-			rows = append(rows, []string{"", "", "", "freed by: " + free + "; restarted by: " + back})
+			rows = append(rows, []string{"", "", "", "to free it: " + free + "; to restart it: " + back})
 		}
 	}
 	if rest := d.Unexplained(); rest.State == gpu.Known && rest.Size >= leastUnexplained {
@@ -113,11 +113,11 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 		if plan.Verdict.Result != gpu.Open {
 			for _, h := range plan.Verdict.Holders {
 				if free, back := h.Remedy(); free != "" {
-					p.field("freed by", fmt.Sprintf("%s (restarted by: %s)", free, back))
+					p.field("to free it", fmt.Sprintf("%s; to restart it: %s", free, back))
 				}
 			}
 		}
-		stops := "nothing: gpu.stop is empty, and no step before these stops anything"
+		stops := "nothing: gpu.stop is empty, and no earlier step stops anything"
 		for _, a := range plan.Aside {
 			stops = ""
 			switch {
@@ -131,7 +131,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 			}
 		}
 		for _, r := range plan.Room {
-			p.field("stops", fmt.Sprintf("%s: %s", r.Step, r.Does))
+			p.field("stops", fmt.Sprintf("step %s: %s", r.Step, r.Does))
 			p.field("restart", r.Back)
 			stops = ""
 		}

@@ -34,11 +34,11 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		default: // of all items, not only the held-out ones
 			all := rate * float64(r.Labels.Items) / float64(r.HeldOut)
 			add("label_changes", bound,
-				fmt.Sprintf("about %.1f: it counts labels, and %.1f arrive per day", all*daysInYear/max(need, 1), all))
+				fmt.Sprintf("about %.1f, because %.1f labels arrive per day", all*daysInYear/max(need, 1), all))
 		}
 	}
 	if n := w.NewCategory; n != nil {
-		said := "none: a new category is never due to chance"
+		said := "none: chance does not create categories"
 		for _, examples := range r.Labels.New {
 			if examples >= n.Examples {
 				said = "it trips now"
@@ -50,18 +50,18 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 		add("label_shift", fmt.Sprintf("PSI %g", l.PSI), shiftText(l.PSI, r))
 	}
 	if f := w.FormatErrorsAbove; f != nil {
-		said := "none: unusable answers are not due to chance"
+		said := "none: chance does not make answers unusable"
 		if r.FormatErrorShare() > f.Share.F() {
 			said = "it trips now"
 		}
 		add("format_errors_above", f.Share.String(), said)
 	}
 	if w.MaxAge != nil {
-		add("max_age", w.MaxAge.Age.String(), fmt.Sprintf("about %.1f: a schedule", daysInYear*24/w.MaxAge.Age.D().Hours()))
+		add("max_age", w.MaxAge.Age.String(), fmt.Sprintf("about %.1f, by schedule", daysInYear*24/w.MaxAge.Age.D().Hours()))
 	}
 	if w.When != nil && w.When.Expression != "" {
 		add("when", text.Cut(w.When.Expression, 30),
-			"not computable for an expression: see retraind backtest")
+			"not computed for expressions: see retraind backtest")
 	}
 	return rows
 }

@@ -25,11 +25,11 @@ func TestThresholdsSayHowOftenEachTrips(t *testing.T) {
 	r.Category = []drift.Category{{Name: "a", Support: 200, Correct: 180}, {Name: "b", Support: 100, Correct: 90}}
 	want := [][]string{
 		{"accuracy_drop", "3pt", "no rate is promised"},
-		{"label_changes", "10% and 50 items", "about 36.5: it counts labels, and 20.0 arrive per day"},
-		{"new_category", "20 examples", "none: a new category is never due to chance"},
+		{"label_changes", "10% and 50 items", "about 36.5, because 20.0 labels arrive per day"},
+		{"new_category", "20 examples", "none: chance does not create categories"},
 		{"label_shift", "PSI 0.2", "less than 0.1"},
-		{"max_age", "90d", "about 4.1: a schedule"},
-		{"when", "drop > 0.02", "not computable for an expression: see retraind backtest"},
+		{"max_age", "90d", "about 4.1, by schedule"},
+		{"when", "drop > 0.02", "not computed for expressions: see retraind backtest"},
 	}
 	if diff := cmp.Diff(want, thresholds(policy.Config{RetrainWhen: when}, r, 3)); diff != "" {
 		t.Error(diff)

@@ -55,12 +55,12 @@ func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drif
 		p.field("evidence", "unknown: no held-out item is scored yet")
 		return
 	}
-	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f %% right: the 95 %% interval is ±%.1f points",
+	p.field("evidence", fmt.Sprintf("%s held-out items, %.1f%% right, 95%% interval ±%.1f points",
 		text.Count(r.Scored), 100*r.Accuracy, 100*stats.HalfWidth(r.Correct, r.Scored)))
 	if drop := stats.SmallestDrop(r.Accuracy, r.Scored, r.Scored, policy.ScoreLevel, checkPower); math.IsNaN(drop) {
-		p.field("", "too few to detect any fall of the accuracy with 80 % power")
+		p.field("", "too few items to detect any drop in accuracy with 80% power")
 	} else {
-		p.field("", fmt.Sprintf("the smallest fall of the accuracy that is detected with 80 %% power is %.1f points", 100*drop))
+		p.field("", fmt.Sprintf("smallest drop in accuracy that is detected with 80%% power: %.1f points", 100*drop))
 	}
 	if said := clusters(c, r.NewItems); said != "" {
 		p.field("", said)
@@ -80,12 +80,12 @@ func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drif
 		return
 	}
 	p.line("", 0)
-	come := fmt.Sprintf("%.1f held-out labels arrive per day", rate)
+	come := fmt.Sprintf("%.1f held-out labels per day arrive", rate)
 	if rate == rateUnknown {
-		come = "labels arrive as until now (the rate is known from the second day on)"
+		come = "labels arrive at the present rate (measured from the second day on)"
 	}
-	p.line("    false retrains per year, if nothing changes and "+come+":", 4)
-	p.table(4, []string{"condition", "as written", "a year"}, rows...)
+	p.line("    expected false retrains, if nothing changes and "+come+":", 4)
+	p.table(4, []string{"condition", "threshold", "per year"}, rows...)
 }
 
 // clustersKnown is the number of new items from which the dependence of their errors is known.
@@ -94,7 +94,7 @@ const clustersKnown = 500
 // rateUnknown replaces the number of labels per day on the first day, because most labels of that day existed before.
 const rateUnknown = -1
 
-const notKnown = "unknown until a day of labels is counted"
+const notKnown = "unknown until labels have arrived for a day"
 
 // clusters describes what clustered errors mean for the guarantees. It returns "" if the policy promises no rates.
 func clusters(c policy.Config, n drift.NewItems) string {
@@ -106,12 +106,12 @@ func clusters(c policy.Config, n drift.NewItems) string {
 		return ""
 	}
 	if n.Dependence >= 1.05 {
-		return fmt.Sprintf("wrong answers come in clusters: %.1f new items count as one, so that the promised rates below hold; "+
-			"a rise of the error is detected that much later", n.Dependence)
+		return fmt.Sprintf("wrong answers are correlated: %.1f new items count as one, which keeps the promised rates below "+
+			"valid but detects a rise in errors that many times later", n.Dependence)
 	}
 	if n.N < clustersKnown {
-		return fmt.Sprintf("whether wrong answers come in clusters is known after %d new items: until then the promised rates below "+
-			"hold only for independent errors", clustersKnown)
+		return fmt.Sprintf("the promised rates below assume that errors are independent; whether they are is measured after %d "+
+			"new items", clustersKnown)
 	}
 	return ""
 }
@@ -120,20 +120,20 @@ func clusters(c policy.Config, n drift.NewItems) string {
 // one.
 func found(t policy.Probation, r drift.Report, rate float64) string {
 	if rate == rateUnknown {
-		return fmt.Sprintf("what a probation of %s detects is %s", t.For, notKnown)
+		return fmt.Sprintf("smallest drop that a probation of %s detects: %s", t.For, notKnown)
 	}
 	labels := int(rate * t.For.D().Hours() / 24)
 	tolerated := stats.ToleratedError(r.Correct, r.Scored)
 	fault := stats.SmallestFault(1-r.Accuracy, tolerated, t.FalseRollbacks.F(), min(labels, simulatedLabels), checkPower)
 	said := fmt.Sprintf("a probation of %s sees about %s", t.For, text.Plural(labels, "new held-out label"))
 	if math.IsNaN(fault) {
-		return said + ": too few to detect any fall with 80 % power"
+		return said + ", too few to detect any drop in accuracy with 80% power"
 	}
-	finds := "it detects"
 	if labels > simulatedLabels {
-		finds = "the first " + text.Count(simulatedLabels) + " detect"
+		return said + fmt.Sprintf("; the first %s are enough to detect a drop of %.1f points with 80%% power",
+			text.Count(simulatedLabels), 100*fault)
 	}
-	return said + fmt.Sprintf(": %s a fall of %.1f points with 80 %% power", finds, 100*fault)
+	return said + fmt.Sprintf(", enough to detect a drop of %.1f points with 80%% power", 100*fault)
 }
 
 // thresholds describes how often each condition trips although nothing has changed.

@@ -21,10 +21,10 @@ func TestWhatAProbationFinds(t *testing.T) {
 		days int     // over this many days
 		want string
 	}{
-		{0, 0, "what a probation of 24h detects is unknown until a day of labels is counted"},
-		{0, 30, "a probation of 24h sees about 0 new held-out labels: too few to detect any fall with 80 % power"},
-		{240, 30, "a probation of 24h sees about 240 new held-out labels: it detects a fall of 11.3 points with 80 % power"},
-		{10_000, 30, "a probation of 24h sees about 10,000 new held-out labels: the first 5,000 detect a fall of 4.8 points with 80 % power"},
+		{0, 0, "smallest drop that a probation of 24h detects: unknown until labels have arrived for a day"},
+		{0, 30, "a probation of 24h sees about 0 new held-out labels, too few to detect any drop in accuracy with 80% power"},
+		{240, 30, "a probation of 24h sees about 240 new held-out labels, enough to detect a drop of 11.3 points with 80% power"},
+		{10_000, 30, "a probation of 24h sees about 10,000 new held-out labels; the first 5,000 are enough to detect a drop of 4.8 points with 80% power"},
 	} {
 		rules := policy.Config{Probation: &policy.Probation{For: unit.Duration(24 * time.Hour), FalseRollbacks: .05}}
 		r.Labels.Rate, r.Labels.RateDays = c.rate, c.days
@@ -50,7 +50,7 @@ func TestWhatClustersMean(t *testing.T) {
 		want  string
 	}{
 		{policy.Config{}, drift.NewItems{Dependence: 2}, ""},
-		{promise, drift.NewItems{N: 40, Dependence: 1}, "is known after 500 new items"},
+		{promise, drift.NewItems{N: 40, Dependence: 1}, "is measured after 500 new items"},
 		{promise, drift.NewItems{N: 900, Dependence: 1}, ""},
 		{promise, drift.NewItems{N: 200, Dependence: 2.34}, "2.3 new items count as one"},
 		{policy.Config{Probation: &policy.Probation{}}, drift.NewItems{N: 900, Dependence: 1.1}, "1.1 new items count as one"},

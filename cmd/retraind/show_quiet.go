@@ -39,7 +39,7 @@ func (p *page) plan(plan offline.Plan, at time.Time) {
 		opens := o.Start.In(plan.Location).Format(layout)
 		if o.Open {
 			if opens = "open now"; time.Since(at).Abs() > time.Minute { // --from
-				opens = "open then"
+				opens = "already open"
 			}
 		}
 		rows = append(rows, []string{
@@ -60,11 +60,11 @@ func (p *page) plan(plan offline.Plan, at time.Time) {
 		}
 	}
 	for _, c := range plan.Closings {
-		why := "an exception"
+		why := "exception"
 		if c.Name != "" {
 			why = c.Name
 		}
-		p.line("  "+c.Window.Start.In(plan.Location).Format(layout)+": does not open, "+why, 4)
+		p.line("  "+c.Window.Start.In(plan.Location).Format(layout)+": does not open ("+why+")", 4)
 	}
 }
 
@@ -99,8 +99,7 @@ func needs(plan offline.Plan) string {
 	total := text.Elapsed(plan.Expected.Total + plan.Reserve)
 	switch {
 	case unknown == len(plan.Expected.Steps):
-		return "at least " + total + ": how long a run takes is unknown, because none has ended and no step sets expect; " +
-			reserve
+		return "at least " + total + " (" + reserve + "): how long a run takes is unknown, because none has ended and no step sets expect"
 	case unknown > 0:
 		parts = append(parts, text.Plural(unknown, "step")+" of unknown duration")
 		total = "at least " + total

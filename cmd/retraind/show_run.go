@@ -42,7 +42,7 @@ func showRuns(p *page, runs []status.Run, now time.Time) error {
 		}
 		rows[i] = []string{text.RunID(r.ID), r.Model, ago(r.Created, now), text.Elapsed(r.Took(now)), outcome(r), reason}
 	}
-	p.list([]string{"run", "model", "began", "took", "outcome", "reason"}, rows...)
+	p.list([]string{"run", "model", "started", "took", "outcome", "reason"}, rows...)
 	return p.print()
 }
 
@@ -50,7 +50,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	p.line(fmt.Sprintf("run %s of %s  %s", r.ID, bold(r.Model), outcome(r)), 4)
 	p.field("why", r.Trigger)
 	if r.Parent != "" {
-		p.field("repeats", fmt.Sprintf("run %s from step %s", text.RunID(r.Parent), r.From))
+		p.field("repeats", fmt.Sprintf("run %s, from step %s on", text.RunID(r.Parent), r.From))
 	}
 	if r.Reason != "" {
 		said, more := r.BriefReason()
@@ -60,11 +60,11 @@ func showRun(p *page, r status.Run, now time.Time) error {
 		}
 	}
 	if c := r.Accuracy; c != nil {
-		before := "; no release before"
+		before := "; the first release"
 		if c.Before != nil {
-			before = fmt.Sprintf("; before %.1f %%", 100**c.Before)
+			before = fmt.Sprintf("; before %.1f%%", 100**c.Before)
 		}
-		p.field("accuracy", fmt.Sprintf("%.1f %% of %s held-out items (95 %% interval %.1f to %.1f)%s", 100*c.After,
+		p.field("accuracy", fmt.Sprintf("%.1f%% of %s held-out items (95%% interval %.1f to %.1f)%s", 100*c.After,
 			text.Count(c.N), 100*c.Low, 100*c.High, before))
 	}
 	p.showCompared(r.Targets)
@@ -76,7 +76,7 @@ func showRun(p *page, r status.Run, now time.Time) error {
 	if r.State == store.RunEnded {
 		took = ", took "
 	}
-	p.field("began", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+text.Elapsed(r.Took(now)))
+	p.field("started", clock(r.Created, now)+" ("+ago(r.Created, now)+")"+took+text.Elapsed(r.Took(now)))
 	p.line("", 0)
 	rows := make([][]string, len(r.Steps))
 	var logs []string
@@ -122,7 +122,7 @@ func stepRow(r status.Run, s status.Step, now time.Time) (row []string, more str
 		state = coloured("2", state)
 	case store.StepRunning:
 		if s.Progress != nil {
-			state += fmt.Sprintf(" %.0f %%", 100**s.Progress)
+			state += fmt.Sprintf(" %.0f%%", 100**s.Progress)
 		}
 		if s.Progress != nil || s.ProgressText != "" {
 			detail = strings.TrimPrefix(progressText(s, now), ", ")

@@ -33,7 +33,7 @@ func showStatus(p *page, s status.Status) error {
 	state := "valid"
 	switch {
 	case s.Config.Problem != "":
-		state = coloured("1", "the present file was REFUSED") + ", the earlier one stays in force; see: retraind check"
+		state = coloured("1", "the edited file was REFUSED") + ", the former configuration stays in force; see: retraind check"
 	case len(s.Config.RestartNeeded) > 0:
 		state = "restart needed for " + strings.Join(s.Config.RestartNeeded, ", ")
 	}
@@ -57,7 +57,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		p.showTargets(r.Targets)
 	}
 	if c := m.Scoring; c != nil {
-		p.field("scoring", fmt.Sprintf("%s of %s new texts scored (%.0f %%)", text.Count(c.Done), text.Count(c.Of),
+		p.field("scoring", fmt.Sprintf("%s of %s new texts scored (%.0f%%)", text.Count(c.Done), text.Count(c.Of),
 			100*float64(c.Done)/float64(c.Of)))
 	}
 	if m.Release == "" {
@@ -74,7 +74,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))
 	default:
-		p.field("served", fmt.Sprintf("to accept it: `retraind models adopt %[1]s`; to deploy the champion again: `retraind models redeploy %[1]s`",
+		p.field("served", fmt.Sprintf("accept it with `retraind models adopt %[1]s`, or deploy the champion again with `retraind models redeploy %[1]s`",
 			m.Name))
 	}
 	if m.Caveat != "" {
@@ -86,7 +86,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	if r := m.Report; r != nil {
 		said := text.Plural(r.Labels.Items, "item")
 		if m.Release != "" {
-			said += fmt.Sprintf(", %s changed since the training (%.1f %%)", text.Count(r.Labels.Changed), 100*r.Labels.Share)
+			said += fmt.Sprintf(", %s changed since the training (%.1f%%)", text.Count(r.Labels.Changed), 100*r.Labels.Share)
 		}
 		p.field("labels", said)
 	}
@@ -104,7 +104,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 		}
 	}
 	if a := m.Audit; a.Difference != "" {
-		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+" and were recomputed: "+
+		p.field("audit", coloured("1", "the figures were WRONG until "+clock(a.At, now))+", when they were recomputed: "+
 			a.Difference)
 	}
 	if m.Last != nil {
@@ -137,26 +137,26 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 		}
 		return
 	}
-	figure := fmt.Sprintf("%.1f %%", 100*r.Accuracy)
+	figure := fmt.Sprintf("%.1f%%", 100*r.Accuracy)
 	if r.Accuracy < floor {
 		figure = coloured("1", figure)
 	}
-	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95 %% interval %.1f to %.1f)", figure, text.Count(r.Scored),
+	p.field("accuracy", fmt.Sprintf("%s of %s held-out items (95%% interval %.1f to %.1f)", figure, text.Count(r.Scored),
 		100*r.Low, 100*r.High))
-	beside := fmt.Sprintf("always the most frequent label %.1f %%", 100*r.Majority)
+	beside := fmt.Sprintf("%.1f%% by always answering the most frequent label", 100*r.Majority)
 	if r.Baseline != nil {
-		then := "when promoted"
+		then := "at the promotion"
 		if r.Baseline.Why != "" {
-			then = r.Baseline.Why + "; new baseline"
+			then = "as the new baseline (" + r.Baseline.Why + ")"
 		}
-		beside = fmt.Sprintf("%s %.1f %%, ", then, 100*r.Baseline.Accuracy) + beside
+		beside = fmt.Sprintf("%.1f%% %s; ", 100*r.Baseline.Accuracy, then) + beside
 	}
 	p.field("", beside)
 	if r.FormatErrors > 0 {
 		p.field("", formatErrors(r))
 	}
 	if worst, ok := weakest(r.Category); ok {
-		p.field("", fmt.Sprintf("weakest category %s: %d of %d recognised", worst.Name, worst.Correct, worst.Support))
+		p.field("", fmt.Sprintf("lowest recall: %s, %d of %d items right", worst.Name, worst.Correct, worst.Support))
 	}
 	if r.State != drift.StateOK && !strings.Contains(said, r.Detail) {
 		p.field("", r.Detail)
@@ -165,7 +165,7 @@ func (p *page) showAccuracy(r drift.Report, floor float64, said string) {
 
 // formatErrors counts the unusable answers of a language model.
 func formatErrors(r drift.Report) string {
-	return fmt.Sprintf("%s of %s answers are unusable (%.1f %%)", text.Count(r.FormatErrors), text.Count(r.Scored),
+	return fmt.Sprintf("%s of %s answers are unusable (%.1f%%)", text.Count(r.FormatErrors), text.Count(r.Scored),
 		100*r.FormatErrorShare())
 }
 
@@ -188,7 +188,7 @@ func activeSentence(r status.Run, now time.Time) string {
 		said := fmt.Sprintf("%s, step %d of %d: %s for %s", text.RunID(r.ID), i+1, len(r.Steps), s.Name,
 			text.Elapsed(now.Sub(s.Started)))
 		if s.Progress != nil {
-			said += fmt.Sprintf(", %.0f %% done", 100**s.Progress)
+			said += fmt.Sprintf(", %.0f%% done", 100**s.Progress)
 		}
 		return said + progressText(s, now)
 	}

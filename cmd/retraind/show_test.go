@@ -62,9 +62,9 @@ func promoted(t *testing.T) status.Run {
 	start := before(t, 9*24*time.Hour)
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3r5qn3yn38", Model: "relevance", Pipeline: "default",
-		Trigger: "retraining: the new category Netz has 25 examples, at least 20",
+		Trigger: "retraining: the new category Netz has 25 examples, threshold 20",
 		State:   store.RunEnded, Outcome: policy.OutcomePromoted,
-		Reason:   "not worse: candidate 92.3 %, champion 83.9 % of 1,204 held-out items; the difference is above +5.6 points with 95 % confidence",
+		Reason:   "not worse: candidate 92.3%, champion 83.9% of 1,204 held-out items; with 95% confidence the difference is at least +5.6 points",
 		Release:  champion,
 		Accuracy: &status.Compared{Before: fraction(0.839), After: 0.923, Low: 0.907, High: 0.937, N: 1204},
 		Targets: []status.ComparedTarget{
@@ -102,7 +102,7 @@ func inProgress(t *testing.T) status.Run {
 	start := before(t, 125*time.Second)
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3rcodcrmtdt0", Model: "relevance", Pipeline: "default",
-		Trigger: "retraining: accuracy fell by 8 points, at least 3 points", Forced: false,
+		Trigger: "retraining: accuracy fell by 8 points, threshold 3 points", Forced: false,
 		State: store.RunRunning, Created: start, Started: start,
 		Steps: []status.Step{
 			{
@@ -123,7 +123,7 @@ func rolledBack(t *testing.T) status.Run {
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1",
 		Forced: true, State: store.RunEnded, Outcome: policy.OutcomeRolledBack,
-		Reason:  "the service still answers as the former release on all 22 of 40 probed items where the two differ: it has not loaded 113aada7d514; does it read its model only at start?",
+		Reason:  "the service has not loaded 113aada7d514: it gives the former release's answer to all 22 of the 40 probed items that the two releases answer differently; does it read its model only at start?",
 		Created: start, Started: start, Ended: start.Add(3 * time.Second),
 	}
 }
@@ -152,7 +152,7 @@ func armed(t *testing.T) status.Model {
 	last := promoted(t)
 	return status.Model{
 		Name: "relevance", Phase: status.Armed,
-		Sentence: "a retrain is due (accuracy fell by 5.2 points, at least 3 points) and waits: quiet hours open at 22:00 CET",
+		Sentence: "a retrain is due (accuracy fell by 5.2 points, threshold 3 points) and waits: quiet hours open at 22:00 CET",
 		Release:  champion, Deployed: before(t, 9*24*time.Hour), Report: report(t), Floor: 0.85, Last: &last,
 		NextCheck: now(t).Add(47 * time.Minute),
 		Window:    status.Window{Changes: time.Date(2026, 11, 18, 22, 0, 0, 0, now(t).Location())},
@@ -175,6 +175,7 @@ func broken(t *testing.T) status.Model {
 	m.Sources[0].Health = watch.Health{Since: before(t, 7*time.Minute), Error: "cannot reach PostgreSQL"}
 	m.Report.State, m.Report.Detail = drift.StateError, "17 of 220 held-out texts are not scored: status 500"
 	m.Report.Accuracy = 0.712
+	m.Report.Low, m.Report.High = 0.686, 0.737
 	last := rolledBack(t)
 	m.Last = &last
 	m.Window = status.Window{Open: true, Changes: time.Date(2026, 11, 19, 6, 0, 0, 0, now(t).Location())}
@@ -185,7 +186,7 @@ func broken(t *testing.T) status.Model {
 func onProbation(t *testing.T) status.Model {
 	m := armed(t)
 	m.Phase, m.Sentence, m.Deployed = status.Watching, "no retrain is needed: no condition tripped", before(t, 2*time.Hour)
-	m.Probation = &status.Probation{Text: "on probation since 15:48 CET until Thu 2026-11-19 15:48 CET: 3 of 40 new items are wrong, 9.3% are tolerated, e-value 0.4; it is rolled back at 20"}
+	m.Probation = &status.Probation{Text: "on probation since 15:48 CET until Thu 2026-11-19 15:48 CET: 3 of 40 new items are wrong, 9.3% are allowed; e-value 0.4, rollback at 20"}
 	return m
 }
 
@@ -199,7 +200,7 @@ func TestStatus(t *testing.T) {
 	busy := armed(t)
 	active := inProgress(t)
 	busy.Phase, busy.Sentence, busy.Active = status.Running,
-		"run dcrmtdt0 is in step train: retraining: accuracy fell by 8 points, at least 3 points", &active
+		"run dcrmtdt0 is in step train: retraining: accuracy fell by 8 points, threshold 3 points", &active
 	busy.Window = status.Window{Open: true}
 	troubled := snapshot(t, broken(t), fresh)
 	troubled.Config.Problem, troubled.OutboxPending = "retraind.yaml:7:3: unknown key", 1234
@@ -280,8 +281,8 @@ func TestModels(t *testing.T) {
 		showGPUPlan(newPage(&plans), []modelPlan{
 			{
 				Model: "liga", Pipeline: "default", Steps: []string{"train", "merge"},
-				Needs: "22.0 GiB free by the last 3 runs, no other program computing",
-				Verdict: gpu.Verdict{Result: gpu.Waiting, Text: "GPU 0 has 4.0 GiB free, needs 22.0 GiB by the last 3 runs: " +
+				Needs: "22.0 GiB free (measured in the last 3 runs), no other program that computes on it",
+				Verdict: gpu.Verdict{Result: gpu.Waiting, Text: "GPU 0 has 4.0 GiB free, a run needs 22.0 GiB (measured in the last 3 runs); the memory is " +
 					"held by ollama of ollama.service, pid 77, 18.0 GiB", Holders: []gpu.Process{
 					{
 						PID: 77, Name: "ollama", Used: gpu.Bytes(18 * gib),
@@ -295,7 +296,7 @@ func TestModels(t *testing.T) {
 			},
 			{
 				Model: "news", Pipeline: "default", Steps: []string{"train"},
-				Needs:   "at most 500 MiB in use, no other program computing",
+				Needs:   "at most 500 MiB in use, no other program that computes on it",
 				Verdict: gpu.Verdict{Result: gpu.Open, Text: "GPU 1 has 23.0 GiB free"},
 			},
 		}),

@@ -169,7 +169,7 @@ func TestECUSUMKeepsItsPromise(t *testing.T) {
 			}
 		}
 	}
-	if share := float64(alarms) / runs; share > .06 { // simulated elsewhere: 2 %
+	if share := float64(alarms) / runs; share > .06 { // simulated elsewhere: 2%
 		t.Errorf("false alarms in %.3f of the runs", share)
 	}
 	sum := 0

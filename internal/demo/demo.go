@@ -204,7 +204,7 @@ func headline(e notify.Event) string {
 		if d.Now == nil {
 			return "a condition trips"
 		}
-		return fmt.Sprintf("a condition trips: accuracy %.1f %% of %d", 100*d.Now.Accuracy, d.Now.N)
+		return fmt.Sprintf("a condition trips: accuracy %.1f%% of %d", 100*d.Now.Accuracy, d.Now.N)
 	case notify.DriftCleared:
 		return "no condition trips any longer"
 	case notify.RunScheduled:
@@ -221,7 +221,7 @@ func headline(e notify.Event) string {
 		return fmt.Sprintf("run %s %s after %.1f s", text.RunID(d.Run), d.Outcome, d.Seconds)
 	case notify.ModelDeployed:
 		d, _ := notify.Unpack[notify.Deployed](e)
-		return fmt.Sprintf("release %.12s serves: accuracy %.1f %% of %d", trim(d.Release), 100*d.After.Accuracy, d.After.N)
+		return fmt.Sprintf("release %.12s serves: accuracy %.1f%% of %d", trim(d.Release), 100*d.After.Accuracy, d.After.N)
 	case notify.ModelRejected:
 		d, _ := notify.Unpack[notify.Rejected](e)
 		return "refused: " + d.Reason

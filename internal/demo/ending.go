@@ -21,7 +21,7 @@ func (s *stage) ending(r Result) {
 		return
 	}
 	t := table.New().Border(lipgloss.NormalBorder()).BorderStyle(lipgloss.NewStyle().Faint(true)).
-		Headers("run", "act", "outcome", "champion", "candidate", "95 % interval", "held-out", "took").
+		Headers("run", "act", "outcome", "champion", "candidate", "95% interval", "held-out", "took").
 		StyleFunc(func(row, _ int) lipgloss.Style {
 			st := lipgloss.NewStyle().Padding(0, 1)
 			if row == table.HeaderRow {
@@ -37,9 +37,9 @@ func (s *stage) ending(r Result) {
 		before, after, interval, n := "none", "", "", ""
 		if a := run.Accuracy; a != nil {
 			if a.Before != nil {
-				before = fmt.Sprintf("%.1f %%", 100**a.Before)
+				before = fmt.Sprintf("%.1f%%", 100**a.Before)
 			}
-			after, interval, n = fmt.Sprintf("%.1f %%", 100*a.After), fmt.Sprintf("%.1f to %.1f", 100*a.Low, 100*a.High),
+			after, interval, n = fmt.Sprintf("%.1f%%", 100*a.After), fmt.Sprintf("%.1f to %.1f", 100*a.Low, 100*a.High),
 				fmt.Sprint(a.N)
 		}
 		t.Row(text.RunID(run.ID), story, string(run.Outcome), before, after, interval, n, fmt.Sprintf("%.1f s", run.Seconds))

@@ -102,10 +102,10 @@ func (s *stage) accuracy(m *status.Model) string {
 	if r == nil || r.Scored == 0 {
 		return faint("accuracy ") + " unknown: no release serves"
 	}
-	out := fmt.Sprintf("%s %s  %s", faint("accuracy"), bold(fmt.Sprintf("%.1f %%", 100*r.Accuracy)),
-		faint(fmt.Sprintf("%.1f to %.1f with 95 %% confidence, %d held-out items", 100*r.Low, 100*r.High, r.Scored)))
+	out := fmt.Sprintf("%s %s  %s", faint("accuracy"), bold(fmt.Sprintf("%.1f%%", 100*r.Accuracy)),
+		faint(fmt.Sprintf("%.1f to %.1f with 95%% confidence, %d held-out items", 100*r.Low, 100*r.High, r.Scored)))
 	if r.Baseline != nil {
-		out += faint(fmt.Sprintf(", %.1f %% when promoted", 100*r.Baseline.Accuracy))
+		out += faint(fmt.Sprintf(", %.1f%% when promoted", 100*r.Baseline.Accuracy))
 	}
 	return out
 }

@@ -36,12 +36,12 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("%+v", m)
 	}
 	adopted := m.Report.Accuracy
-	t.Logf("adopted at %.1f %% of %d held-out items", 100*adopted, m.Report.Scored)
+	t.Logf("adopted at %.1f%% of %d held-out items", 100*adopted, m.Report.Scored)
 
 	// Correct the labels, retrain, promote.
 	o.sql("update items set priority = truth")
 	m = o.model("the correction", func(m status.Model) bool { return m.Report.Labels.Changed > 100 })
-	t.Logf("after the correction it is at %.1f %%", 100*m.Report.Accuracy)
+	t.Logf("after the correction it is at %.1f%%", 100*m.Report.Accuracy)
 	o.must("trigger", modelName, "--reason", "labels corrected")
 	if run := o.ended(1); run.Outcome != policy.OutcomePromoted {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
@@ -49,14 +49,14 @@ func TestOperatorStory(t *testing.T) {
 	m = o.model("the promotion", func(now status.Model) bool {
 		return now.Active == nil && now.Release != m.Release && now.Report.Scored > 0
 	})
-	t.Logf("promoted at %.1f %%", 100*m.Report.Accuracy)
+	t.Logf("promoted at %.1f%%", 100*m.Report.Accuracy)
 
 	// Change only aks. A deployment that builds nothing fails verification and is rolled back.
 	o.sql("update items set aks = array['verkehr'] where content like '%bahn%'")
 	o.sh("touch no-build")
 	o.must("trigger", modelName, "--reason", "a new working group")
 	if run := o.ended(2); run.Outcome != policy.OutcomeRolledBack ||
-		!strings.Contains(run.Reason, "still answers as the former release") {
+		!strings.Contains(run.Reason, "gives the former release's answer") {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
 	if now := o.model("the rollback",

@@ -172,7 +172,7 @@ func TestTunerStory(t *testing.T) {
 	m := o.model("the adoption", func(m status.Model) bool {
 		return m.Release != "" && m.Report != nil && m.Report.Scored > 0
 	})
-	t.Logf("adopted at %.1f %% of %d held-out items", 100*m.Report.Accuracy, m.Report.Scored)
+	t.Logf("adopted at %.1f%% of %d held-out items", 100*m.Report.Accuracy, m.Report.Scored)
 	adopted := m.Release
 	id0, image0 := o.container()
 	file0 := o.read("tuner/" + model)
@@ -194,7 +194,7 @@ func TestTunerStory(t *testing.T) {
 	m = o.model("the promotion", func(m status.Model) bool {
 		return m.Active == nil && m.Release != adopted && m.Report.Scored > 0
 	})
-	t.Logf("promoted at %.1f %%", 100*m.Report.Accuracy)
+	t.Logf("promoted at %.1f%%", 100*m.Report.Accuracy)
 	id1, image1 := o.container()
 	if id1 == id0 || image1 == image0 {
 		t.Errorf("container %s of %s is still there", id1, image1)

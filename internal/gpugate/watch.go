@@ -170,7 +170,7 @@ func (w *gpuWatch) summary(u gpu.Usage) string {
 		list = append(list, "at most "+gpu.Amount(u.Peak.Size)+" of GPU memory")
 	}
 	if u.Busy > 0 && u.Idle > 0 {
-		list = append(list, fmt.Sprintf("GPU idle %.0f %% of the time", 100*u.Idle))
+		list = append(list, fmt.Sprintf("GPU idle %.0f%% of the time", 100*u.Idle))
 	}
 	list = append(list, w.said[:min(3, len(w.said))]...)
 	if more := len(w.said) - 3; more > 0 {

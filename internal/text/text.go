@@ -14,9 +14,6 @@ import (
 	"unicode"
 )
 
-// Share writes a fraction as percent with one decimal: "85.0%".
-func Share(f float64) string { return strconv.FormatFloat(math.Round(f*1000)/10, 'f', 1, 64) + "%" }
-
 // Points writes a difference in percentage points with at most one decimal: "3 points", "1.5 points", "1 point".
 func Points(f float64) string {
 	rounded := math.Round(f*10) / 10
@@ -26,13 +23,12 @@ func Points(f float64) string {
 	return strconv.FormatFloat(rounded, 'f', -1, 64) + " points"
 }
 
-// Percent writes a fraction for tables and pages: "87.1 %". Share is for sentences, which write shares as the
-// configuration does.
+// Percent writes a fraction with one decimal: "87.1%".
 func Percent(f float64) string {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return "not a number"
 	}
-	return strconv.FormatFloat(100*f, 'f', 1, 64) + " %"
+	return strconv.FormatFloat(math.Round(f*1000)/10, 'f', 1, 64) + "%"
 }
 
 // Count groups thousands: "14,195".

@@ -14,14 +14,14 @@ func TestForms(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	noon := time.Date(2026, 11, 18, 12, 0, 0, 0, zone)
 	for _, c := range []struct{ got, want string }{
-		{text.Share(.85), "85.0%"},
-		{text.Share(.8549), "85.5%"},
+		{text.Percent(.85), "85.0%"},
+		{text.Percent(.8549), "85.5%"},
 		{text.Points(3), "3 points"},
 		{text.Points(1.04), "1 point"},
 		{text.Points(-.25), "-0.3 points"},
 		{text.Points(12.34), "12.3 points"},
-		{text.Percent(0.87134), "87.1 %"},
-		{text.Percent(1), "100.0 %"},
+		{text.Percent(0.87134), "87.1%"},
+		{text.Percent(1), "100.0%"},
 		{text.Percent(math.NaN()), "not a number"},
 		{text.Count(7), "7"},
 		{text.Count(1204), "1,204"},

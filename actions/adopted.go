@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// AdoptedPrefix begins the digest of a release that was in service before retraind first deployed. It has no files of
-// its own: it is identified by its answers.
+// AdoptedPrefix is the prefix of the digest of an adopted release: one that was in service before retraind first
+// deployed. Such a release has no files of its own and is identified by its answers.
 const AdoptedPrefix = "adopted:"
 
 // IsAdopted reports whether a digest is that of an adopted release.
@@ -21,16 +21,17 @@ type Adopted struct {
 	At        time.Time `json:"at"`
 }
 
-// AdoptedCaveat is what is wrong with the accuracy of an adopted release with unknown training data.
+// AdoptedCaveat says how the accuracy of an adopted release is biased if its training data is unknown.
 const AdoptedCaveat = "probably too high: what it trained on is not known (serving.adopt.trained_on)"
 
-// minFairItems is the number of held-out items that an adopted champion cannot have trained on from which a candidate
-// is compared with it.
+// minFairItems is how many held-out items are needed to compare a candidate with an adopted champion, counting only
+// items that the champion cannot have trained on.
 const minFairItems = 50
 
-// fairItems returns the items by which a candidate can be compared with the champion of a plan. An adopted champion
-// usually trained on held-out items; if its training data is unknown, only items that came or were corrected since
-// count. If those are too few it reports false: the candidate is then compared with the most frequent label.
+// fairItems returns the held-out items by which a candidate can be compared with the champion. An adopted champion has
+// usually trained on held-out items. If its training data is unknown, only items that arrived or were corrected after
+// its adoption are returned. If those are too few, fairItems reports false: the candidate is then compared with the
+// most frequent label.
 func fairItems(champion Champion, items []drift.LabelChange) ([]drift.LabelChange, bool) {
 	if champion.Adopted == nil || champion.Adopted.TrainedOn != "" {
 		return items, true

@@ -12,17 +12,18 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// BaseFacts compare a candidate with the model that it was trained from, on the held-out items of the gate.
+// BaseFacts are the results of comparing a candidate with its base, the model that it was trained from, on the held-out
+// items of the gate.
 type BaseFacts struct {
 	Model  string `json:"model"`  // its name on the Ollama server
 	N      int    `json:"n"`      // held-out items that both answered
 	Right  int    `json:"right"`  // right answers of the base
 	Better int    `json:"better"` // only the candidate is right
 	Worse  int    `json:"worse"`  // only the base is right
-	Differ int    `json:"differ"` // answered differently, in whichever target
+	Differ int    `json:"differ"` // items that the two answer differently, in any target
 }
 
-// baseModel is the base that a run asks; "" for none.
+// baseModel returns the name of the base model that a run asks, "" if it asks none.
 func (p Plan) baseModel() string {
 	for _, s := range p.Steps {
 		if s.Predict != nil && s.Predict.Base != "" {
@@ -32,11 +33,11 @@ func (p Plan) baseModel() string {
 	return ""
 }
 
-// baseDir is where the base's answers lie.
+// baseDir returns the directory of the base model's answers.
 func (p Plan) baseDir() string { return filepath.Join(p.RunDir, "base") }
 
-// askBase lets the job ask the base, too: with the requests that the candidate gets, and with the system prompt that a name
-// of retraind's own carries.
+// askBase adds the base model to the input of the job, which then asks it about the same items. The base gets the same
+// requests as the candidate, and in addition the system prompt, which is part of names that retraind creates.
 func (p Plan) askBase(in *predict.Input, model string) {
 	config := *p.Serving.Ollama
 	config.Model, config.Foreign = model, true
@@ -44,7 +45,7 @@ func (p Plan) askBase(in *predict.Input, model string) {
 	in.Base.Serving.Ollama = &config
 }
 
-// compareBase compares the candidate's answers with those of its base; nil where no base was asked.
+// compareBase compares the candidate's answers with those of its base. It returns nil if no base was asked.
 func (p Plan) compareBase(items []drift.LabelChange, mine answers) (*BaseFacts, error) {
 	model := p.baseModel()
 	if model == "" {
@@ -85,8 +86,8 @@ func besideBase(model string, gate serving.Target, items []drift.LabelChange, mi
 	return f
 }
 
-// judgeBase refuses a candidate that is not right more often than its base: the training, or a step after it, was without
-// effect. It is pure.
+// judgeBase rejects a candidate that is right no more often than its base, which suggests that the training, or a step
+// after it, had no effect. It is pure.
 func judgeBase(f *BaseFacts) (class store.StepState, why string) {
 	switch {
 	case f == nil:
@@ -105,7 +106,8 @@ func judgeBase(f *BaseFacts) (class store.StepState, why string) {
 	return store.StepOK, fmt.Sprintf("its base %s is right on %.1f%%", f.Model, 100*float64(f.Right)/float64(f.N))
 }
 
-// judgedBase adds the comparison with the base to the gate's verdict.
+// judgedBase compares the candidate with its base, stores the figures in facts, and combines the result with the gate's
+// verdict.
 func (p Plan) judgedBase(
 	items []drift.LabelChange, mine answers, facts *GateFacts, class store.StepState, why string,
 ) (store.StepState, string, error) {
@@ -121,13 +123,13 @@ func (p Plan) judgedBase(
 	return class, why + "; " + because, nil
 }
 
-// asksBase reports whether a step asks a base.
+// asksBase reports whether a step asks the model that the candidate was trained from.
 func (s Step) asksBase(c serving.Config) bool {
 	return s.Predict != nil && s.Predict.Base != "" && c.Ollama != nil
 }
 
-// validateBase finds faults of the key base in the steps that a pipeline is written with; staged: one of all its steps is
-// stage.
+// validateBase checks the key base_model in the steps that the pipeline itself lists. staged means that one of its
+// steps, including those of included pipelines, is stage.
 func validateBase(p *check.Problems, d *DeployConfig, s serving.Config, written []StepConfig, staged bool) {
 	for i, step := range written {
 		ask := step.Predict()

@@ -65,14 +65,14 @@ func (x *Executor) untilCancelled(ctx context.Context, p Plan) (context.Context,
 	return ctx, func() { end(nil) }
 }
 
-// bounded returns a context that also ends, with errTimeout, at the step's timeout.
+// bounded returns a context that ends when the run is cancelled, and with errTimeout at the step's timeout.
 func (x *Executor) bounded(ctx context.Context, p Plan, step Step) (context.Context, context.CancelFunc) {
 	watched, unwatch := x.untilCancelled(ctx, p)
 	timed, stop := context.WithTimeoutCause(watched, step.Timeout, errTimeout)
 	return timed, func() { stop(); unwatch() }
 }
 
-// ended turns the end of a bounded context into the step's outcome.
+// ended returns the step's outcome if err is the end of a bounded context; otherwise it returns out and err unchanged.
 func ended(step Step, out Outcome, err error) (Outcome, error) {
 	var cancelled *cancelledError
 	switch {

@@ -27,9 +27,9 @@ type Parent struct {
 	Carry []string `json:"carry,omitempty"`
 }
 
-// carries reports whether a retry can reuse the result of a step: exports and commands. A command with an undo was
-// undone, so it runs again, as set-up of later steps. breaks means that the step changes what later steps work on and
-// cannot be reused.
+// carries reports whether a retry can reuse the result of a step. It can reuse exports and commands. A command with an
+// undo runs again, because its effect was undone at the end of the parent and later steps may need it. breaks means
+// that the step changes what later steps work on, so that they cannot be reused either.
 func carries(s Step) (carry, breaks bool) {
 	switch s.Do {
 	case "":
@@ -43,8 +43,8 @@ func carries(s Step) (carry, breaks bool) {
 	return false, true
 }
 
-// Carry lists the steps before from, by name, that a retry in a plan's place can reuse from its parent, and the reason
-// why the others run again. The files are compared when their step is due.
+// Carry returns the names of the steps before from whose results can be reused when p retries the run of parent, and
+// why the remaining ones run again. It does not compare files: that happens when each step is due.
 func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	shared := slices.ContainsFunc(p.Steps[from:], func(s Step) bool { return s.Do == "" })
 	for _, s := range p.Steps[:from] {
@@ -74,9 +74,9 @@ type notCarriedError struct{ why string }
 
 func (e *notCarriedError) Error() string { return e.why }
 
-// carry reuses a step of the run's parent if its files are unchanged: it copies them into this run's directories, with
-// the record of the parent's training items. A *notCarriedError is why the step must run again. It may be called
-// twice.
+// carry reuses the result of a step of the run's parent if its files are unchanged: it copies the files into this run's
+// directories, and for an export also the record of the training items. It returns a *notCarriedError if the step must
+// run again. It may be called twice.
 func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	step := p.Steps[a.Step]
 	for _, name := range p.Parent.Carry[:slices.Index(p.Parent.Carry, step.Name)] {
@@ -154,8 +154,8 @@ func (x *Executor) takeTrained(ctx context.Context, p Plan) error {
 	return err
 }
 
-// takeFiles copies files, each of which must have the recorded hash. Files that an earlier step has copied are left
-// unchanged. It returns the paths of the copied files.
+// takeFiles copies the wanted files, except those in have, which an earlier step has copied. It refuses a file whose
+// content does not have the recorded hash. It returns the paths of the copies.
 func takeFiles(from, to string, wanted, have []leftFile) (taken []string, err error) {
 	if len(wanted) == 0 {
 		return nil, nil

@@ -2,15 +2,15 @@ package actions
 
 import "fmt"
 
-// Cause is the problem that a retrain should fix, as far as a candidate can be measured by it. The zero value names
-// none.
+// Cause is the problem that a retrain should fix, as far as a comparison of candidate and champion can show it. The
+// zero value names no problem.
 type Cause struct {
-	Categories []string `json:"categories,omitempty"` // with too low a recall
+	Categories []string `json:"categories,omitempty"` // whose recall was too low
 	MacroF1    bool     `json:"macro_f1,omitempty"`   // macro-F1 had fallen
 }
 
-// judgeCause returns in which of the retrain's own causes the candidate is worse than the champion, "" for none.
-// categories are all of the gating target's.
+// judgeCause returns why a candidate is refused if it is worse than the champion at what the retrain should fix, ""
+// otherwise. categories are those of the gating target.
 func judgeCause(cause Cause, categories []Category, f GateFacts) string {
 	for _, c := range categories {
 		for _, name := range cause.Categories {

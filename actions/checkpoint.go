@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// inQuietHours runs a command, and stops one that checkpoints when the quiet hours end. The run is then blocked, so
-// that everything it stopped is started again. The same step of the next run resumes from the command's own
+// inQuietHours runs a command. A command that saves checkpoints is stopped when the quiet hours end. The run then ends
+// as blocked, so that everything it stopped is started again. In the next run the same step resumes from the command's
 // checkpoint.
 func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if !step.Checkpoints || p.Until.IsZero() {

@@ -10,12 +10,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// child runs a long built-in step as a child under the supervisor, or re-attaches to it: the work of a kind (see
-// cmd/retraind) on an input. input is called before the start only; it may write files into the directory of the
-// attempt for the child. The data of the child's result is returned beside the outcome, nil without one.
+// child runs a long built-in step in a child process under the supervisor, or re-attaches to that process. The child
+// does work of the given kind (see cmd/retraind) on an input. child calls input only before it starts the process;
+// input may write files for it into the directory of the attempt. child returns the data of the process's result beside
+// the outcome, nil without a result.
 //
-// The child's result counts even if the child was killed right after it or its supervisor was lost; without a result
-// the supervisor's record counts. A cancelled run is cancelled whatever the child wrote.
+// The result counts even if the process was killed right after it wrote the result, or its supervisor was lost. Without
+// a result the supervisor's record counts. If the run was cancelled or blocked, the result is ignored.
 func (x *Executor) child(
 	ctx context.Context, p Plan, a Action, step Step, kind string, input func(dir string) (any, error),
 ) (Outcome, json.RawMessage, error) {

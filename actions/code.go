@@ -11,14 +11,14 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxCodeFile limits the size of a file that a step names: a larger file is data, not code.
+// maxCodeFile is the maximum size of a file that counts as code of a step: a larger file is data.
 const maxCodeFile = 16 << 20
 
-// CodeDigest is a digest of the steps of a run and of the regular files that their arguments name, relative to the
-// step's directory. Two runs with equal digests, on equal labels, do the same.
+// CodeDigest returns a digest of the steps of a run and of the regular files that their arguments name; relative paths
+// are resolved against the step's directory. Two runs with equal digests do the same if their labels are equal.
 func CodeDigest(steps []Step, c serving.Config) string {
 	h := sha256.New()
-	if c.Ollama != nil { // files that determine the chats of an export, and the requests
+	if c.Ollama != nil { // covers the files that determine the chats of an export and the requests
 		fmt.Fprintf(h, "%s\n", c.Ollama.Digest())
 	}
 	for _, s := range steps {
@@ -31,7 +31,8 @@ func CodeDigest(steps []Step, c serving.Config) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// hashArgument adds the content of a file that an argument names. An unreadable file is skipped.
+// hashArgument adds the path and the content of the file that an argument names. It skips anything but a readable
+// regular file of at most maxCodeFile bytes.
 func hashArgument(h io.Writer, dir, arg string) {
 	if !filepath.IsAbs(arg) {
 		arg = filepath.Join(dir, arg)

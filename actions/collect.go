@@ -24,9 +24,10 @@ type collected struct {
 	info       fs.FileInfo
 }
 
-// collect copies files that a command wrote below dir into the release. names maps their paths to names; a directory
-// means every file in it. Only regular files written since the creation of the run are copied: with older ones, a
-// training that wrote nothing would appear to have succeeded. It may be called again and then copies them again.
+// collect copies files that a command wrote below dir into the release. names maps their paths below dir to their names
+// in the release; a directory means every file in it. It refuses files that are not regular, and files written before
+// the run was created: with old files, a training that wrote nothing would appear to have succeeded. Calling it again
+// copies the files again.
 func collect(dir, release string, names map[string]string, since time.Time) (string, error) {
 	from, err := os.OpenRoot(dir)
 	if err != nil {
@@ -62,7 +63,7 @@ func collect(dir, release string, names map[string]string, since time.Time) (str
 	return fmt.Sprintf("%s collected, %s", text.Plural(len(found), "file"), unit.Size(size)), nil
 }
 
-// look adds a file, or those of a directory, to the list of files to copy.
+// look adds a file, or all files below a directory, to the list of files to copy.
 func look(from *os.Root, found []collected, at, name string, since time.Time) ([]collected, error) {
 	info, err := from.Lstat(at)
 	switch {
@@ -111,11 +112,11 @@ func addCollected(found []collected, f collected, since time.Time) ([]collected,
 	return append(found, f), nil
 }
 
-// clockSlack is how much older than the run a file may appear: file systems have coarser clocks.
+// clockSlack is how much older than the run a file may appear, because the clock of a file system is coarser.
 const clockSlack = 2 * time.Second
 
-// written returns when a file's content or place last changed. A copy that keeps the time of its original has a new
-// one.
+// written returns when a file's content, name or attributes last changed. For a copy that is the time of copying, even
+// if the copy keeps its original's modification time.
 func written(info fs.FileInfo) time.Time {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return time.Unix(s.Ctim.Unix())
@@ -136,7 +137,7 @@ func (f collected) copy(from, to *os.Root) error {
 	return files.WriteInto(to, f.name, 0o644, in)
 }
 
-// validateCollect finds faults of collect.
+// validateCollect checks the key collect.
 func validateCollect(p *check.Problems, here string, files map[string]string) {
 	taken := map[string]string{}
 	for _, from := range slices.Sorted(maps.Keys(files)) {

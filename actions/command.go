@@ -22,7 +22,7 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 	return x.commandUntil(ctx, p, a, step, argv, held{})
 }
 
-// held is what a command holds of a GPU.
+// held is the GPU lease of a command, and the channel on which the command is told to stop.
 type held struct {
 	lease *os.File             // passed to the command's supervisor; nil for none
 	stop  <-chan *BlockedError // receives the reason if the command must be stopped
@@ -35,7 +35,7 @@ func (x *Executor) commandUntil(
 	spec, err := x.spec(p, a, step, argv)
 	if h.lease != nil {
 		spec.Inherit = []*os.File{h.lease}
-		defer h.lease.Close() // needed if the runner was never called; otherwise it has closed the file
+		defer h.lease.Close() // needed if the runner was never called; otherwise the runner has closed the file
 	}
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
@@ -78,7 +78,7 @@ func (x *Executor) commandUntil(
 	return out, nil
 }
 
-// classOf returns the class of a step whose files could not be written.
+// classOf returns the class for an error of a step that writes files: disk full or failed.
 func classOf(err error) store.StepState {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return store.StepDiskFull
@@ -86,8 +86,9 @@ func classOf(err error) store.StepState {
 	return store.StepFailed
 }
 
-// runCommand waits for the command's end. If the run is cancelled, or stop has a reason, it ends the command and
-// returns the reason. The supervisor enforces the step's timeout, even while no daemon runs.
+// runCommand runs a command and waits for its end. If the run is cancelled, or a reason arrives on stop, it kills the
+// command and returns the reason; an undo always runs to its end. The supervisor enforces the step's timeout, even
+// while no daemon runs.
 func (x *Executor) runCommand(
 	ctx context.Context, p Plan, a Action, spec runner.Spec, stop <-chan *BlockedError,
 ) (exit runner.Exit, because, err error) {
@@ -193,7 +194,7 @@ func (p Plan) vars(step Step) map[string]string {
 	}
 }
 
-// attemptName names the attempts of a step in directories and marks; those of its undo have another name.
+// attemptName returns the name of a step's attempts in directories and ids; the attempts of its undo have another name.
 func attemptName(step Step, a Action) string {
 	if a.Kind == ActUndo {
 		return undoPrefix + step.Name
@@ -201,12 +202,12 @@ func attemptName(step Step, a Action) string {
 	return step.Name
 }
 
-// attemptID returns the unique id of an attempt; every process that it starts has it in its environment.
+// attemptID returns the unique id of an attempt. All processes of the attempt have it in their environment.
 func attemptID(p Plan, step string, attempt int) string {
 	return fmt.Sprintf("%s/%s/a%d", p.Run, step, attempt)
 }
 
-// AttemptDir returns the directory of one attempt of a step: its record, output and progress.
+// AttemptDir returns the directory of one attempt of a step, which contains its record, output and progress.
 func AttemptDir(runDir, step string, attempt int) string {
 	return filepath.Join(runDir, "steps", step, fmt.Sprintf("a%d", attempt))
 }

@@ -35,7 +35,7 @@ type ComposeDeploy struct {
 
 var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// service returns the service in the form of the compose jobs.
+// service converts the configuration into the form that the compose jobs use.
 func (c *ComposeDeploy) service() compose.Service {
 	return compose.Service{
 		Dir: c.Dir, Files: slices.Clone(c.File), Project: c.Project, Name: c.Service, Build: c.Build, Place: c.Files,

@@ -27,7 +27,7 @@ type Strategy string
 // StrategyLink is the default: the link `current` points to the release, and the service follows it.
 const StrategyLink Strategy = "link"
 
-// YAMLForm accepts the word link as {}.
+// YAMLForm accepts the word link in place of a mapping.
 func (d *DeployConfig) YAMLForm(form string) any {
 	switch form {
 	case "scalar":

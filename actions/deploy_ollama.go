@@ -46,8 +46,8 @@ func (o *OllamaDeploy) validate() check.Problems {
 	return p
 }
 
-// ValidateOllama returns the faults between a model's strategy, the way its service is asked, and the steps of a
-// pipeline: written are the steps of the pipeline itself, all includes those of included pipelines.
+// ValidateOllama returns contradictions between a model's deploy strategy, its serving configuration and the steps of a
+// pipeline. written are the steps that the pipeline itself lists; all includes those of included pipelines.
 func ValidateOllama(d *DeployConfig, s serving.Config, written, all []StepConfig) check.Problems {
 	var p check.Problems
 	byName := d != nil && d.Ollama != nil

@@ -14,17 +14,18 @@ import (
 	"github.com/retraind/retraind/internal/faults"
 )
 
-// workflowVersion is pinned: the engine resumes only runs of its own version, and an upgraded binary must resume those
-// of the one before. Change it only with a change of Next that is incompatible with old journals.
+// workflowVersion stays the same when retraind is upgraded: the engine resumes only runs of its own version, and an
+// upgraded binary must resume the runs of the previous one. Change it only together with a change of Next that is
+// incompatible with old journals.
 const workflowVersion = "1"
 
 const queueName = "runs"
 
-// queuePoll is the maximum delay until a queued run is seen.
+// queuePoll is the maximum delay until the engine sees a queued run.
 const queuePoll = 250 * time.Millisecond
 
-// Engine runs plans as durable workflows: a run that was in progress when the process died resumes at its present
-// action. Safe for concurrent use.
+// Engine runs plans as durable workflows: a run that was in progress when the process died resumes with the action that
+// was interrupted. Safe for concurrent use.
 type Engine struct {
 	dbos     dbos.Context
 	queue    dbos.Queue
@@ -34,7 +35,7 @@ type Engine struct {
 
 // NewEngine opens the engine on its own database, which must commit with synchronous=FULL. Nothing runs before Launch.
 func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string, log *slog.Logger) (*Engine, error) {
-	// The engine's context outlives ctx: Shutdown stops it, in the order of the teardown.
+	// The engine's context outlives ctx, because Shutdown must stop the engine at its place in the teardown.
 	d, err := dbos.NewContext(context.WithoutCancel(ctx), dbos.Config{
 		AppName: "retraind", SQLiteSystemDB: db, ApplicationVersion: workflowVersion, ExecutorID: host,
 		Logger: slog.New(lowerLevel{log.Handler()}).With("component", "engine"),
@@ -49,8 +50,8 @@ func NewEngine(ctx context.Context, db *sql.DB, executor *Executor, host string,
 	return e, nil
 }
 
-// Launch starts to execute, first of all the runs that an earlier process left. Up to atOnce runs of different models
-// are executed at once; the others wait in the order of their submission.
+// Launch starts the execution of runs, beginning with those that an earlier process left unfinished. Up to atOnce runs
+// of different models are executed at once; the others wait in the order of their submission.
 func (e *Engine) Launch(atOnce int) error {
 	if err := dbos.Launch(e.dbos); err != nil {
 		return fmt.Errorf("workflow engine: %w", err)
@@ -64,12 +65,12 @@ func (e *Engine) Launch(atOnce int) error {
 	return nil
 }
 
-// submitPatience is how long Submit waits for the model's former run to leave the queue, which happens a moment after
-// its recorded end.
+// submitPatience is how long Submit waits for the model's former run to leave the queue. A run leaves it shortly after
+// its end is recorded.
 const submitPatience = 2 * time.Second
 
-// Submit submits a plan. Submitting the same run again has no effect. While another run of the model is open it is an
-// error: the caller submits again.
+// Submit submits a plan. Submitting the same run again has no effect. It returns an error if another run of the model
+// is still open; the caller then submits again later.
 func (e *Engine) Submit(p Plan) error {
 	wait := time.NewTicker(10 * time.Millisecond)
 	defer wait.Stop()
@@ -92,7 +93,8 @@ func (e *Engine) Submit(p Plan) error {
 // process; commands continue to run.
 func (e *Engine) Shutdown(patience time.Duration) error { return dbos.Shutdown(e.dbos, patience) }
 
-// workflow is a complete run: it calls Next, executes, records, and repeats. It has no state but its journal.
+// workflow executes a complete run: it calls Next, performs the action, records the outcome, and repeats. Its only
+// state is the journal.
 func (e *Engine) workflow(ctx dbos.Context, p Plan) (Result, error) {
 	var done []Outcome
 	for {

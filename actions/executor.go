@@ -21,15 +21,16 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Source returns the present labelled rows of a model, with their splits. Implemented by the daemon.
+// Source reads the rows of a model and writes labels into them. The daemon implements it.
 type Source interface {
+	// Rows returns the present rows of a model, with their labels and sides.
 	Rows(ctx context.Context, model string) iter.Seq2[Row, error]
 	// SaltID returns the name of the salt by which held-out items are chosen.
 	SaltID(model string) string
 	// ReadTrained adds the items of a training file, written by the user's own export, to seen.
 	ReadTrained(model string, file io.Reader, seen *drift.Seen) error
-	// WriteLabels writes labels into the model's table, as changes of that origin. A row that has a label by then, or another
-	// text, is left alone.
+	// WriteLabels writes labels into the model's table and marks the changes with origin. It leaves a row alone that has a
+	// label by then, or another text.
 	WriteLabels(ctx context.Context, model string, w LabelWrite, origin string, rows []LabelRow) (LabelsWritten, error)
 }
 
@@ -57,8 +58,8 @@ type Executor struct {
 
 func now() time.Time { return time.Now().UTC() }
 
-// Execute performs one action and records it. Its error is never about the action (that is the Outcome) but about this
-// process: it is stopping, and the next process performs the action again.
+// Execute performs one action and records it. If the action fails, the Outcome says so. An error means only that this
+// process is stopping, and that the next process performs the action again.
 func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	log := x.Log.With("model", p.Model, "run_id", p.Run, "step", title(p, a), "attempt", a.Attempt)
 	if a.Kind == ActFinish {
@@ -178,7 +179,8 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	return ended(step, out, err)
 }
 
-// failed turns an error of the work into an outcome, unless this process or the step's time ends.
+// failed turns an error of a step's work into an outcome. If ctx has ended, it returns the cause of that end as an
+// error instead.
 func failed(ctx context.Context, class store.StepState, err error) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, context.Cause(ctx)
@@ -240,12 +242,12 @@ func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error
 	})
 }
 
-// notify adds an event to the state change it belongs to.
+// notify stores an event in the transaction of the state change that it reports.
 func (x *Executor) notify(t *store.Tx, kind notify.Kind, model, run string, data any) error {
 	return Notify(t, x.Host, kind, model, run, data)
 }
 
-// Notify wraps an event and puts it into the outbox, in the transaction of its state change.
+// Notify creates an event and puts it into the outbox, in the transaction of the state change that it reports.
 func Notify(t *store.Tx, host string, kind notify.Kind, model, run string, data any) error {
 	e, err := notify.New(kind, model, run, data, now())
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Row is one labelled row of the source in its present state, with canonical labels and its side.
+// Row is one row of the source in its present state, with canonical labels and its side.
 type Row struct {
 	watch.Item
 	Side  drift.Side
@@ -31,32 +31,32 @@ type Row struct {
 	Duplicate bool
 }
 
-// Example is one line of train.jsonl, validation.jsonl and test.jsonl. A training copies id and text_hash into its
-// predictions. Labels are texts, true or false, or lists of texts, depending on the target's kind.
+// Example is one line of train.jsonl, validation.jsonl and test.jsonl. The training program copies id and text_hash
+// into its predictions. Labels are texts, true or false, or lists of texts, depending on the target's kind.
 type Example struct {
 	ID       string            `json:"id"`
 	TextHash string            `json:"text_hash"`
 	Text     map[string]string `json:"text"`
 	Labels   map[string]any    `json:"labels"`
-	// Messages are the text and its labels as the conversation for training a language model; in the chat format only.
+	// Messages are the text with its labels, as a conversation for training a language model; only in the chat format.
 	Messages []ollama.Message `json:"messages,omitempty"`
 }
 
-// shrinkGuard is the share of items that an export may lose compared with the champion's; a larger loss is treated as a
-// fault.
+// shrinkGuard is the largest share of training items that an export may lose compared with the champion's; a larger
+// loss is treated as a fault.
 const shrinkGuard = 0.20
 
-// lostCategory is the number of training items in the champion's export from which on a missing category is treated as
-// a fault, not as the result of corrections.
+// lostCategory is how many training items a category must have had in the champion's export for its absence to be
+// treated as a fault; a smaller category may have lost its items by corrections.
 const lostCategory = 20
 
 // ExportPlan configures an export.
 type ExportPlan struct {
-	Targets []serving.Target // the gating one first; rows without its label are counted and omitted
+	Targets []serving.Target // the gating one first; rows without a label for it are counted and omitted
 	SaltID  string           // name of the salt by which held-out items are chosen
 	// Remember also records the ids of the training items.
 	Remember bool
-	// Chat adds messages to each line; nil for none. Rows whose labels do not fill the answer are omitted from the
+	// Chat adds messages to each line; nil for none. Rows whose labels do not make a complete answer are omitted from the
 	// training files.
 	Chat *serving.Chat
 	// Prompts is the digest of the files for requests and chats, for the manifest.
@@ -186,8 +186,8 @@ func (p ExportPlan) messages(row Row, over json.RawMessage) ([]ollama.Message, e
 	return p.Chat.Messages(row.Text, row.Labels)
 }
 
-// over adds to a training row the labels of a larger model that no person gave, and returns the whole answer; nil if
-// there is none.
+// over adds to a training row the larger model's labels for the targets that no person has labelled. It returns the
+// larger model's whole answer, nil if there is none.
 func (p ExportPlan) over(row *Row, hash string) json.RawMessage {
 	over, ok := p.Overlay[[2]string{row.ID, hash}]
 	if !ok || row.Side == drift.SideTest {
@@ -204,8 +204,9 @@ func (p ExportPlan) over(row *Row, hash string) json.RawMessage {
 
 var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
 
-// CheckExport refuses an implausible export: empty, without one of the two sides, much smaller than the one before, or
-// without one of its categories.
+// CheckExport refuses an implausible export: empty, with all items on one side, with fewer than two categories, much
+// smaller than the champion's export, or without a category that had many items there. before has the training items of
+// the champion's export by category.
 func CheckExport(facts ExportFacts, before map[string]int) error {
 	switch {
 	case facts.Items == 0:

@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// exportFile is a file with its digest that is being written. finish gives it its final name.
+// exportFile is a file that is being written, with the digest of its content. finish gives it its final name.
 type exportFile struct {
 	pending *renameio.PendingFile
 	buf     *bufio.Writer
@@ -48,7 +48,7 @@ func (f *exportFile) add(targets []serving.Target, row Row, textHash string, mes
 	return f.lines.Encode(Example{ID: row.ID, TextHash: textHash, Text: row.Text, Labels: labels, Messages: messages})
 }
 
-// id returns the item of a line, counted from 0.
+// id returns the id of the item on a line; lines are counted from 0.
 func (f *exportFile) id(line int) (string, error) {
 	if err := f.buf.Flush(); err != nil {
 		return "", err

@@ -69,7 +69,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	return carry, ""
 }
 
-// notCarriedError is why a step runs again.
+// notCarriedError says why the result of a step cannot be reused, so that the step runs again.
 type notCarriedError struct{ why string }
 
 func (e *notCarriedError) Error() string { return e.why }

@@ -15,7 +15,7 @@ type Facts struct {
 	Export *ExportFacts `json:"export,omitempty"`
 	Gate   *GateFacts   `json:"gate,omitempty"`
 	Verify *VerifyFacts `json:"verify,omitempty"`
-	// Label is the result of a labelling by a larger model, with its agreement with people.
+	// Label is the result of the step label, with the larger model's agreement with people.
 	Label *teacher.Facts `json:"label,omitempty"`
 	// Stage is the candidate's name on an Ollama server.
 	Stage *ollamatags.Made `json:"stage,omitempty"`
@@ -35,9 +35,9 @@ type ExportFacts struct {
 	Train      int            `json:"train"`                // of these, for training and validation
 	Test       int            `json:"test"`                 // of these, held out
 	Unlabelled int            `json:"unlabelled"`           // rows without a label: omitted
-	Overlay    int            `json:"overlay,omitempty"`    // rows labelled by the step label only
+	Overlay    int            `json:"overlay,omitempty"`    // rows that only the step label has labelled
 	Duplicates int            `json:"duplicates"`           // training rows with the text of a held-out one: omitted
-	Incomplete int            `json:"incomplete,omitempty"` // training rows whose labels do not fill the answer of the chat format: omitted
+	Incomplete int            `json:"incomplete,omitempty"` // training rows whose labels make no complete answer in the chat format: omitted
 	Labels     map[string]int `json:"labels"`               // items for training and validation by label of the gating target
 	Seq        int64          `json:"seq"`                  // last label change that is certainly in the export
 	Info       string         `json:"info"`                 // fingerprint of the exported state
@@ -58,12 +58,12 @@ type SplitFacts struct {
 }
 
 // GateFacts is the comparison of candidate and champion on one frozen snapshot of the held-out set. Accuracies are
-// fractions, differences points.
+// fractions; differences are in points.
 type GateFacts struct {
 	Release   string     `json:"release"` // digest of the candidate
 	Seq       int64      `json:"seq"`     // last label change in the snapshot
 	N         int        `json:"n"`       // held-out items that both answered
-	Leaked    int        `json:"leaked"`  // held-out items in the training of one of them: not compared
+	Leaked    int        `json:"leaked"`  // held-out items that candidate or champion trained on: not compared
 	Candidate Score      `json:"candidate"`
 	Champion  *Score     `json:"champion,omitempty"` // nil before the first release
 	Wins      int        `json:"wins"`               // only the candidate is right
@@ -74,24 +74,25 @@ type GateFacts struct {
 	P         float64    `json:"p"`     // better: one-sided exact McNemar
 	Majority  float64    `json:"majority"`
 	Worse     []Category `json:"worse,omitempty"` // categories that lose more than the floor allows
-	// Missed has the rate at which the candidate misses each category; its new items are compared with that later.
+	// Missed has, for each category, the rate at which the candidate misses it; later the rate on new items is compared
+	// with this one.
 	Missed map[string]stats.Stretch `json:"missed,omitempty"`
-	// Differ is the number of items with different answers, in any target: the verification asks about them.
+	// Differ is the number of items with different answers, in any target: the verification asks about these first.
 	Differ int `json:"differ"`
 	// FormatErrors is the number of items for which the candidate's answer cannot be used.
 	FormatErrors int `json:"format_errors,omitempty"`
-	// Base is the comparison with the model that the candidate was trained from, where that was asked.
+	// Base is the comparison with the model that the candidate was trained from; nil if the run did not ask that model.
 	Base *BaseFacts `json:"base,omitempty"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []TargetFacts `json:"targets,omitempty"`
-	// Figures are the measurements of the run's own steps, ChampionFigures those of the run that trained the champion;
-	// Failing is the figure that refused the candidate.
+	// Figures are the measurements of the run's own steps, ChampionFigures those of the run that trained the champion.
+	// Failing is the name of the figure for which the candidate was refused.
 	Figures         map[string]float64 `json:"figures,omitempty"`
 	ChampionFigures map[string]float64 `json:"champion_figures,omitempty"`
 	Failing         string             `json:"failing,omitempty"`
 }
 
-// TargetFacts is the comparison of candidate and champion in one target, over the items with a label of it.
+// TargetFacts is the comparison of candidate and champion in one target, over the items that have a label for it.
 type TargetFacts struct {
 	Name      string  `json:"name"`
 	N         int     `json:"n"`
@@ -103,7 +104,7 @@ type TargetFacts struct {
 	Bound     float64 `json:"bound"`              // lower 95 % bound of the difference in points
 }
 
-// Score is one side of the comparison.
+// Score has the figures of the candidate or of the champion in a comparison.
 type Score struct {
 	Correct  int     `json:"correct"`
 	Accuracy float64 `json:"accuracy"`
@@ -112,7 +113,8 @@ type Score struct {
 	MacroF1  float64 `json:"macro_f1"`
 }
 
-// Category is one category's recall and F1 on both sides; P is the p-value of the fall of its recall.
+// Category has the champion's and the candidate's recall in one category (Champion, Candidate), and their F1. P is the
+// p-value of the fall in recall.
 type Category struct {
 	Name        string  `json:"name"`
 	Support     int     `json:"support"`
@@ -130,7 +132,7 @@ type VerifyFacts struct {
 	Runtime  string  `json:"runtime,omitempty"` // program that runs the model, with version, if it is not part of the release
 	Probed   int     `json:"probed"`            // items asked
 	Agreed   int     `json:"agreed"`            // answers equal to the artifact's offline answers
-	Differ   int     `json:"differ"`            // of the items asked, those with a different answer of the former release
+	Differ   int     `json:"differ"`            // of the items asked, those that the former release answers differently
 	AsFormer int     `json:"as_former"`         // of these, answered like the former release
 	Smoke    int     `json:"smoke"`             // smoke cases asked
 	SmokeBad int     `json:"smoke_bad"`         // of these, with an unexpected answer

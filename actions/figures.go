@@ -140,7 +140,7 @@ func resultPath(result string, spec []string, cwd string) string {
 	return path
 }
 
-// validateResult finds faults of result.
+// validateResult checks the key result.
 func validateResult(p *check.Problems, here, result string) {
 	if result == "" {
 		return

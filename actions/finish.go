@@ -14,15 +14,18 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Champion is the stored state of the deployed release, beside its row: the figures it was promoted with.
+// Champion is what a model's row stores about the deployed release: the figures with which it was promoted, and how
+// they were measured.
 type Champion struct {
 	Baseline drift.Baseline `json:"baseline"`
 	Seq      int64          `json:"seq"` // last label change in the baseline
 	// Probation is the release's probation, running or ended; nil if it was promoted without one.
 	Probation *drift.Probation `json:"probation,omitempty"`
-	// Runtime is the program with its version that ran the model for the figures; "" if it is part of the release.
+	// Runtime is the program, with its version, that ran the model when the figures were measured; "" if it is part of the
+	// release.
 	Runtime string `json:"runtime,omitempty"`
-	// Asked is the digest of a language model's prompt, schema and options for the figures; "" for other models.
+	// Asked is the digest of a language model's prompt, schema and options when the figures were measured; "" for other
+	// models.
 	Asked string `json:"asked,omitempty"`
 	// Adopted is set only for a release that was in service before retraind first deployed.
 	Adopted *Adopted `json:"adopted,omitempty"`
@@ -50,7 +53,7 @@ type Summary struct {
 	Undoes  string       `json:"undoes,omitempty"` // id of the run whose promotion was rolled back
 	// Figures are the measurements of the run's steps.
 	Figures map[string]float64 `json:"figures,omitempty"`
-	// Sizes are the bytes that its steps wrote into its directories and the release, by step name.
+	// Sizes are the bytes that each step wrote into the run's directories and the release, by step name.
 	Sizes map[string]int64 `json:"sizes,omitempty"`
 }
 
@@ -108,7 +111,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 				}
 			}
 			switch {
-			case redeployed: // the champion stays, and the checks of the service restart
+			case redeployed: // the champion stays; the checks of what serves start over
 				err = t.SetModel(p.Model, store.Serving, "")
 			case p.Rollback != nil:
 				err = x.revert(t, p, sum, done)
@@ -216,7 +219,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	})
 }
 
-// refuse publishes that a candidate was not promoted, if there was one.
+// refuse records and publishes that the run's candidate, if there was one, was not promoted.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil

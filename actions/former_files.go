@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// formerFile marks a run whose former files were kept.
+// formerFile is the file that marks a run in which the files to be replaced have been saved.
 const formerFile = "former-kept"
 
 // composed returns the step that deploys with compose; nil without one.
@@ -36,8 +36,8 @@ func (p Plan) places() *Step {
 	return nil
 }
 
-// keepFormer keeps the files that the deployment will replace, before the first step of a run: its training may write
-// to the same paths.
+// keepFormer saves the files that the deployment will replace. It does so before the first step of a run, because the
+// training may write to the same paths.
 func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	step := p.places()
 	mark := filepath.Join(p.RunDir, formerFile)
@@ -60,8 +60,8 @@ func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	return renameio.WriteFile(mark, nil, 0o600)
 }
 
-// settle cleans up the build context after a run that promoted nothing: it restores the former files and removes the
-// candidate's image. It is idempotent.
+// settle cleans up the build context after a run that promoted nothing: it restores the saved files and removes the
+// candidate's container and image. It is idempotent.
 func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
 	beside := func(s Step) bool { return s.Predict != nil && s.Predict.URL == "" }
 	if p.composed() != nil && slices.ContainsFunc(p.Steps, beside) {

@@ -45,8 +45,8 @@ type answer struct {
 // answers maps (item, text hash) to an answer.
 type answers map[[2]string]answer
 
-// readPredictions reads the artifact's own answers to test.jsonl. The training writes them, because only it can run
-// the artifact before it is deployed. An answer without the gating target is an error, never a wrong answer.
+// readPredictions reads a release's own answers to test.jsonl. The training or the step predict writes them, before the
+// release serves. An answer without the gating target is an error, never a wrong answer.
 func readPredictions(releaseDir string, targets []serving.Target) (answers, error) {
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
@@ -164,8 +164,8 @@ func compare(targets []serving.Target, items []drift.LabelChange, candidate, cha
 	return f
 }
 
-// scored returns a monitor with the items and one side's answers, so that both sides are scored by the same code as the
-// deployed model.
+// scored returns a monitor with the items and the answers of candidate or champion, so that both are scored by the same
+// code as the deployed model.
 func scored(targets []serving.Target, items []drift.LabelChange, by answers) *drift.Monitor {
 	m := drift.NewMonitor(drift.Options{Targets: targets})
 	m.Reset(drift.Release{Digest: "compared", Cached: func(item, hash string) (serving.Answers, bool) {
@@ -190,8 +190,8 @@ func f1s(m *drift.Monitor, target string) map[string]float64 {
 	return out
 }
 
-// perCategory compares each category on both sides: its recall with the exact one-sided test of the paired items, and
-// its F1.
+// perCategory computes for each category the recall and F1 of candidate and champion, and the p-value of a fall in
+// recall by the exact one-sided sign test of the paired items.
 func perCategory(gate string, items []drift.LabelChange, candidate, champion answers, mine,
 	theirs map[string]float64,
 ) []Category {
@@ -231,8 +231,8 @@ func perCategory(gate string, items []drift.LabelChange, candidate, champion ans
 	return out
 }
 
-// Judge applies the rule of promotion to a comparison; champion is the champion's digest. It is pure. The returned
-// facts include the figures of the rule, and the sentence explains the result.
+// Judge applies the promotion rules to a comparison; champion is the champion's digest. It returns the facts with the
+// figures of those rules filled in, and a sentence that explains the result. It is pure.
 func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.StepState, string) {
 	f.Gate, f.Margin = c.Gate, float64(c.Margin)
 	categories := f.Worse
@@ -263,9 +263,9 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	}
 	both := fmt.Sprintf("candidate %.1f%%, champion %.1f%% of %d held-out items (only the candidate is right on %d, only the champion on %d)",
 		100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
-	// A category is worse only if its recall fell and F1 shows that fewer false positives do not compensate for it: a
-	// champion that classifies a new category as its parent has full recall on the parent, as has any model that always
-	// answers it. Bonferroni over the categories: one of many small ones must not look worse by chance.
+	// A category counts as worse only if its F1 fell as well as its recall. Recall alone misleads: a champion that
+	// classifies a new category as its parent has full recall on the parent, as has any model that always answers the
+	// parent. The Bonferroni correction keeps one of many small categories from looking worse by chance.
 	for _, cat := range categories {
 		lost, lostF1 := 100*(cat.Champion-cat.Candidate), 100*(cat.ChampionF1-cat.CandidateF1)
 		if min(lost, lostF1) > float64(c.CategoryFloor) && cat.P < gateAlpha/float64(len(categories)) {
@@ -309,7 +309,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 		return f, store.StepOK,
 			fmt.Sprintf("not worse: %s; with 95%% confidence the difference is at least %+.1f points", both, f.Bound)
 	}
-	// The mirrored bound: the largest plausible improvement.
+	// The same bound with candidate and champion swapped gives the largest plausible improvement.
 	upper := -stats.NonInferior(f.Losses, f.Wins, f.N, 0, gateAlpha).Lower
 	if upper < -float64(c.Margin)/100 || f.Losses > f.Wins {
 		return f, store.StepRejected,

@@ -23,7 +23,8 @@ type FigureFloor struct {
 	Margin *float64 `yaml:"margin"`
 }
 
-// validate finds faults. A comparison needs a direction: without a bound, larger is better.
+// validate checks the bounds. A margin can be combined with only one bound, which says whether larger or smaller is
+// better; without a bound, larger is better.
 func (f FigureFloor) validate(p *check.Problems, here string) {
 	switch {
 	case f.AtLeast == nil && f.AtMost == nil && f.Margin == nil:

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// perTarget compares candidate and champion in the targets that do not gate, each over the items with a label of it and
-// an answer of both.
+// perTarget compares candidate and champion in each target that does not gate, over the items that have a label for the
+// target and an answer of both.
 func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, champion answers) []TargetFacts {
 	var out []TargetFacts
 	for _, target := range targets {
@@ -47,7 +47,7 @@ func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, c
 	return out
 }
 
-// share returns the score of right answers of n, without the figures per category.
+// share returns the score for right correct answers of n, without macro-F1.
 func share(right, n int) Score {
 	s := Score{Correct: right}
 	if n > 0 {
@@ -57,9 +57,9 @@ func share(right, n int) Score {
 	return s
 }
 
-// judgeTargets applies the floors of the targets that do not gate, and fills in their margins and bounds. A target with
-// a margin of its own must not be worse by more, with 95 % confidence; any other one must not lose more than
-// category_floor points beyond chance.
+// judgeTargets checks the targets that do not gate, and fills in their margins and bounds. A target with a configured
+// margin must not be worse by more than that margin, with 95 % confidence. A target without one is refused if it loses
+// more than category_floor points and the loss is more than chance.
 func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, string) {
 	for i := range targets {
 		f := &targets[i]

@@ -13,21 +13,21 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// GPU grants a step a GPU and watches it during the step. Implemented over package gpu by the daemon.
+// GPU leases a GPU to a step, and watches the device while the step runs. The daemon implements it with package gpu.
 type GPU interface {
 	// Acquire waits until a GPU is free and leases it. For a step that computes by asking Ollama it leases the device
 	// that the server will use. A *BlockedError names the holder of the GPU.
 	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
-	// Watch watches the device until the returned function is called, with whether the step succeeded; it returns how the
-	// step used the device.
+	// Watch watches the device until end is called. The caller passes to end whether the step succeeded; end returns how
+	// the step used the device.
 	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) GPUUse)
-	// Free stops what the run's plan names, after a wait for the run's turn, and waits until the GPU's memory is free.
-	// Models that the run's own steps have loaded are only unloaded. It is idempotent: what is already stopped stays
-	// so. It returns what it did; a *BlockedError is what could not be stopped.
+	// Free waits for the run's turn, stops what the run's plan names, and waits until the GPU's memory is free. Models
+	// that the run's own steps have loaded are only unloaded, without being restored later. Free is idempotent: what is
+	// already stopped stays stopped. It returns what it did; a *BlockedError names what could not be stopped.
 	Free(ctx context.Context, s GPUStep, r Room) (string, error)
-	// Restore unloads models that the run's own steps have loaded, starts what the run has stopped, and verifies it;
-	// with all, including what is stopped until the end of the run. It returns what runs again; the error is what does
-	// not.
+	// Restore unloads models that the run's own steps have loaded, starts what the run has stopped, and verifies that it
+	// runs. If all is set, that includes what was stopped until the end of the run. It returns what runs again; the error
+	// names what does not.
 	Restore(ctx context.Context, s GPUStep, asked []AskedModel, all bool) (string, error)
 }
 
@@ -60,15 +60,15 @@ type Room struct {
 	Stop   []gpu.StopConfig
 	RunDir string
 	Asked  []AskedModel // models asked by the run's own steps so far
-	// UntilEnd means that the things stay stopped until the end of the run, not only of its GPU part.
+	// UntilEnd means that everything in Stop stays stopped until the end of the run, not only during its GPU part.
 	UntilEnd bool
 }
 
 // GPUWatch configures the watch over a step's device.
 type GPUWatch struct {
 	GPUStep
-	// Device is the UUID; "" for a step that asks models of Ollama: then only things that the plan stops are watched,
-	// not models.
+	// Device is the UUID of the device; "" for a step that asks models of Ollama. In that case only the things that the
+	// plan stops are watched, not models.
 	Device  string
 	Attempt string              // value of runner.AttemptVar in the environment of the step's processes
 	Found   func(text string)   // called with a text to show with the run
@@ -80,8 +80,8 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	if !step.GPU && !step.OllamaOnGPU {
 		return x.command(ctx, p, a, step, step.Argv)
 	}
-	// The supervisor of a running command holds the GPU, and the command its memory: waiting for a free GPU would mean
-	// waiting for the command's end.
+	// If the command is already running, its supervisor holds the GPU and the command uses the GPU's memory: waiting for a
+	// free GPU would mean waiting for the command's end.
 	if dir := AttemptDir(p.RunDir, step.Name, a.Attempt); runner.Claimed(dir) {
 		return x.commandWatched(ctx, p, a, step, deviceOf(step, dir), nil)
 	}
@@ -106,7 +106,7 @@ func (x *Executor) commandWithGPU(ctx context.Context, p Plan, a Action, step St
 	return x.commandWatched(ctx, p, a, step, grant.Env[deviceVar], grant.Lease)
 }
 
-// deviceOf returns the device of an attempt; "" if unknown, and for a step that does not use it itself.
+// deviceOf returns the device of an attempt; "" if it is unknown or the step does not use the GPU itself.
 func deviceOf(step Step, dir string) string {
 	if !step.GPU {
 		return ""
@@ -123,8 +123,8 @@ func deviceOf(step Step, dir string) string {
 	return ""
 }
 
-// commandWatched runs a command while its device is watched. It takes ownership of the lease; nil if the command is
-// running already.
+// commandWatched runs a command while its device is watched. It takes ownership of lease, which is nil if the command
+// is already running.
 func (x *Executor) commandWatched(
 	ctx context.Context, p Plan, a Action, step Step, device string, lease *os.File,
 ) (Outcome, error) {
@@ -174,11 +174,11 @@ func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
 // errClaimed ends a wait for the GPU when the command turns out to be running.
 var errClaimed = errors.New("a former process has started the command")
 
-// claimPoll is the pause between two checks, during a wait for the GPU, whether the command is running.
+// claimPoll is the interval at which a wait for the GPU checks whether the command is already running.
 const claimPoll = 250 * time.Millisecond
 
-// acquire waits for the GPU; without it, it returns the step's outcome. If a daemon that was killed during the start
-// left a supervisor, which holds the GPU, it returns errClaimed.
+// acquire waits for the GPU. If it does not get the GPU, it returns the step's outcome. If a daemon was killed while it
+// started the command, the supervisor that it left holds the GPU; acquire then returns errClaimed.
 func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, Outcome, error) {
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
@@ -213,8 +213,8 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 	return GPUGrant{}, out, err
 }
 
-// haveGPU frees the GPU once more, since something may have been started meanwhile, such as by a start of the daemon,
-// and acquires it.
+// haveGPU frees the GPU once more and then acquires it. In the meantime something may have been started, for example by
+// a start of the daemon.
 func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, error) {
 	if len(p.Stop) > 0 {
 		if _, err := x.GPU.Free(ctx, gpuStep(p, step), p.room(a.Step)); err != nil {

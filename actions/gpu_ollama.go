@@ -27,9 +27,9 @@ func (m AskedModel) Is(name string) bool {
 	return ollama.Tagged(m.Name) == ollama.Tagged(name)
 }
 
-// MarkOllama marks the steps that ask models of an Ollama server on the run's GPU: of a server of this host, or of one
-// that stop names, if the run stops something for the GPU or has a step that needs it. The step deploy is not marked:
-// the deployed model is asked after everything runs again.
+// MarkOllama sets OllamaOnGPU for the steps that ask an Ollama server which computes on the run's GPU. That is a server
+// of this host, or one that stop names. No step is marked unless the run stops something for the GPU or has a step that
+// needs it. The step deploy is never marked, because the deployed model is asked after everything runs again.
 func MarkOllama(steps []Step, c serving.Config, stop []gpu.StopConfig) {
 	onGPU := len(stop) > 0 || slices.ContainsFunc(steps, func(s Step) bool { return s.GPU })
 	for i, s := range steps {
@@ -60,7 +60,8 @@ func loopback(server string) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// asked lists the models that earlier steps than this one have asked.
+// asked lists the models on the GPU that the steps before the given one have asked. A step whose result was reused from
+// another run has asked none.
 func (p Plan) asked(before int) (list []AskedModel) {
 	for _, s := range p.Steps[:before] {
 		carried := p.Parent != nil && slices.Contains(p.Parent.Carry, s.Name)

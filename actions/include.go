@@ -8,18 +8,19 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// maxSteps limits the total number of steps of pipelines that include each other.
+// maxSteps is the maximum number of steps of a pipeline, including those of included pipelines.
 const maxSteps = 200
 
-// placed is a step with its position in the requested pipeline: that of the including step if it is included.
+// placed is a step with its position in the requested pipeline. An included step has the position of the step that
+// includes it.
 type placed struct {
 	StepConfig
 	at   string // [2]
 	from string // the pipeline in which it is written
 }
 
-// Steps returns the steps of a pipeline, with the steps of included pipelines in place. It is nil if ValidatePipeline
-// finds that they cannot be resolved.
+// Steps returns the steps of a pipeline, with the steps of included pipelines in place. It returns nil if they cannot
+// be resolved, which ValidatePipeline reports.
 func Steps(pipelines map[string][]StepConfig, name string) []StepConfig {
 	list, problem := included(pipelines, name)
 	if problem != nil {
@@ -32,7 +33,7 @@ func Steps(pipelines map[string][]StepConfig, name string) []StepConfig {
 	return steps
 }
 
-// included resolves included steps.
+// included returns the steps of a pipeline, with each included pipeline replaced by its steps.
 func included(pipelines map[string][]StepConfig, name string) ([]placed, *check.Problem) {
 	var list []placed
 	for i, s := range pipelines[name] {

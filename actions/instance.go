@@ -13,12 +13,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// enginePatience is how long a verification waits for an engine that does not answer.
+// enginePatience is how long a verification waits for a Docker engine that does not answer.
 const enginePatience = 30 * time.Second
 
-// onInstance accepts a verification only if the container that this run deployed is still in service. If it was
-// replaced or restarted during the verification, another one may have answered. deployed is nil if the run deployed no
-// container; nothing is checked then.
+// onInstance accepts a verification only if the container that this run deployed is still in service. If that container
+// was replaced or restarted during the verification, another one may have answered. deployed is nil if the run deployed
+// no container; then nothing is checked.
 func onInstance(ctx context.Context, out Outcome, deployed *compose.Deployed) (Outcome, error) {
 	if deployed == nil || out.Class != store.StepOK {
 		return out, nil
@@ -67,7 +67,7 @@ func instance(ctx context.Context, d compose.Deployed) (string, error) {
 	return "", nil
 }
 
-// deployedBy returns the last container deployed by steps of a kind, nil without one.
+// deployedBy returns the container that was deployed last by actions of the given kind, nil if there is none.
 func deployedBy(done []Outcome, kind ActionKind) *compose.Deployed {
 	for i := len(done) - 1; i >= 0; i-- {
 		if done[i].Kind == kind && done[i].Facts.Deploy != nil {

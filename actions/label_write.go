@@ -37,7 +37,7 @@ func (w *LabelWrite) validate(p *check.Problems, here string) {
 	}
 }
 
-// LabelParams are the parameters of a statement that writes labels.
+// LabelParams returns the names of the parameters of a statement that writes labels.
 func LabelParams(targets []serving.Target) []string {
 	names := []string{"id"}
 	for _, t := range targets {
@@ -54,12 +54,12 @@ type LabelRow struct {
 	Answer json.RawMessage
 }
 
-// LabelsWritten counts the rows of a write: written, left alone since people or somebody else changed them meanwhile, and
-// those where the statement found nothing to write.
+// LabelsWritten counts rows: Rows were written, Taken were left alone because they were locked or had been changed, and
+// None are those in which the statement changed nothing.
 type LabelsWritten struct{ Rows, Taken, None int }
 
-// writeLabels writes the overlay of a run into the table. What was written before a crash is labelled by now, and is not
-// written again.
+// writeLabels writes the overlay of a run into the table. Rows that were written before a crash have labels by then and
+// are not written again.
 func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Outcome) (Outcome, error) {
 	overlay, err := teacher.ReadOverlay(p.overlayFile())
 	if err != nil {
@@ -96,7 +96,8 @@ func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Ou
 	return out, nil
 }
 
-// Params are the values of a row's parameters, by name; nil is NULL, also for a target that the model gave no label.
+// Params returns the values of the parameters for a row's answer and labels, by name. nil means NULL: the value of a
+// target to which the model gave no label or its null label.
 func (r LabelRow) Params(targets []serving.Target) map[string]any {
 	values := map[string]any{"answer": string(r.Answer)}
 	for _, t := range targets {

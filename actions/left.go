@@ -45,7 +45,7 @@ type leftFile struct {
 
 const leftName = "left.json"
 
-// keepLeft records the results of a step. If the record cannot be written, the step runs again in a retry.
+// keepLeft records the results of a step. If that fails, a retry runs the step again.
 func (x *Executor) keepLeft(p Plan, a Action, done []Outcome, out Outcome) {
 	if a.Kind != ActDo || out.Class != store.StepOK {
 		return
@@ -132,7 +132,7 @@ func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
 	return l, nil
 }
 
-// stepCode returns a digest of a step's definition, without its input data.
+// stepCode returns a digest of a step's definition, without its timeout, its retries and its input data.
 func stepCode(s Step, c serving.Config) string {
 	s.Timeout, s.Retries = 0, 0
 	if s.Do != DoExport { // only an export depends on the prompts

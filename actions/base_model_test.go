@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// withBase lets the step predict ask a base, too.
+// withBase returns the steps with a step predict that asks a base as well.
 func withBase(steps []StepConfig, base string) []StepConfig {
 	steps = slices.Clone(steps)
 	i := slices.IndexFunc(steps, func(s StepConfig) bool { return s.Builtin() == DoPredict })
@@ -21,8 +21,8 @@ func withBase(steps []StepConfig, base string) []StepConfig {
 	return steps
 }
 
-// The model that the training began with is asked about the held-out items: a candidate that answers as that does, or is no
-// better, is refused, although it would be better than nothing.
+// A candidate that answers the held-out items as its base does, or no better, is refused, even if it is better than
+// always answering the most frequent label. The base is the model that the training began with.
 func TestCandidateAgainstItsBase(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -92,7 +92,7 @@ func TestBesideBase(t *testing.T) {
 	}
 }
 
-// The base is the run's own on the GPU: it is unloaded with the candidate.
+// The base that a run has asked counts as a model that the run itself has loaded: it is unloaded with the candidate.
 func TestBaseIsAskedOnTheGPU(t *testing.T) {
 	t.Parallel()
 	const server = "http://127.0.0.1:11434"

@@ -38,7 +38,7 @@ func (w *world) retry(parent Plan, steps []StepConfig, from string) (Plan, store
 	return p, w.await(p)
 }
 
-// A retry reuses files that still exist, repeats the set-up, and does not change the former run.
+// A retry reuses files that still exist, repeats steps that were undone, and does not change the former run.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -92,7 +92,7 @@ func TestRetry(t *testing.T) {
 		return cmpErr(err, err2, err3)
 	})
 
-	// A retry of a retry reuses everything from it.
+	// A retry of a retry reuses everything from the first retry.
 	p, r = w.retry(p, steps, "gate")
 	w.ends(r, policy.OutcomeRejected, "the artifact that is already deployed", "export ok", "train ok", "room ok", "convert ok", "gate rejected",
 		"undo room ok")

@@ -10,7 +10,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A relabelling of two texts, one of which fills a night, takes two nights: the second run resumes the first one.
+// A step that saves checkpoints, and has work for more than one night, is stopped at the end of the quiet hours. The
+// next run resumes it.
 func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

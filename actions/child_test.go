@@ -88,7 +88,7 @@ func TestChild(t *testing.T) {
 			t.Errorf("%s: %+v, data %s", c.do, out, data)
 		}
 	}
-	// A repeated call reads the attempt's result, and ignores the present input.
+	// A repeated call reads the attempt's result, and ignores the new input.
 	if out, data := w.childOf(p, Action{Kind: ActDo, Attempt: 1}, "fail"); out.Class != store.StepOK || data != `"x"` {
 		t.Errorf("repeated: %+v, data %s", out, data)
 	}

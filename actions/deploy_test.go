@@ -48,8 +48,8 @@ func TestDeployProblems(t *testing.T) {
 	golden(t, "deploy.golden", b.String())
 }
 
-// deploying is a world whose service reads its model only at start, and is restarted by the step deploy. Each restart
-// appends the target of `current` to a file.
+// deploying returns a world whose service reads its model only at start, and is restarted by the step deploy. Each
+// restart appends the target of `current` to a file.
 func deploying(t *testing.T) *world {
 	t.Helper()
 	outcomesOnly(t)
@@ -70,7 +70,7 @@ func (w *world) restartsBy(script string) {
 	w.deploy = &DeployConfig{Restart: &RestartConfig{Exec: []string{path, "$RETRAIND_CURRENT"}}}
 }
 
-// deployed is the pipeline with the step deploy.
+// deployed returns the pipeline with the step deploy in place of release.
 func deployed(train StepType, extra ...StepType) []StepConfig {
 	steps := pipeline(train, extra...)
 	steps[3] = Do(DoDeploy)
@@ -113,7 +113,7 @@ func TestDeployIsTakenBack(t *testing.T) {
 	}
 }
 
-// A failed restart is undone too, since half of it may have happened.
+// A failed restart is undone too, because part of it may have happened.
 func TestDeployWhoseRestartFails(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)
@@ -143,7 +143,8 @@ func TestDeployThatChangedNothing(t *testing.T) {
 	}
 }
 
-// A daemon that stops during a restart waits for it afterwards, and does not restart twice.
+// If the daemon stops while the service is being restarted, the next daemon waits for that restart and does not restart
+// the service twice.
 func TestDeployOverARestartOfTheDaemon(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)
@@ -159,7 +160,7 @@ func TestDeployOverARestartOfTheDaemon(t *testing.T) {
 	}
 }
 
-// A rollback after a failed probation and a redeployment restart the service as well.
+// A rollback after a failed probation restarts the service, and so does a redeployment.
 func TestDeployRollbackAndRedeploy(t *testing.T) {
 	t.Parallel()
 	w := deploying(t)
@@ -183,7 +184,7 @@ func TestDeployRollbackAndRedeploy(t *testing.T) {
 	}
 }
 
-// again submits a plan that was made from another run's.
+// again submits a plan that was made from the plan of another run.
 func (w *world) again(p *Plan, champion string) {
 	w.t.Helper()
 	w.runs++

@@ -140,8 +140,8 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// The fingerprint depends on the state only, not on the order of rows, and covers each label: the blocker "no new
-// information" relies on it.
+// The fingerprint depends on the state only, not on the order of rows, and covers each label. The blocker "no new
+// information" relies on both.
 func TestExportFingerprint(t *testing.T) {
 	t.Parallel()
 	all := []Row{row("1", "eins", "a", false), row("2", "zwei", "b", true), row("3", "drei", "", false)}
@@ -188,7 +188,7 @@ func TestHeldOutTextIsNeverTrainedOn(t *testing.T) {
 	if names := entries(t, dir); len(names) != 0 {
 		t.Errorf("it left %v", names)
 	}
-	// An item that is not trained on is no conflict.
+	// An item without a label is not trained on, and so is no conflict.
 	if _, _, err := Export(t.Context(), dir, planned,
 		rows(row("1", "same", "", false), row("2", "same", "b", true))); err != nil {
 		t.Error(err)

@@ -32,8 +32,9 @@ func smallDisk(t *testing.T, dir string) {
 	})
 }
 
-// The disk of the model's directory is full before a step, for each of the steps: a step that must write ends the run
-// with the reason, the champion stays in service, and once there is space the next run is promoted.
+// The disk of the model's directory becomes full before a step; this is tested for each step. A step that must write
+// then ends the run with the reason, and the champion stays in service. Once there is space again, the next run is
+// promoted.
 func TestFullDiskInEachStep(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -47,7 +48,7 @@ func TestFullDiskInEachStep(t *testing.T) {
 				t.Fatalf("%s: %s", r.Outcome, r.Reason)
 			}
 			full := filepath.Join(w.dir, "full")
-			// It leaves free space for the page of its own record.
+			// The script leaves free space for the page of its own record.
 			const script = "head -c 3000000 /dev/zero >%[1]q; cat /dev/zero >>%[1]q 2>/dev/null; truncate -s -8192 %[1]q"
 			r := w.run(slices.Insert(steps(w, 8), at, StepConfig{sh("fill", fmt.Sprintf(script, full))}))
 			promoted := r.Outcome == string(policy.OutcomePromoted)

@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// two returns two releases over n items with two targets: in the second target only the candidate is right on the first
-// wins items, and only the champion on the last losses items.
+// two returns the answers of two releases to n items with two targets. In the second target only the candidate is right
+// on the first wins items, and only the champion on the last losses items.
 func two(n, wins, losses int) (targets []serving.Target, items []drift.LabelChange, candidate, champion answers) {
 	targets = []serving.Target{{Name: "priority"}, {Name: "aks"}}
 	candidate, champion = answers{}, answers{}
@@ -109,7 +109,8 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 	}
 }
 
-// An adopted champion with unknown training data is compared on items that came or were corrected since the adoption.
+// An adopted champion with unknown training data is compared on items that arrived or were corrected since the
+// adoption.
 func TestFairItems(t *testing.T) {
 	t.Parallel()
 	var items []drift.LabelChange

@@ -96,8 +96,8 @@ func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Ou
 	return out, nil
 }
 
-// Params returns the values of the parameters for a row's answer and labels, by name. nil means NULL: the value of a
-// target to which the model gave no label or its null label.
+// Params returns the values of the parameters for a row's answer and labels, by name. nil means NULL: it is the value
+// of a target for which the model gave no label, or the label that means null.
 func (r LabelRow) Params(targets []serving.Target) map[string]any {
 	values := map[string]any{"answer": string(r.Answer)}
 	for _, t := range targets {

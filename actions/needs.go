@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// Needs are the rights outside the state directory that deployments and steps need.
+// Needs lists what deployments and steps need rights to, outside the state directory.
 type Needs struct {
 	Units    []string          // units to restart, start or stop
 	Services []ComposedService // docker compose services to control
@@ -81,7 +81,8 @@ func fullUnit(name string) string {
 	return name + ".service"
 }
 
-// Outside sorts the needs, and removes duplicates and directories below the state directory or below another one.
+// Outside sorts the needs and removes duplicates. It also removes directories below the state directory or below
+// another listed directory.
 func (n *Needs) Outside(state string) {
 	slices.Sort(n.Units)
 	n.Units = slices.Compact(n.Units)

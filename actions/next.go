@@ -25,7 +25,7 @@ const (
 type Action struct {
 	Ord     int
 	Kind    ActionKind
-	Step    int // index into Plan.Steps; for ActDo and ActUndo, and for ActFree that of the following step
+	Step    int // index into Plan.Steps; for ActDo and ActUndo; for ActFree the index of the next step
 	Attempt int // from 1
 	Result  Result
 }
@@ -49,12 +49,12 @@ type Outcome struct {
 type Result struct {
 	Outcome policy.Outcome `json:"outcome"`
 	Reason  string         `json:"reason"`
-	// Why is the reason of a run that did nothing: not_worse if the gate kept the champion, gpu_held if the GPU stayed
-	// in use; and of a rollback: probation_failed.
+	// Why is the reason of a run that changed nothing, such as not_worse if the gate kept the champion or gpu_held if the
+	// GPU stayed in use. For a rollback it is probation_failed.
 	Why  policy.Reason `json:"why,omitempty"`
 	Step string        `json:"step,omitempty"` // the step that decided it
-	// Owed names what could not be restored, "" for nothing. It stays in the host's ledger, from which the restore is
-	// retried.
+	// Owed names what could not be restored, "" for nothing. The host's ledger still lists that, and the restore is
+	// retried from there.
 	Owed string `json:"owed,omitempty"`
 	// Hold means that the served release could not be verified: no further run until a person has checked.
 	Hold bool `json:"hold,omitempty"`
@@ -62,17 +62,19 @@ type Result struct {
 
 const (
 	undoAttempts    = 6 // limit of attempts to undo a step
-	restoreAttempts = 3 // limit of attempts to restore what was stopped; later ones are made from the host's ledger
+	restoreAttempts = 3 // limit of attempts to restore what was stopped; later attempts start from the host's ledger
 )
 
 // Next returns a run's next action after the recorded ones; it reports false when the run is done. It is pure, so that
 // a run resumes after any crash exactly where its journal ends.
 //
-// Steps go forward until one fails permanently. Then the started ones are undone, including the failed one, since it
-// may have had half of its effect. If a release was started, the verification of the deployed release follows. Finish
-// is always the last action, once. The things in Plan.Stop are stopped before the first step that needs the GPU, and
-// started again after the last one, or before anything is undone, since the service may be one of them. A run that only
-// rolls a release back begins where a failed one begins to undo.
+// The steps run in order until one fails permanently. Then the steps that were started are undone. The failed one is
+// undone too, because part of its effect may have happened. If the run had started to put a release into service, the
+// former release is then verified. Finish is always the last action and happens once.
+//
+// What Plan.Stop names is stopped before the first step that needs the GPU. It is started again after the last such
+// step, or before anything is undone, because the service may be among it. A run that only rolls a release back begins
+// where a failed run begins to undo.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machineOf(p, done)
 	a, ok := m.next()
@@ -101,14 +103,14 @@ type machine struct {
 	begun    []int // steps with something to undo
 	cause    *Outcome
 	back     []int // steps still to undo, in this order
-	released bool  // a release was started
+	released bool  // the run has started to put a release into service
 	proved   bool  // the verification after the undo was tried
 	badUndo  string
 	finished bool
 
 	freed    bool  // the things in Plan.Stop are stopped
 	frees    int   // number of attempts to stop them
-	owing    bool  // something of the GPU part may be stopped
+	owing    bool  // something that the GPU part stopped may still be stopped
 	unloaded []int // steps that have unloaded models which no later step has loaded
 	restores int   // failed attempts to restore
 	owed     string
@@ -229,7 +231,7 @@ func (m *machine) again(step Step, o Outcome) bool {
 	switch o.Class {
 	case store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepNotProved:
 		return m.attempt <= step.Retries
-	case store.StepUnknown: // its supervisor was lost: not the command's fault, and harmless if it may be repeated
+	case store.StepUnknown: // the supervisor was lost: not the command's fault, and harmless if the step may be repeated
 		return mayRepeat(step, o) && m.attempt <= step.Retries+3
 	case store.StepGPUOOM:
 		return m.attempt <= max(1, step.Retries)
@@ -296,7 +298,7 @@ func (m *machine) outcome() Result {
 		r.Outcome, r.Why = policy.OutcomeBlocked, m.cause.Why
 	}
 	if m.released && m.plan.Champion != "" && r.Outcome != policy.OutcomeCancelled {
-		r.Outcome = policy.OutcomeRolledBack // without a release before there is nothing to roll back to: the run has failed
+		r.Outcome = policy.OutcomeRolledBack // without a former release there is nothing to roll back to: the run has failed
 	}
 	if m.badUndo != "" {
 		r.Outcome, r.Hold = policy.OutcomeFailed, true

@@ -17,10 +17,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Models unloads models of an Ollama server for steps, with an entry in the host's ledger. Implemented by the daemon.
+// Models unloads and reloads models of an Ollama server for steps, and lists the unloaded ones in the host's ledger.
+// The daemon implements it.
 type Models interface {
-	// Unload records the models that r names in the ledger, unloads them, and waits until server and driver confirm it.
-	// It is idempotent, and returns what it did.
+	// Unload records the models that r names in the ledger, unloads them, and waits until server and driver confirm that
+	// they are unloaded. It is idempotent, and returns what it did.
 	Unload(ctx context.Context, s GPUStep, r Room) (string, error)
 	// Reload waits for the run's turn on the GPU, and loads those models of m that the run has unloaded, with their
 	// former keep-alive. It returns what it loaded, "" for nothing.
@@ -54,7 +55,7 @@ func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Out
 	})
 }
 
-// outcomeOf returns the outcome of work that describes its result.
+// outcomeOf calls work and returns its outcome as that of the step. work returns a description of what it did.
 func outcomeOf(ctx context.Context, step Step, work func() (string, error)) (Outcome, error) {
 	detail, err := work()
 	var blocked *BlockedError
@@ -73,8 +74,8 @@ func (p Plan) aside(step Step) Room {
 	return Room{Stop: []gpu.StopConfig{step.Act.Ollama.named()}, RunDir: p.RunDir, UntilEnd: true}
 }
 
-// unloadAgain unloads the models that earlier steps have unloaded, since a client or a start of the daemon may have
-// loaded them again.
+// unloadAgain unloads once more the models that earlier steps have unloaded, because a client or a start of the daemon
+// may have loaded them again.
 func (x *Executor) unloadAgain(ctx context.Context, p Plan, before int) error {
 	for _, i := range p.unloaded(before) {
 		if x.Models == nil {
@@ -126,7 +127,7 @@ func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) 
 	return text, nil
 }
 
-// loadBack unloads a model that a step has loaded, unless it was loaded before.
+// loadBack undoes load: it unloads the model, unless it was loaded before the step.
 func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, error) {
 	m := step.Act.Ollama
 	was, err := os.ReadFile(p.before(step))
@@ -162,7 +163,7 @@ func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, err
 	}
 }
 
-// loadedAs returns how a server has loaded a model, nil if it has not.
+// loadedAs returns the server's entry for a loaded model, nil if the model is not loaded.
 func loadedAs(ctx context.Context, server *ollama.Client, model string) (*ollama.Running, error) {
 	running, err := server.Running(ctx)
 	if err != nil {
@@ -175,10 +176,11 @@ func loadedAs(ctx context.Context, server *ollama.Client, model string) (*ollama
 	return &running[i], nil
 }
 
-// before returns the file with the state before a step.
+// before returns the path of the file that records the state before a step.
 func (p Plan) before(step Step) string { return filepath.Join(p.RunDir, "steps", step.Name, "before") }
 
-// writeBefore records a state once: the first attempt has seen the original state.
+// writeBefore records the state before a step. It keeps an existing record, because only the first attempt has seen the
+// original state.
 func writeBefore(path, state string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil

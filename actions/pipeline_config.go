@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// DefaultPipeline trains the embedded classifier; serve is the step that deploys it.
+// DefaultPipeline returns the pipeline that trains the embedded classifier; serve is the step that deploys it.
 func DefaultPipeline(serve Builtin) []StepConfig {
 	train := &CommandStep{Exec: []string{"retraind", "train"}, Kind: KindPure}
 	train.Name = "train"
@@ -24,8 +24,8 @@ const undoPrefix = "undo-"
 
 var stepName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
-// ValidatePipeline finds faults of one of a model's pipelines. Faults of an included step are reported for the pipeline
-// in which it is written.
+// ValidatePipeline checks one of a model's pipelines. Faults of an included step are reported only for the pipeline in
+// which it is written.
 func ValidatePipeline(pipelines map[string][]StepConfig, name string) check.Problems {
 	var p check.Problems
 	steps := pipelines[name]
@@ -51,7 +51,7 @@ func ValidatePipeline(pipelines map[string][]StepConfig, name string) check.Prob
 	return p
 }
 
-// warnOfNoWayBack warns of commands between release and verify without an undo: after a failed verification, the
+// warnOfNoWayBack warns of commands without an undo between release and verify: after a failed verification, the
 // service would keep the refused release.
 func warnOfNoWayBack(p *check.Problems, list []placed) {
 	released := false
@@ -87,7 +87,7 @@ func validateNames(p *check.Problems, list []placed) {
 
 // validateOrder checks that all required built-in steps are there, in the right order.
 func validateOrder(p *check.Problems, list []placed) {
-	at := map[Builtin]int{} // "" is a step that deploys the release
+	at := map[Builtin]int{} // the key "" is the step that deploys the release
 	for i, s := range list {
 		if _, twice := at[s.Builtin()]; !twice && s.Builtin() != "" {
 			at[s.Builtin()] = i
@@ -160,7 +160,7 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	if len(s.Exec) == 0 {
 		p.Errorf(here+".exec", "write exec: [program, argument]", "the command is empty")
 	}
-	if s.Name == "" { // the name of the directory with the command's record
+	if s.Name == "" { // the directory of the command's record has this name
 		p.Errorf(here, "add name: with one or two words, such as train", "the command has no name")
 	}
 	s.StepCommon.validate(p, here)
@@ -189,7 +189,7 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 		if !envName.MatchString(name) {
 			p.Errorf(here+".env."+name, "use letters, digits and _", "%q cannot name a variable", name)
 		}
-		if strings.HasPrefix(name, "RETRAIND_") { // they include the mark on the processes of an attempt
+		if strings.HasPrefix(name, "RETRAIND_") { // one of them marks the processes of an attempt
 			p.Errorf(here+".env."+name, "choose another name", "variables that begin with RETRAIND_ are set by retraind")
 		}
 	}

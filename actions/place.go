@@ -21,9 +21,9 @@ import (
 // placedFile records the files that retraind placed for training scripts: hash by absolute path.
 const placedFile = "placed.json"
 
-// place copies exported files to where a training's scripts look for them, each atomically. They are not restored
-// after a run, since the next export replaces them; but a file there that retraind did not write is kept beside it, as
-// NAME.before-RUN. It is idempotent.
+// place copies exported files, each atomically, to the paths where the training scripts look for them. The former files
+// are not restored after a run, because the next export replaces the copies anyway. But a former file that retraind did
+// not write is kept beside the copy, as NAME.before-RUN. place is idempotent.
 func (x *Executor) place(p Plan, step Step) error {
 	if len(step.Place) == 0 {
 		return nil
@@ -107,10 +107,10 @@ func writePlaced(modelDir string, own map[string]string) error {
 	return renameio.WriteFile(filepath.Join(modelDir, placedFile), []byte(mustJSON(own)+"\n"), 0o600)
 }
 
-// placeable are the files of an export.
+// placeable lists the files of an export.
 var placeable = []string{"train.jsonl", "validation.jsonl", "test.jsonl", "manifest.json"}
 
-// validatePlace finds faults of place.
+// validatePlace checks the key place.
 func validatePlace(p *check.Problems, here string, files map[string]string) {
 	taken := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {

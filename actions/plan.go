@@ -44,7 +44,7 @@ type Plan struct {
 	Rollback *Rollback `json:"back,omitempty"`
 	// Stop lists what is stopped while the steps of the GPU part run. Plans of earlier versions do not have it.
 	Stop []gpu.StopConfig `json:"stop,omitempty"`
-	// Until is when steps that checkpoint are stopped: the end of the quiet hours, less the reserve; zero for never.
+	// Until is when steps that save checkpoints are stopped: the end of the quiet hours, less the reserve; zero for never.
 	Until time.Time `json:"until,omitzero"`
 }
 
@@ -91,7 +91,8 @@ type Step struct {
 	Check *weights.Chain `json:"check,omitempty"`
 	// Result is the path of the command's result file.
 	Result string `json:"result,omitempty"`
-	// Checkpoints means that it resumes where it was stopped. Rest is the expected duration of the steps after it.
+	// Checkpoints means that the command resumes where it was stopped. Rest is the expected duration of the steps after
+	// it.
 	Checkpoints bool          `json:"checkpoints,omitempty"`
 	Rest        time.Duration `json:"rest,omitempty"`
 }
@@ -121,7 +122,7 @@ func Resolve(pipeline []StepConfig, deploy *DeployConfig, self string) []Step {
 	return steps
 }
 
-// resolve adds nothing: the built-in steps detect their earlier results.
+// resolve adds nothing: many built-in steps have no keys of their own.
 func (*StepCommon) resolve(*Step, *DeployConfig, string) {}
 
 func (c *ExportStep) resolve(s *Step, _ *DeployConfig, _ string) {

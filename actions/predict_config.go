@@ -38,7 +38,8 @@ type PredictStep struct {
 func (s *PredictStep) builtin() Builtin                        { return DoPredict }
 func (s *PredictStep) paths(dir string, _ func(string) string) { s.dir = dir }
 
-// NeedsImage reports whether the candidate runs in a container of its image.
+// NeedsImage reports whether the candidate is asked without url and exec: under its name on the Ollama server, or in a
+// container of its image.
 func (s *PredictStep) NeedsImage() bool { return s.URL == "" && len(s.Exec) == 0 }
 
 // Predict returns the step as a PredictStep; nil for other kinds.

@@ -33,8 +33,8 @@ func predicted(done []Outcome) *PredictFacts {
 	return find(done, func(f Facts) *PredictFacts { return f.Predict })
 }
 
-// predictions returns the path of the candidate's answers. It is outside the release, since the answers of a language
-// model vary, and the artifact does not.
+// predictions returns the path of the candidate's answers. It is outside the release, because the answers of a language
+// model vary between runs while the artifact stays the same.
 func (p Plan) predictions() string { return filepath.Join(p.RunDir, predictionsFile) }
 
 // predict seals the candidate and asks it about the held-out items. A repeated call continues the earlier one.
@@ -152,7 +152,7 @@ func (x *Executor) writeItems(ctx context.Context, p Plan, path string) error {
 	return out.CloseAtomicallyReplace()
 }
 
-// eachTest calls put for each line of an exported test file, if there is one.
+// eachTest calls put for each line of an exported test file. A missing file has no lines.
 func eachTest(path string, put func(predict.Item) error) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -99,14 +99,15 @@ func (c *preflight) add(code, cure, format string, args ...any) {
 
 func (c *preflight) commands(s Step) {
 	if s.Dir != "" && len(s.Argv) > 0 && !c.directory(s.Dir) {
-		return // the programs may be in it
+		return // the programs may be in the missing directory
 	}
 	for _, argv := range [][]string{s.Argv, s.Undo, s.Probe} {
 		c.program(argv, s.Dir)
 	}
 }
 
-// program checks a command's program, and the script for an interpreter.
+// program checks that a command's program can be run and, if the program is an interpreter, that its script can be
+// read.
 func (c *preflight) program(argv []string, dir string) {
 	if len(argv) == 0 || variable.MatchString(argv[0]) {
 		return
@@ -114,7 +115,7 @@ func (c *preflight) program(argv []string, dir string) {
 	program := argv[0]
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
 		if dir == "" {
-			return // below the run's own directories
+			return // relative to a directory of the run
 		}
 		program = filepath.Join(dir, program)
 	}
@@ -209,7 +210,8 @@ func (c *preflight) collected(s Step) {
 	}
 }
 
-// space compares the free disk space with what the steps wrote in the newest runs that still have records.
+// space compares the free disk space with the most that the steps wrote in one of the newest runs, as far as their
+// records still exist.
 func (c *preflight) space(steps []Step, modelDir string) {
 	dir := filepath.Join(modelDir, "runs")
 	entries, err := os.ReadDir(dir)

@@ -42,8 +42,9 @@ func (c *preflight) unit(name string) {
 	}
 }
 
-// compose checks the engine, the compose program, that the compose file has the service, and what a helper in front of
-// the engine would refuse. change is the step's operation on the service besides stopping and starting it.
+// compose checks that the engine and the compose program can be used, and that the compose file has the service. It
+// also checks what a docker helper in front of the engine would refuse. change is the step's operation on the service,
+// besides stopping and starting it.
 func (c *preflight) compose(s compose.Service, change change) {
 	there := c.directory(s.Dir)
 	reached := c.engine()

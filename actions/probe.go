@@ -9,11 +9,12 @@ import (
 
 const (
 	probeTimeout = 5 * time.Minute
-	probeTries   = 3 // a probe changes nothing: a lost one is repeated
+	probeTries   = 3 // a probe changes nothing, so that it is repeated if its supervisor is lost
 )
 
-// probe checks whether a step whose supervisor was lost had its effect. If so, the step has succeeded. If the probe
-// fails, the effect is unknown, and the step is not run again.
+// probe runs a step's probe to find out whether the step had its effect although its supervisor was lost. Exit status 0
+// means that it had: the step has succeeded. Another status means that it had not: the step may run again. If the probe
+// ends in any other way, the effect stays unknown, and the step is not run again.
 func (x *Executor) probe(ctx context.Context, p Plan, a Action, step Step, lost Outcome) (Outcome, error) {
 	asked := step
 	asked.Timeout, asked.Checkpoints, asked.Progress = probeTimeout, false, ""

@@ -38,7 +38,7 @@ func CheckPrograms(steps []StepConfig) (found check.Problems) {
 	return found
 }
 
-// CheckDeploy warns of a restart whose program or compose directory is missing. dir is the working directory of the
+// CheckDeploy warns if a program or directory that the deployment uses is missing. dir is the working directory of the
 // model's commands.
 func CheckDeploy(d *DeployConfig, dir string) (found check.Problems) {
 	switch {
@@ -65,7 +65,7 @@ func checkCommand(found *check.Problems, here string, s *CommandStep) {
 		return
 	}
 	if s.Dir != "" && !checkDir(found, here+".dir", s.Dir) {
-		return // the programs may be in it
+		return // the programs may be in the missing directory
 	}
 	for _, command := range []struct {
 		key  string
@@ -77,8 +77,8 @@ func checkCommand(found *check.Problems, here string, s *CommandStep) {
 	}
 }
 
-// checkProgram warns of a program that cannot be started. A program below the run's own directories, or named by a
-// variable of the run, is not checked.
+// checkProgram warns of a program that cannot be started. It does not check a program that is relative to a directory
+// of the run or named by a variable of the run.
 func checkProgram(found *check.Problems, at, step, program, dir string) {
 	if program == "retraind" || variable.MatchString(program) {
 		return
@@ -111,7 +111,7 @@ func checkDir(found *check.Problems, at, dir string) bool {
 	case err == nil && !info.IsDir():
 		found.Warnf(at, "correct the path", "%s is not a directory", dir)
 	default:
-		return true // it may exist, but cannot be checked
+		return true // it exists, or cannot be checked
 	}
 	return false
 }

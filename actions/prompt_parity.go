@@ -13,8 +13,8 @@ import (
 // maxParityFile limits the size of a Modelfile or a training script.
 const maxParityFile = 4 << 20
 
-// CheckPrompts warns of files that do not contain the system prompt of serving.ollama word by word, and shows the first
-// line that differs: a model that is trained with one prompt and deployed with another answers worse.
+// CheckPrompts warns of files that do not contain the system prompt of serving.ollama word for word, and shows the
+// first line that differs: a model that is trained with one prompt and deployed with another answers worse.
 func CheckPrompts(steps []StepConfig, s serving.Config) (found check.Problems) {
 	for i := range steps {
 		c, ok := steps[i].StepType.(*CheckStep)
@@ -78,7 +78,7 @@ func parity(prompt, file string) (line, other string) {
 	return want[best], ", and ends there"
 }
 
-// holds reports whether a line of a file equals a line of the prompt, or starts with it, as before a closing quote.
+// holds reports whether a line of a file equals a line of the prompt, or starts with it: a closing quote may follow.
 func holds(have, want string) bool {
 	want = strings.TrimSpace(want)
 	if want == "" {

@@ -39,7 +39,7 @@ func (p probe) asFormer(got serving.Answers) bool {
 	return true
 }
 
-// probes chooses the texts: first those on which the two releases differ.
+// probes chooses the texts that a verification asks about; those on which the two releases differ come first.
 func probes(items []heldItem, want, former answers) []probe {
 	var out []probe
 	for _, it := range items {
@@ -54,15 +54,15 @@ func probes(items []heldItem, want, former answers) []probe {
 	slices.SortStableFunc(out, func(a, b probe) int {
 		switch {
 		case a.differs() == b.differs():
-			return cmp.Compare(a.text.Hash, b.text.Hash) // by hash: a random sample of the rest
+			return cmp.Compare(a.text.Hash, b.text.Hash) // hashes are random: the first ones are a random sample
 		case a.differs():
 			return -1
 		}
 		return 1
 	})
 	out = out[:min(len(out), maxProbes)]
-	// If the two releases differ on a few texts only, each of these is asked several times: with two processes, one of
-	// them with the old model, every second answer may be right.
+	// If the two releases differ on only a few texts, each of these is asked several times: if one of two processes still
+	// has the old model, every second answer may be right.
 	if n := differing(out); n > 0 {
 		for i := n; i < minDiffering; i++ {
 			out = append(out, out[i%n])
@@ -92,7 +92,8 @@ type proof struct {
 	smoke   []Smoke
 }
 
-// run returns the last attempt's facts, and why they do not verify the release; "" if they do.
+// run repeats the requests until the release is verified or the time is over. It returns the facts of the last attempt,
+// and why they do not verify the release, "" if they do.
 func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 	start := time.Now()
 	for tries := 1; ; tries++ {
@@ -113,8 +114,8 @@ func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 	}
 }
 
-// pause returns the wait after so many attempts, with so much time left. It grows, but never exceeds the time left, so
-// that the last attempt is at the end. It is not positive if no time is left.
+// pause returns how long to wait after the given number of attempts. The wait grows, but never exceeds the time left,
+// so that the last attempt is made at the end. It is zero or negative if no time is left.
 func pause(tries int, left time.Duration) time.Duration {
 	return min(50*time.Millisecond<<min(tries-1, 7), 5*time.Second, left)
 }
@@ -126,7 +127,7 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 		return f, err.Error()
 	}
 	f.Health = health.Release
-	// The health first: while the service names another release, hundreds of requests are of no use.
+	// The health answer comes first: while the service names another release, it is enough to ask about a few texts.
 	ask := p.probes
 	if p.otherHealth(f) {
 		ask = ask[:min(len(ask), 40)]
@@ -184,8 +185,8 @@ const (
 	fewest = 20
 )
 
-// afford returns how many of the texts can be asked in a quarter of the verification's time. The first one is not
-// timed, since it may wait until the model is loaded.
+// afford returns how many of the texts can be asked in a quarter of the verification's time. It does not time the first
+// text, whose answer may have to wait until the model is loaded.
 func (p proof) afford(ctx context.Context, texts []serving.Text) (int, error) {
 	if len(texts) <= fewest {
 		return len(texts), nil
@@ -199,7 +200,8 @@ func (p proof) afford(ctx context.Context, texts []serving.Text) (int, error) {
 	return affordable(len(texts), time.Since(start)/timed, p.promote.VerifyWithin.D()), err
 }
 
-// affordable returns how many of n texts fit into a quarter of the time, if one takes so long.
+// affordable returns how many of n texts can be asked in a quarter of the time within, if each takes as long as given.
+// It is at least fewest, unless n is smaller.
 func affordable(n int, each, within time.Duration) int {
 	if each <= 0 {
 		return n
@@ -254,7 +256,8 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 			text.Digest(p.release), f.Differ, f.Probed)
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
-	// Parity must also hold for these texts alone: among hundreds of others a few old answers would not be noticed.
+	// Parity is required of these texts alone as well: among hundreds of other texts a few old answers would not be
+	// noticed.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
 		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: does one of several processes still serve the old model?",
 			f.AsFormer, f.Differ)

@@ -66,7 +66,7 @@ type household struct {
 	runs     []store.Run     // newest first
 	model    store.Model
 	serving  string          // target of `current`
-	needed   map[string]bool // unfinished runs, and the parents of these
+	needed   map[string]bool // ids of unfinished runs and of their parents
 }
 
 func (x *Executor) household(ctx context.Context, model, dir string) (household, error) {
@@ -99,13 +99,14 @@ func (x *Executor) household(ctx context.Context, model, dir string) (household,
 
 func (h household) releaseOf(run string) string { return filepath.Join(h.dir, "releases", run) }
 
-// inUse reports whether a release is deployed, was deployed last, is pinned, or belongs to an unfinished run.
+// inUse reports whether a release is the champion or the previous champion, is what `current` points to, is pinned, or
+// belongs to an unfinished run or its parent.
 func (h household) inUse(r store.Release) bool {
 	return r.Pinned != "" || r.Path == h.serving || r.Digest == h.model.Champion || r.Digest == h.model.Previous ||
 		h.needed[r.Run]
 }
 
-// oldReleases returns the releases that cannot be deployed any more, with their directories.
+// oldReleases returns the releases that exceed the limits, with their directories. They can no longer be deployed.
 func (h household) oldReleases(rule KeepConfig) (old []store.Release, dirs []string) {
 	things := make([]kept, len(h.releases))
 	for i, r := range h.releases {
@@ -120,8 +121,8 @@ func (h household) oldReleases(rule KeepConfig) (old []store.Release, dirs []str
 	return old, dirs
 }
 
-// oldImages returns the releases whose images exceed the limits. Their files stay: a deployment of such a release
-// builds its image again.
+// oldImages returns the digests of the releases whose images exceed the limits. The files of the releases stay: a
+// deployment of such a release builds its image again.
 func (h household) oldImages(ctx context.Context, rule KeepConfig) (old []string) {
 	if rule == (KeepConfig{}) {
 		return nil
@@ -141,7 +142,8 @@ func (h household) oldImages(ctx context.Context, rule KeepConfig) (old []string
 	return old
 }
 
-// oldLeftovers returns the runs without a release, or with the same artifact as a later run, that left release files.
+// oldLeftovers returns the runs beyond the limits whose release files belong to no release: the run ended without one,
+// or a later run produced the same artifact.
 func (h household) oldLeftovers(rule KeepConfig) (old []string) {
 	known := map[string]bool{h.serving: true}
 	for _, r := range h.releases {
@@ -196,8 +198,8 @@ func sizeIf(asked bool, dir string) (size int64) {
 	return size
 }
 
-// forget deletes the cached answers of releases that cannot be deployed any more, and the records of training items of
-// these and of other runs.
+// forget deletes the cached answers of releases that can no longer be deployed, the records of their training items,
+// and such records of the given runs.
 func (x *Executor) forget(ctx context.Context, model string, releases []store.Release, runs []string) error {
 	if len(releases)+len(runs) == 0 {
 		return nil

@@ -19,8 +19,8 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Release is the manifest of a trained artifact, release.json in its directory. The digest depends on the files only,
-// not on the directory.
+// Release is the manifest of a trained artifact, stored as release.json in its directory. The digest depends on the
+// files only, not on the directory.
 type Release struct {
 	Digest  string    `json:"digest"` // "sha256:" and the hash over path and hash of each file, in order
 	Model   string    `json:"model"`
@@ -87,7 +87,8 @@ func ReadRelease(dir string) (Release, error) {
 	return want, nil
 }
 
-// digest walks a release directory inside an os.Root: links and devices are refused, not followed.
+// digest hashes the files of a release directory. It reads them inside an os.Root, and refuses links and devices
+// instead of following them.
 func digest(dir string) (Release, error) {
 	var r Release
 	root, err := os.OpenRoot(dir)
@@ -179,7 +180,7 @@ func point(modelDir, dir string) error {
 	return syncDir(modelDir)
 }
 
-// syncTree syncs the directory entries of a release, and of its own directory; digest has synced the contents.
+// syncTree syncs the directories of a release, and the directory that contains it; digest has synced the files.
 func syncTree(dir string) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {

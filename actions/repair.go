@@ -31,8 +31,8 @@ func CheckFiles(digest, dir string) error {
 	return err
 }
 
-// repaired records that the champion's files are now those of a run that trained it again, because its own were
-// damaged. Nothing else about the champion changes.
+// repaired records that the champion's files are now those of a run that trained it again, because the former files
+// were damaged. Nothing else about the champion changes.
 func (x *Executor) repaired(t *store.Tx, p Plan, sum Summary) error {
 	r, err := t.Release(p.Model, p.Champion)
 	if err != nil {

@@ -73,7 +73,7 @@ func (c KeepConfig) validate() check.Problems {
 type kept struct {
 	at    time.Time
 	size  int64
-	inUse bool // it is kept, but counts
+	inUse bool // it is kept, but counts towards the limits
 }
 
 // surplus returns the indices of the things that exceed the limits; things are sorted from the newest to the oldest.

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Rollback makes a run one that trains nothing and rolls back a release that failed its probation. The plan's steps are
-// then those of the run that deployed it, and the plan's champion is the former release.
+// Rollback is set in the plan of a run that trains nothing but rolls back a release that failed its probation. The
+// steps of such a plan are those of the run that deployed the release, and its champion is the former release.
 type Rollback struct {
 	Release string `json:"release"` // digest of the release to roll back
 	Run     string `json:"run"`     // id of the run that deployed it
@@ -41,8 +41,9 @@ func (p Plan) KeepsImages() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Compose != nil && s.Compose.Build })
 }
 
-// undone returns the steps that a rollback run undoes, in the order of the pipeline: those after the gate, which
-// deployed the release. Steps before it, such as writing labels, are not undone.
+// undone returns the steps that a rollback run undoes, in the order of the pipeline: those after the gate that deployed
+// the release, have an undo command, or restarted something. Steps before the gate, such as writing labels, are not
+// undone.
 func (p Plan) undone() []int {
 	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
 	var out []int
@@ -54,7 +55,7 @@ func (p Plan) undone() []int {
 	return out
 }
 
-// Titles names the actions of a successful run, in order.
+// Titles returns the names of the actions of a successful run, in order.
 func (p Plan) Titles() []string {
 	var out []string
 	if p.Rollback == nil {
@@ -81,8 +82,8 @@ func pointedBack(p Plan, done []Outcome) bool {
 	})
 }
 
-// revert makes the former release the champion again, with the figures that it was promoted with. If `current` could
-// not be reset, nothing changes: the run holds the model and reports that.
+// revert makes the former release the champion again, with the figures with which it was promoted. If `current` could
+// not be reset, it changes nothing: the run then holds the model and reports that.
 func (x *Executor) revert(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if !pointedBack(p, done) {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// roomRuns is the number of earlier runs by which the space for a step is estimated.
+// roomRuns is the number of earlier runs from which the space for a step is estimated.
 const roomRuns = 5
 
 // room refuses to start a step if the disk has less space than the step wrote in earlier runs. It reports false if

@@ -63,7 +63,7 @@ type Act struct {
 	Unit    string           `json:"unit,omitempty"`
 	Compose *compose.Service `json:"compose,omitempty"`
 	Ollama  *OllamaAct       `json:"ollama,omitempty"`
-	Action  ServiceAction    `json:"action,omitempty"` // of a unit or a service
+	Action  ServiceAction    `json:"action,omitempty"` // on a unit or a service
 }
 
 func (s *ComposeStep) builtin() Builtin                        { return DoCompose }
@@ -116,8 +116,8 @@ func (s Step) hasUndo() bool {
 	return s.Do.servesRelease() || len(s.Undo) > 0 || s.Act != nil && s.Act.Action != ActionUp && !s.unloads()
 }
 
-// Stops describes what a step stops outside, and how that is started again; both are empty for a step that stops
-// nothing.
+// Stops describes what a step stops or unloads on the host, and what starts it again. Both are empty for a step that
+// stops nothing.
 func (s Step) Stops() (does, back string) {
 	switch {
 	case s.unloads():
@@ -132,7 +132,7 @@ func (s Step) Stops() (does, back string) {
 
 const backLater = "a later step, or its start when the run fails"
 
-// act does an external action of a step, or undoes it.
+// act performs a step's operation on a service, unit or model, or undoes it.
 func (x *Executor) act(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if step.Act.Ollama != nil {
 		return x.ollama(ctx, p, a, step)

@@ -86,7 +86,7 @@ func absolute(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// checkFiles checks the files in a child process: a damaged file cannot harm the daemon.
+// checkFiles checks the files in a child process, so that a damaged file cannot harm the daemon.
 func (x *Executor) checkFiles(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	out, data, err := x.child(ctx, p, a, step, "check", func(string) (any, error) { return p.chain(step), nil })
 	var found []string

@@ -16,7 +16,7 @@ type StepConfig struct {
 type StepType interface {
 	common() *StepCommon
 	builtin() Builtin
-	// validate finds faults of the step alone; here is its position in the configuration.
+	// validate checks the step alone; here is its position in the configuration.
 	validate(p *check.Problems, here string)
 	// resolve adds the keys of this kind to a step of a plan. self is the path of this binary.
 	resolve(s *Step, deploy *DeployConfig, self string)
@@ -71,10 +71,11 @@ type ExportFormat string
 // The formats.
 const (
 	FormatJSONL ExportFormat = "jsonl" // id, text_hash, text and labels
-	FormatChat  ExportFormat = "chat"  // and messages
+	FormatChat  ExportFormat = "chat"  // the same, and messages
 )
 
-// paths stores the directory that Place refers to: the model's dir, without one the directory of the configuration.
+// paths stores the directory that Place refers to: the model's dir, or the directory of the configuration if the model
+// has none.
 func (s *ExportStep) paths(dir string, abs func(string) string) { s.dir = cmp.Or(dir, abs(".")) }
 
 // GateStep compares candidate and champion.

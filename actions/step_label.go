@@ -137,10 +137,11 @@ func (s *LabelStep) validate(p *check.Problems, here string) {
 	}
 }
 
-// overlayFile returns the path of a model's labels for the run's training items.
+// overlayFile returns the path of the file with the larger model's labels for the run's training items.
 func (p Plan) overlayFile() string { return filepath.Join(p.RunDir, "overlay.jsonl") }
 
-// label runs the labelling as a child.
+// label runs the labelling in a child process. If the step is configured with write, it then writes the labels into the
+// table.
 func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	out, data, err := x.child(ctx, p, a, step, JobLabel, func(dir string) (any, error) {
 		l := step.Label
@@ -164,7 +165,8 @@ func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outc
 	return out, err
 }
 
-// left is what the budget of a night leaves to an attempt: those before it, which were killed, have spent some of it.
+// left returns how much of a night's budget is left for an attempt. Earlier attempts, which were killed, have used part
+// of it.
 func (l *LabelPlan) left(p Plan, step Step, a Action) time.Duration {
 	if l.Budget == 0 {
 		return 0

@@ -53,7 +53,7 @@ type OllamaAct struct {
 
 func (s *OllamaStep) builtin() Builtin { return DoOllama }
 
-// SetOllama sets the server of the step ollama; it does nothing for every other kind.
+// SetOllama sets the server of the step ollama; it does nothing for a step of any other kind.
 func (s StepConfig) SetOllama(url string) {
 	if c, ok := s.StepType.(*OllamaStep); ok {
 		c.url = url
@@ -82,7 +82,7 @@ func (s *OllamaStep) validate(p *check.Problems, here string) {
 // unloads reports whether a step unloads models, which the run has to load again.
 func (s Step) unloads() bool { return s.Act != nil && s.Act.Ollama != nil && !s.Act.Ollama.Load }
 
-// covers reports whether loading restores everything that a step has unloaded.
+// covers reports whether an operation loads everything that the given one has unloaded.
 func (a *OllamaAct) covers(unloaded *OllamaAct) bool {
 	return a.Load && a.URL == unloaded.URL &&
 		(a.Model == gpu.AllModels || ollama.Tagged(a.Model) == ollama.Tagged(unloaded.Model))
@@ -93,7 +93,7 @@ func (a *OllamaAct) named() gpu.StopConfig {
 	return gpu.StopConfig{Ollama: []string{a.Model}, Server: a.URL}
 }
 
-// unloaded returns those of the first n steps that have unloaded models which none of them has loaded again.
+// unloaded returns those of the first n steps that unload models which no later one of the n steps loads again.
 func (p Plan) unloaded(n int) (list []int) {
 	for i, s := range p.Steps[:n] {
 		if s.Act == nil || s.Act.Ollama == nil {
@@ -106,7 +106,7 @@ func (p Plan) unloaded(n int) (list []int) {
 	return list
 }
 
-// loaded removes from steps that have unloaded models those whose models a step has loaded again.
+// loaded removes from a list of steps that have unloaded models those whose models the given step has loaded again.
 func (p Plan) loaded(unloaded []int, step int) []int {
 	a := p.Steps[step].Act.Ollama
 	return slices.DeleteFunc(unloaded, func(i int) bool { return a.covers(p.Steps[i].Act.Ollama) })

@@ -38,7 +38,7 @@ func staged(done []Outcome) *ollamatags.Made {
 	return find(done, func(f Facts) *ollamatags.Made { return f.Stage })
 }
 
-// ollamaPlace returns the plan's model on its server.
+// ollamaPlace returns the server and the model whose names a run creates and switches.
 func (p Plan) ollamaPlace(o *OllamaDeploy) ollamatags.Place {
 	return ollamatags.Place{
 		URL: p.Serving.Ollama.URL, Model: p.Serving.Ollama.Model, Store: ollamatags.StoreOf(p.Serving.Ollama.URL, o.Store),
@@ -46,8 +46,8 @@ func (p Plan) ollamaPlace(o *OllamaDeploy) ollamatags.Place {
 	}
 }
 
-// recipe returns the recipe for the name of a release. It comes from the files that serving.ollama names, so that the
-// name, the requests and the chats of an export agree.
+// recipe returns the recipe from which a release's name on the server is created. It is made from the files that
+// serving.ollama names, so that the name, the requests and the chats of an export agree.
 func (p Plan) recipe(o *OllamaDeploy) ollamatags.Recipe {
 	s := p.Serving.Ollama
 	r := ollamatags.Recipe{GGUF: o.GGUF, System: s.System, Template: s.Template, Prompts: s.Digest()}
@@ -71,7 +71,7 @@ func (p Plan) canary() (ollama.ChatRequest, error) {
 			if lines.Decode(&e) != nil {
 				break
 			}
-			if size := len(fmt.Sprint(e.Text)); size < 4096 { // a short text: only some answer is needed
+			if size := len(fmt.Sprint(e.Text)); size < 4096 { // a short text is enough: any answer will do
 				fields = e.Text
 				break
 			}

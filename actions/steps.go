@@ -121,7 +121,7 @@ type heldItem struct {
 type snapshot struct {
 	items    []heldItem
 	champion answers  // nil before the first release
-	was      Champion // its stored state
+	was      Champion // the champion's stored state
 	seq      int64
 }
 
@@ -238,7 +238,8 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	return out, x.keepCandidate(ctx, p, r, facts, exported(done), mine)
 }
 
-// sealed returns the candidate, which it seals unless predict or stage has, and the directory with its answers.
+// sealed returns the candidate and the directory of its answers. It seals the candidate unless the step predict has
+// done so.
 func (x *Executor) sealed(p Plan, done []Outcome) (Release, string, error) {
 	asked := predicted(done)
 	if asked == nil {
@@ -253,8 +254,8 @@ func (x *Executor) sealed(p Plan, done []Outcome) (Release, string, error) {
 	return r, p.RunDir, err
 }
 
-// healthNames reports whether the service's health can identify the release in service. It may if the service does not
-// answer: then the verification after the deployment decides.
+// healthNames reports whether the service's health can identify the release in service. If the service does not answer,
+// it assumes so: then the verification after the deployment decides.
 func (x *Executor) healthNames(ctx context.Context, p Plan) bool {
 	scorer := serving.NewScorer(p.Serving)
 	defer scorer.Close()
@@ -262,7 +263,8 @@ func (x *Executor) healthNames(ctx context.Context, p Plan) bool {
 	return err != nil || health.Release != ""
 }
 
-// keepCandidate stores the candidate with its offline answers: once it is deployed, its service is compared with them.
+// keepCandidate stores the candidate with its offline answers. Once the candidate is deployed, the service's answers
+// are compared with them.
 func (x *Executor) keepCandidate(ctx context.Context, p Plan, r Release, gate GateFacts, export *ExportFacts,
 	mine answers,
 ) error {
@@ -389,7 +391,7 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(p.Champion) + " again"}, nil
 }
 
-// championOf returns the stored state of the plan's champion: of the present one, or for a rollback of the one before.
+// championOf returns the stored state of the plan's champion: the present champion, or for a rollback the one before.
 func championOf(t *store.Tx, p Plan) (Champion, error) {
 	row, err := t.Model(p.Model)
 	if err != nil {
@@ -424,7 +426,8 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan, done []Outcome) (Out
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	// Texts on which it differs from the refused candidate show best that the candidate is no longer in service.
+	// Texts on which the former release differs from the refused one show best that the refused one is no longer in
+	// service.
 	var refused answers
 	if digest := p.refused(); digest != "" {
 		err = x.Store.View(ctx, func(t *store.Tx) (err error) {

@@ -2,13 +2,13 @@ package actions
 
 import "context"
 
-// strategy is one way to deploy a release, and to roll back to the former one: after a failed verification, after a
-// failed probation, and when another model is served. The last two are runs of their own, days later, with the steps
-// of the plan that deployed.
+// strategy is one way to deploy a release and to roll back to the former one. A rollback follows a failed verification
+// or a failed probation, or another model is found in service. In the last two cases it is a run of its own, days
+// later, with the steps of the plan that deployed the release.
 type strategy interface {
 	// deploy puts the candidate into service. A repeated call continues the earlier one.
 	deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error)
-	// undeploy puts the plan's champion back into service. If the deployment changed nothing, it changes nothing.
+	// undeploy puts the plan's champion back into service. If the deployment changed nothing, undeploy changes nothing.
 	undeploy(ctx context.Context, p Plan, a Action, step Step) (Outcome, error)
 }
 
@@ -28,8 +28,8 @@ func (x *Executor) strategy(step Step) strategy {
 // servesRelease reports whether a step deploys the release.
 func (b Builtin) servesRelease() bool { return b == DoRelease || b == DoDeploy }
 
-// linkStrategy lets the link `current` point to the release: the service follows it, or the user's commands do the
-// rest.
+// linkStrategy lets the link `current` point to the release: the service follows the link, or the user's commands do
+// the rest.
 type linkStrategy struct{ *Executor }
 
 func (s linkStrategy) deploy(ctx context.Context, p Plan, _ Action, step Step, done []Outcome) (Outcome, error) {

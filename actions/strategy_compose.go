@@ -56,7 +56,7 @@ func (s composeStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 // composeTrace returns the path of a run's record of the service before any change.
 func composeTrace(p Plan) string { return filepath.Join(p.RunDir, "compose.json") }
 
-// composeKept returns the directory of the files of former releases, and of the names of their images.
+// composeKept returns the directory with the files of former releases and with the names of their images.
 func composeKept(modelDir string) string { return filepath.Join(modelDir, "kept") }
 
 // composeInput returns the input of the jobs.
@@ -83,7 +83,7 @@ func withInstance(out Outcome, data json.RawMessage) Outcome {
 	return out
 }
 
-// withDocker passes the daemon's address of the Docker engine to a step's command.
+// withDocker adds the daemon's variables for the Docker engine (DOCKER_HOST and others) to the environment of a step.
 func withDocker(step Step) Step {
 	env := map[string]string{}
 	for _, e := range os.Environ() {

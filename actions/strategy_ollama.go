@@ -14,8 +14,8 @@ const (
 	JobOllamaSwitch = "ollama-switch"
 )
 
-// ollamaStrategy switches the name that clients use to the release, which has had a name of its own since stage, and
-// back in the same way. The link `current` is switched too, for programs that read it.
+// ollamaStrategy lets the name that clients use point to the release, for which stage has created a name. A rollback
+// lets it point to the former release again. The link `current` is switched too, for programs that read it.
 type ollamaStrategy struct{ *Executor }
 
 func (s ollamaStrategy) deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error) {
@@ -47,7 +47,7 @@ func (s ollamaStrategy) undeploy(ctx context.Context, p Plan, a Action, step Ste
 			return failed(ctx, store.StepFailed, err)
 		}
 		if IsAdopted(p.Champion) {
-			dir = "" // it has no files
+			dir = "" // an adopted release has no files
 		}
 		in.Want, in.Former = &ollamatags.Release{Digest: p.Champion, Dir: dir}, in.Refused
 	}
@@ -58,7 +58,7 @@ func (s ollamaStrategy) undeploy(ctx context.Context, p Plan, a Action, step Ste
 	return back, err
 }
 
-// give runs the switch as a child.
+// give switches the name in a child process.
 func (x *Executor) give(ctx context.Context, p Plan, a Action, step Step, in ollamatags.SwitchInput) (Outcome, error) {
 	out, _, err := x.child(ctx, p, a, step, JobOllamaSwitch, func(string) (any, error) {
 		in.Place, in.Keep = p.ollamaPlace(step.Ollama), step.Ollama.keep()

@@ -37,8 +37,8 @@ func (s restartStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 	return restarted, err
 }
 
-// touched reports whether the run may have changed what is served: `current` points to another release than the
-// champion, or an attempt of the step was started. For a run that only rolls a release back it is always true.
+// touched reports whether the run may have changed what is served: `current` does not point to the champion, or an
+// attempt of the step was started. It is always true for a run that only rolls a release back.
 func (x *Executor) touched(ctx context.Context, p Plan, step Step) (bool, error) {
 	if p.Rollback != nil {
 		return true, nil
@@ -59,7 +59,7 @@ func (x *Executor) touched(ctx context.Context, p Plan, step Step) (bool, error)
 	return false, nil
 }
 
-// restart restarts the service as a command under a supervisor.
+// restart restarts the service by a command under a supervisor.
 func (x *Executor) restart(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	argv, err := step.Restart.argv(ctx)
 	if err != nil {

@@ -23,7 +23,7 @@ func (x *Executor) keepTrained(ctx context.Context, p Plan, seen *drift.Seen) er
 }
 
 // trainedElsewhere records the training items of a pipeline without an export step, from the files that the user's own
-// export wrote into the data directory. Without files, nothing is known.
+// export wrote into the data directory. Without such files it records nothing.
 func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
 	seen := &drift.Seen{}
 	for _, side := range []drift.Side{drift.SideTrain, drift.SideValidation} {
@@ -47,7 +47,8 @@ func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
 	return x.keepTrained(ctx, p, seen)
 }
 
-// unseen returns the held-out items by which candidate and champion can be compared: those that neither was trained on.
+// unseen returns the held-out items by which candidate and champion can be compared, those that neither was trained on,
+// and the number of the others.
 func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drift.LabelChange, int, error) {
 	var trained []*drift.Seen
 	err := x.Store.View(ctx, func(t *store.Tx) error {

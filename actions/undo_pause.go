@@ -22,7 +22,8 @@ func waitForUndo(ctx context.Context, p Plan, a Action) error {
 	}
 }
 
-// undoPause returns the pause before an attempt; all pauses add up to all: 0 before the first, then 1, 2, 4, … shares.
+// undoPause returns the pause before an attempt: none before the first one, then 1, 2, 4, … equal shares. All pauses
+// together last all.
 func undoPause(all time.Duration, attempt int) time.Duration {
 	if attempt < 2 || attempt > undoAttempts {
 		return 0

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// variables are the run's variables that the arguments of a command may use, like its environment.
+// variables lists the run's variables that the arguments of a command may use. The command's environment has them too.
 var variables = []string{
 	"RETRAIND_ATTEMPT", "RETRAIND_CHAMPION", "RETRAIND_CHAMPION_DIR", "RETRAIND_CURRENT", "RETRAIND_DATA_DIR", "RETRAIND_IDEMPOTENCY_KEY",
 	"RETRAIND_MODEL", "RETRAIND_MODEL_DIR", "RETRAIND_ORIGIN", "RETRAIND_PIPELINE", "RETRAIND_PREDICTIONS", "RETRAIND_PROGRESS",

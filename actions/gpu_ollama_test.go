@@ -114,8 +114,8 @@ func (g *recordingGPU) Restore(_ context.Context, _ GPUStep, asked []AskedModel,
 	return "nothing", nil
 }
 
-// A run of a language model holds the GPU from its training to the answers of its candidate. Free is called before each
-// of its steps, and steps that ask models are watched without a device.
+// A run of a language model holds the GPU from the training to the candidate's answers. Free is called before each step
+// of this part, and steps that ask models are watched without a device.
 func TestRunKeepsTheGPUForOllama(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

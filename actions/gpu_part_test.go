@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// gpuPlan is a plan whose steps train, merge and tune use the GPU, with other steps before and after.
+// gpuPlan returns a plan whose GPU part consists of the steps train, merge and tune, with other steps before and after.
 func gpuPlan() Plan {
 	p := testPlan()
 	p.Stop = []gpu.StopConfig{{Unit: "tagger.service"}}
@@ -26,7 +26,7 @@ func gpuPlan() Plan {
 	return p
 }
 
-// teacherPlan is a plan whose GPU part begins with a large labelling model and ends with the candidate's answers.
+// teacherPlan returns a plan whose GPU part begins with a large labelling model and ends with the candidate's answers.
 func teacherPlan() Plan {
 	p := testPlan()
 	p.Stop = []gpu.StopConfig{{Ollama: []string{"all"}, Server: "http://127.0.0.1:11434"}}
@@ -39,7 +39,7 @@ func teacherPlan() Plan {
 	return p
 }
 
-// What was stopped stays so from the label step to the candidate's answers, and runs again before the gate.
+// What was stopped stays stopped from the label step to the candidate's answers, and runs again before the gate.
 func TestNextCoversOllama(t *testing.T) {
 	t.Parallel()
 	acts, result := play(t, teacherPlan(), func(Action) store.StepState { return store.StepOK })
@@ -137,8 +137,8 @@ func TestNextFreesTheGPU(t *testing.T) {
 	}
 }
 
-// TestGPUPartSimulated plays 10^5 histories: no step uses the GPU while something runs that should be stopped, and at
-// the end everything runs again unless the run reports it.
+// TestGPUPartSimulated plays 10^5 histories: no step uses the GPU while something runs that should be stopped. At the
+// end everything runs again, or the run reports what does not.
 func TestGPUPartSimulated(t *testing.T) {
 	t.Parallel()
 	classes := []store.StepState{
@@ -161,7 +161,7 @@ func TestGPUPartSimulated(t *testing.T) {
 			}
 			switch a.Kind {
 			case ActFree:
-				aside = true // even if it failed: half of it may have been stopped
+				aside = true // even if it failed: something may have been stopped
 				asideSince++
 			case ActRestore:
 				if restores++; class == store.StepOK {
@@ -219,7 +219,7 @@ func TestRunFreesTheGPU(t *testing.T) {
 	w.executor.GPU = fake
 	w.ends(w.run(pipeline(train)), policy.OutcomePromoted, "first release",
 		"export ok", "free ok", "train ok", "restore ok", "gate ok", "release ok", "verify ok")
-	if frees != 2 { // before the first step, and again directly before the start
+	if frees != 2 { // before the first step of the GPU part, and again directly before the command starts
 		t.Errorf("freed %d times", frees)
 	}
 

@@ -24,7 +24,7 @@ type fakeGPU struct {
 	restore func() error
 }
 
-// Watch reports a foreign process at once if the step is to be stopped.
+// Watch reports nothing unless the test has set watch.
 func (g fakeGPU) Watch(_ context.Context, w GPUWatch) func(bool) GPUUse {
 	if g.watch == nil {
 		return func(bool) GPUUse { return GPUUse{} }
@@ -156,8 +156,9 @@ func TestGPUIsWatched(t *testing.T) {
 	}
 }
 
-// A daemon was killed between the start of a supervisor and its claim. The next one waits for a GPU that its own
-// training holds: it re-attaches to the training instead of ending as blocked.
+// A daemon was killed after it had started a supervisor, but before the supervisor had claimed its attempt. The next
+// daemon waits for a GPU that the run's own training holds: it must re-attach to the training instead of ending the run
+// as blocked.
 func TestGPUOfACommandUnderWay(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

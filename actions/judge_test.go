@@ -17,7 +17,8 @@ import (
 
 func promote(gate Gate) PromoteConfig { return PromoteConfig{Gate: gate}.WithDefaults() }
 
-// facts returns a comparison with so many discordant items of n; 80 % of the others are right on both sides.
+// facts returns a comparison over n items. On wins items only the candidate is right, on losses only the champion; on
+// 80 % of the others both are right.
 func facts(n, wins, losses int) GateFacts {
 	both := (n - wins - losses) * 8 / 10
 	return GateFacts{
@@ -135,7 +136,7 @@ func TestJudge(t *testing.T) {
 
 func TestCategoryFloor(t *testing.T) {
 	t.Parallel()
-	// One category of k loses 10 of its items without a win: p = 2^-10 = .00098. Another loses 5 of 40: p = 1/32 = .031.
+	// sport loses 10 of its items without a win: p = 2^-10 = .00098. culture loses 5 of 40: p = 1/32 = .031.
 	lost := Category{
 		Name: "sport", Support: 40, Champion: .9, Candidate: .65, ChampionF1: .9, CandidateF1: .65,
 		P: stats.SignTest(10, 0),
@@ -144,7 +145,7 @@ func TestCategoryFloor(t *testing.T) {
 		Name: "culture", Support: 40, Champion: .9, Candidate: .775, ChampionF1: .9, CandidateF1: .775,
 		P: stats.SignTest(5, 0),
 	}
-	// Lower recall, but higher precision: explained by a category that was split off.
+	// Lower recall, but higher precision, as after a new category was split off from this one.
 	purer := lost
 	purer.CandidateF1 = .87
 	quiet := func(n int) (out []Category) {

@@ -28,8 +28,9 @@ import (
 
 const labelSchema = `{"type":"object","properties":{"label":{"type":"string","enum":["category 0","category 1","category 2"]}}}`
 
-// class is a model that labels in a test. It counts how often it is asked about each text, kills the process that asks
-// after given numbers of requests, and answers nothing more from a number of requests on, as long as a night lasts.
+// class is the larger model of a test. It counts how often it is asked about each text, and after given numbers of
+// requests it kills the process that asks. To make a night end before the work is done, it answers no more than full
+// requests.
 type class struct {
 	t     *testing.T
 	dir   string // of the model
@@ -39,7 +40,7 @@ type class struct {
 	asked  map[string]int
 	n      int
 	killed int
-	kept   map[string]bool // texts with a recorded answer, as of the last look
+	kept   map[string]bool // texts with a recorded answer, read every 25 requests
 	again  []string        // texts that were asked about although their answer was recorded
 	full   int             // requests that are answered this night; 0 for all
 }
@@ -64,7 +65,7 @@ func (c *class) ask(r *http.Request) (int, string) {
 	return 0, ""
 }
 
-// count notes a request, and reports whether it comes after what is answered this night.
+// count counts a request, and reports whether it exceeds the requests that are answered this night.
 func (c *class) count(text string) (late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,7 +92,7 @@ func (c *class) recorded() map[string]bool {
 	return out
 }
 
-// lines are the whole lines of the record.
+// lines returns the complete lines of the record.
 func (c *class) lines() (lines []teacher.Line) {
 	files, err := filepath.Glob(filepath.Join(c.dir, "labels", "*.jsonl"))
 	if err != nil || len(files) > 1 {
@@ -112,8 +113,8 @@ func (c *class) lines() (lines []teacher.Line) {
 	return lines
 }
 
-// kill ends with SIGKILL the supervisor of the attempt under way, or what it supervises, or both, as a power cut does. It
-// reports false where an attempt is only beginning.
+// kill kills with SIGKILL the supervisor of the current attempt (which is 0), its child process (1), or both as a power
+// cut does (2). It reports false if the attempt has only just begun.
 func (c *class) kill(which int) bool {
 	claims, _ := filepath.Glob(filepath.Join(c.dir, "runs/*/steps/label/*/claimed"))
 	began := func(claim string) time.Time { return runner.Began(filepath.Dir(claim)) }
@@ -151,8 +152,8 @@ func titleOf(id string) string {
 	return "text " + id
 }
 
-// 1,000 texts over two nights, whose processes are ended by SIGKILL six times: every text is labelled, none is asked about
-// again whose answer was recorded, and the result is that of an undisturbed night.
+// 1,000 texts are labelled over two nights, in which processes are killed with SIGKILL six times. Every text is
+// labelled, no text is asked about again after its answer was recorded, and the result is that of an undisturbed night.
 func TestLabelKilledOverTwoNights(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -236,7 +237,7 @@ func labelFacts(t *testing.T, dir string) (f teacher.Facts) {
 	return f
 }
 
-// undisturbed labels the same items in one go, and compares.
+// undisturbed labels the same items without an interruption, and compares the results.
 func undisturbed(t *testing.T, attempt, overlay string, facts teacher.Facts) {
 	t.Helper()
 	var in teacher.Input

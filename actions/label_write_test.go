@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// What a model labelled is written only where it is configured, only into training rows that people have not labelled, and
-// under the run's origin. A table that cannot be written fails the step and loses no answer.
+// A model's labels are written only if this is configured, only into training rows that people have not labelled, and
+// under the run's origin. If the table cannot be written, the step fails and no answer is lost.
 func TestLabelsAreWritten(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -71,7 +71,7 @@ func TestLabelsAreWritten(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// The table is unreachable: the answers are kept, and a repeated step writes them without new requests.
+	// The table is unreachable: a repeated step fails without new requests, and the answers are kept.
 	asked := fake.Asked("/api/chat")
 	w.source.write = func(LabelWrite, string, []LabelRow) (LabelsWritten, error) {
 		return LabelsWritten{}, errors.New("the server is gone")

@@ -25,7 +25,7 @@ func testPlan() Plan {
 	}}
 }
 
-// play runs the rule with an oracle for outcomes, and returns the actions as words.
+// play calls Next until the run ends, with outcomes chosen by class, and returns the actions as words.
 func play(t *testing.T, p Plan, class func(Action) store.StepState) (acts []string, result Result) {
 	t.Helper()
 	var done []Outcome
@@ -64,7 +64,7 @@ func TestNextWays(t *testing.T) {
 		name    string
 		class   func(Action) store.StepState
 		outcome policy.Outcome
-		tail    []string // the actions after the first failing one
+		tail    []string // the last actions of the run
 	}{
 		{"all well", at("", ""), policy.OutcomePromoted, []string{"finish  1"}},
 		{"export fails twice", at("export", store.StepFailed), policy.OutcomeFailed, []string{"do export 2", "finish  1"}},
@@ -119,7 +119,7 @@ func TestRollbackThatFailsHolds(t *testing.T) {
 }
 
 // TestNextSimulated plays 10^5 runs with random outcomes and checks the invariants of every run. Next sees only the
-// journal, so that each journal is by construction resumed at every place.
+// journal, so that each call is a resumption from that journal.
 func TestNextSimulated(t *testing.T) {
 	t.Parallel()
 	classes := []store.StepState{
@@ -130,7 +130,7 @@ func TestNextSimulated(t *testing.T) {
 	p := testPlan()
 	seeds := uint64(100_000)
 	if testing.Short() {
-		seeds = 5_000 // race-free: one goroutine
+		seeds = 5_000 // one goroutine: the race detector has nothing to find
 	}
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -151,7 +151,7 @@ func TestNextSimulated(t *testing.T) {
 				if !gateOK {
 					t.Fatalf("seed %d: released without the gate", seed)
 				}
-				serving = "new" // even if it failed: half of it may have happened
+				serving = "new" // even if it failed: part of it may have happened
 			case a.Kind == ActUndo && p.Steps[a.Step].Do == DoRelease && class == store.StepOK:
 				serving = "old"
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// fillServersDisk writes a file until there is no room; it returns the file.
+// fillServersDisk writes a file until the disk is full, and returns the file's path.
 func fillServersDisk(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
@@ -32,7 +32,7 @@ func fillServersDisk(t *testing.T, dir string) string {
 	}
 }
 
-// files lists what is below a directory, but for the filler.
+// filesBelow lists the files below a directory, except the filler.
 func filesBelow(t *testing.T, dir string) (list []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -47,8 +47,9 @@ func filesBelow(t *testing.T, dir string) (list []string) {
 	return list
 }
 
-// The server's disk is full when the candidate is created, and again when its name is copied: both steps say so, what
-// served serves, and with room the repeated run promotes. Where the server keeps its models is not known to the run.
+// The server's disk is full when the candidate is created, and again when its name is copied. Both steps report it, the
+// former release keeps serving, and once there is space the repeated run is promoted. The run does not know where the
+// server keeps its models.
 func TestServersDiskIsFull(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -74,7 +75,8 @@ func TestServersDiskIsFull(t *testing.T) {
 		t.Errorf("the server's files: %q, before: %q", after, before)
 	}
 
-	// With room the run is repeated from the step that failed, and its disk is full again before the name is given.
+	// Once there is space, the run is repeated from the step that failed; a step then fills the disk again before the name
+	// is copied.
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +123,7 @@ func (s *studio) stillServes(release string) {
 	}
 }
 
-// repeat repeats a run from a step on, as runs retry does.
+// repeat repeats a run from a step on, as `retraind runs retry` does.
 func (s *studio) repeat(parent Plan, steps []StepConfig, from string) (Plan, store.Run) {
 	s.t.Helper()
 	s.runs++

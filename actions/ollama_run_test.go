@@ -73,7 +73,7 @@ func newStudio(t *testing.T, url string) *studio {
 	return s
 }
 
-// news returns a classifier for some of the words.
+// news returns a classifier for words given as word=label; it answers politics for any other word.
 func (s *studio) news(version string, words ...string) ollamatest.Classifier {
 	c := ollamatest.Classifier{Words: map[string][]string{}, Else: []string{"politics"}, Version: s.name + version}
 	for _, w := range words {
@@ -83,7 +83,8 @@ func (s *studio) news(version string, words ...string) ollamatest.Classifier {
 	return c
 }
 
-// trained is a pipeline whose training writes the classifier's file; more steps are inserted between deploy and verify.
+// trained returns a pipeline whose training writes the classifier's file; more steps are inserted between deploy and
+// verify.
 func (s *studio) trained(c ollamatest.Classifier, more ...StepType) []StepConfig {
 	s.t.Helper()
 	train := sh("train", "cp "+c.File(s.t)+" $RETRAIND_RELEASE_DIR/model.gguf")
@@ -162,8 +163,8 @@ func TestOllamaRuns(t *testing.T) {
 			t.Errorf("%s serves, the champion is %s", s.named(), second)
 		}
 
-		// The serving name is changed by hand and the release's own name deleted: models redeploy creates that again
-		// from the release's files, and switches to it.
+		// The name that clients use is changed by hand, and the release's own name is deleted: `retraind models redeploy`
+		// creates the latter again from the release's files, and switches to it.
 		if err := s.client.Copy(t.Context(), ollama.ReleaseTag(s.name, first), s.name); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// predicting is the pipeline with a step predict.
+// predicting returns the pipeline with a step predict.
 func predicting(train StepType, ask *PredictStep, extra ...StepType) []StepConfig {
 	ask.Do = DoPredict
 	steps := []StepConfig{Do(DoExport), {train}, {ask}}
@@ -19,7 +19,7 @@ func predicting(train StepType, ask *PredictStep, extra ...StepType) []StepConfi
 	return append(steps, Do(DoGate), Do(DoRelease), Do(DoVerify))
 }
 
-// trainOnly is a training that writes no predictions beside its model.
+// trainOnly returns a training that leaves no predictions beside its model.
 func (w *world) trainOnly(tenths string) *CommandStep {
 	c := sh("train", w.self+" fake-train "+tenths+" && mv $RETRAIND_RELEASE_DIR/predictions.jsonl $RETRAIND_WORK_DIR")
 	c.Kind = KindPure

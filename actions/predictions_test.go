@@ -116,7 +116,8 @@ func TestPartialPredictionsAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzReadPredictions: every output of a training is either read or refused with its place.
+// FuzzReadPredictions checks that every output of a training is either read, or refused with an error that begins with
+// the file's path.
 func FuzzReadPredictions(f *testing.F) {
 	for _, seed := range []string{
 		goodLine, goodLine + goodLine, "{", "null\n", "[]", "\x00\xff", `{"id":1e9}`,
@@ -145,7 +146,7 @@ func FuzzReadPredictions(f *testing.F) {
 	})
 }
 
-// FuzzReadRelease: no manifest makes a directory a release other than the one that was sealed.
+// FuzzReadRelease checks that no manifest makes a directory a release other than the one that was sealed.
 func FuzzReadRelease(f *testing.F) {
 	dir := f.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "model"), []byte("weights"), 0o600); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/actions/compose"
 )
 
-// codes lists the codes of the findings.
+// codes lists the codes of the findings, each after the name of its step.
 func codes(found []Finding) (out []string) {
 	for _, f := range found {
 		out = append(out, strings.TrimSpace(f.Step+" "+f.Code))

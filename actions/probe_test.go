@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A step whose supervisor was lost is decided by its probe: the effect is there, it is not, or that is unknown.
+// If a step's supervisor was lost, its probe decides: the step had its effect, it had not, or that is unknown.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

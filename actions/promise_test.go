@@ -7,8 +7,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// chance returns the exact probability that the gate passes a candidate that is truly better by so many points on n
-// items, if exactly one of the two is right on one item in ten: the sum over all tables of wins and losses.
+// chance returns the exact probability that the gate passes a candidate that is truly better by the given points,
+// compared on n items. On one item in ten exactly one of candidate and champion is right. The probability is the sum
+// over all tables of wins and losses.
 func chance(gate Gate, n int, points float64) float64 {
 	pw, pl := (.1+points/100)/2, (.1-points/100)/2
 	lw, ll, lb := math.Log(pw), math.Log(pl), math.Log(.9)
@@ -29,8 +30,8 @@ func chance(gate Gate, n int, points float64) float64 {
 	return total
 }
 
-// TestWhatTheGatesPromise: the probabilities of a promotion agree with the simulations that the gates were chosen by
-// (20,000 pairs of models each; hence the tolerance).
+// TestWhatTheGatesPromise checks that the probabilities of a promotion agree with the simulations by which the gates
+// were chosen (20,000 pairs of models each; hence the tolerance).
 func TestWhatTheGatesPromise(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -52,12 +53,13 @@ func TestWhatTheGatesPromise(t *testing.T) {
 			}
 		}
 	}
-	// The promise itself: a model that is 3 points worse is hardly ever deployed, and more test items make it rarer.
+	// The promise itself: a model that is 3 points worse is hardly ever deployed, and with more test items even more
+	// rarely.
 	at200, at500 := chance(GateNotWorse, 200, -3), chance(GateNotWorse, 500, -3)
 	if at200 > .01 || at500 > .002 {
 		t.Errorf("a model 3 points worse is promoted with probability %.4f at n = 200 and %.4f at n = 500", at200, at500)
 	}
-	// At exactly the margin the level of the test holds.
+	// At exactly the margin, the test keeps its level.
 	if p := chance(GateNotWorse, 500, -1); p > gateAlpha+.01 {
 		t.Errorf("a model exactly 1 point worse is promoted with probability %.3f", p)
 	}

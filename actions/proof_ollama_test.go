@@ -11,7 +11,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// A slow language model is asked as much as the time allows, and its runtime is stored with the verification.
+// A slow language model is asked about as many texts as the time allows, and its runtime is stored with the
+// verification.
 func TestProofOfALanguageModel(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)

@@ -66,7 +66,7 @@ func as(f func(i int) string) func(string) (int, any) {
 	return func(t string) (int, any) { return label(f(index(t))) }
 }
 
-// asked returns n probes; on the first differ of them the former release answered differently.
+// asked returns the probes for n items; on the first differ items the former release answered differently.
 func asked(n, differ int) []probe {
 	items := make([]heldItem, n)
 	want, former := answers{}, answers{}

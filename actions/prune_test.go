@@ -14,7 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// housed is a model with so many ended runs, some of them with a release, and one running run.
+// housed returns an executor whose store has a model with the given number of ended runs, some of them with a release,
+// and one open run. It also returns the plan of the open run.
 func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan) {
 	t.Helper()
 	s, err := store.Open(t.Context(), t.TempDir())
@@ -65,7 +66,7 @@ func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan)
 
 func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	t.Parallel()
-	x, p := housed(t, 30, func(i int) bool { return i%2 == 1 }) // odd ones are releases; the others left incomplete ones
+	x, p := housed(t, 30, func(i int) bool { return i%2 == 1 }) // odd runs have a release; the others left incomplete files
 	err := x.Store.Update(t.Context(), "test", func(tx *store.Tx) error {
 		if err := tx.SetModel("m", store.Champion, "sha256:r03"); err != nil {
 			return err
@@ -109,8 +110,7 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	}
 }
 
-// Pinned releases stay; images may be removed before their releases, but never those of a release that may be deployed
-// again.
+// Pinned releases stay. An image may be removed before its release, but never the image of a release that is in use.
 func TestPruneKeepsPinned(t *testing.T) {
 	t.Parallel()
 	x, p := housed(t, 9, func(int) bool { return true })

@@ -81,7 +81,7 @@ func TestCancelDuringACommand(t *testing.T) {
 	}
 }
 
-// Cancelled while no daemon ran: the running command is ended before anything is undone.
+// A run is cancelled while no daemon runs: its running command is killed before anything is undone.
 func TestCancelWhileTheDaemonIsAway(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
@@ -171,8 +171,8 @@ func TestCommandEndsWhileTheDaemonIsAway(t *testing.T) {
 	w.ends(w.await(p), policy.OutcomePromoted, "first release", goodSteps...)
 }
 
-// Submitting a run again, as the loop does after a restart, starts no second one; while a run of the model is open, the
-// next one waits.
+// Submitting a run again, as the loop does after a restart, does not start it twice. While a run of the model is open,
+// another run is refused and must be submitted again.
 func TestSubmitTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

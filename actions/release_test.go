@@ -246,7 +246,7 @@ func TestPoint(t *testing.T) {
 	if err := point(dir, one); err != nil {
 		t.Error(err)
 	}
-	// A file in place of the link is not deleted.
+	// A directory in place of the link is not deleted.
 	if err := os.Remove(CurrentLink(dir)); err != nil {
 		t.Fatal(err)
 	}

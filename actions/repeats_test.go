@@ -24,7 +24,7 @@ func TestParityOfWhatRepeatsItself(t *testing.T) {
 	}
 }
 
-// A fast service is asked everything, a slow one as much as fits into a quarter of the time.
+// A fast service is asked about all texts, a slow one about as many as fit into a quarter of the time.
 func TestProbesFollowLatency(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

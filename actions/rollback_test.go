@@ -81,8 +81,8 @@ func TestNextBack(t *testing.T) {
 	}
 }
 
-// Whatever its actions' outcomes, a rollback finishes once, and its result says if the former release is not certainly
-// in service.
+// Whatever the outcomes of its actions, a rollback finishes once. If it is not certain that the former release is in
+// service, the result says so.
 func TestNextBackSimulated(t *testing.T) {
 	t.Parallel()
 	classes := []store.StepState{
@@ -218,7 +218,7 @@ func TestBackAfterARestart(t *testing.T) {
 	}
 }
 
-// If the former release is damaged, the deployed release stays, and the model is held for a person.
+// If the former release is damaged, the deployed release stays, and the model is held until a person has checked.
 func TestBackToADamagedRelease(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

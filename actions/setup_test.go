@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// TestMain lets the test binary run as the programs that a run starts: the supervisor of a command, and a training.
+// TestMain lets the test binary run as the programs that a run starts: the supervisor of a command, a job, and a
+// training.
 func TestMain(m *testing.M) {
 	var err error
 	switch {
@@ -34,8 +35,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// fakeTrain writes an artifact that is right on the first tenths of each ten test texts. Like a real training it
-// depends only on its environment.
+// fakeTrain writes an artifact that answers the given number of each ten test texts right, the first ones. Like a real
+// training it depends only on its environment.
 func fakeTrain(tenths string) error {
 	right, err := strconv.Atoi(tenths)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// With two GPUs, runs of two models are executed in parallel; a third one waits.
+// If two runs may be executed at once, a third one waits.
 func TestRunsSideBySide(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -86,7 +86,7 @@ func TestLabelStep(t *testing.T) {
 	}
 }
 
-// A night's budget is that of all attempts of its run.
+// A night's budget is shared by all attempts of the run.
 func TestBudgetOfKilledAttempts(t *testing.T) {
 	t.Parallel()
 	p, step := Plan{RunDir: t.TempDir()}, Step{Name: "label"}

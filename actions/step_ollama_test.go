@@ -29,7 +29,7 @@ func ollamaStep(name, url, model string, action OllamaAction) StepConfig {
 	return StepConfig{s}
 }
 
-// A model that a step has unloaded is loaded by a later step, else at the end of the run, however that ends.
+// A model that a step has unloaded is loaded by a later step, or else at the end of the run, whatever the outcome.
 func TestNextLoadsAgain(t *testing.T) {
 	t.Parallel()
 	train := StepConfig{sh("train", "true")}
@@ -83,7 +83,7 @@ func TestNextLoadsAgain(t *testing.T) {
 }
 
 // Random histories of a run with a GPU part and unload steps around it: at the end everything is restored, or the run
-// reports what is not; the GPU part restores only what it has stopped itself.
+// reports what is not.
 func TestLoadingAgainSimulated(t *testing.T) {
 	t.Parallel()
 	p := gpuPlan()

@@ -49,8 +49,8 @@ func TestVariablesAreThoseOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// The steps of a run share a directory, which is deleted at its end; a command runs in dir, and variables in its
-// arguments are replaced.
+// The steps of a run share a directory, which is deleted at the end of the run. A command runs in dir, and variables in
+// its arguments are replaced.
 func TestWorkDirAndArguments(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

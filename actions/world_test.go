@@ -132,8 +132,8 @@ func (s *served) setStuck(stuck bool) {
 	s.stuck = stuck
 }
 
-// outcomesOnly skips a scenario in the short test under the race detector: it differs from the others in its outcome,
-// not in its concurrency.
+// outcomesOnly skips a test in the short run under the race detector, because the test differs from others in its
+// outcome, not in its concurrency.
 func outcomesOnly(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -197,7 +197,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start starts a daemon's engine; stop ends it as a soft stop does, while commands continue.
+// start starts the engine as a daemon does; stop ends it as a graceful stop does, while commands continue.
 func (w *world) start() {
 	w.t.Helper()
 	db, err := w.store.OpenEngine()
@@ -244,14 +244,14 @@ func (w *world) view(f func(*store.Tx) error) {
 	}
 }
 
-// train is a training step whose answers are right for so many tenths of the items.
+// train returns a training step whose model answers the given tenths of the items right.
 func (w *world) train(tenths int) *CommandStep {
 	c := argv("train", w.self, "fake-train", fmt.Sprint(tenths))
 	c.Kind = KindPure
 	return c
 }
 
-// argv is a command step without further keys.
+// argv returns a command step without further keys.
 func argv(name string, exec ...string) *CommandStep {
 	return &CommandStep{StepCommon: StepCommon{Name: name}, Exec: exec}
 }
@@ -262,7 +262,7 @@ func sh(name, script string) *CommandStep {
 	return c
 }
 
-// pipeline is the default pipeline with the given training.
+// pipeline returns the default pipeline with the given training.
 func pipeline(train StepType, extra ...StepType) []StepConfig {
 	steps := []StepConfig{Do(DoExport), {train}, Do(DoGate), Do(DoRelease)}
 	for _, s := range extra {

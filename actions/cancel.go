@@ -12,10 +12,10 @@ import (
 // cancelPoll is the pause between two checks for a cancellation during a step.
 const cancelPoll = 500 * time.Millisecond
 
-// errTimeout is the cause of a context that ended with the step's timeout.
+// errTimeout is the cause with which a context ends at the step's timeout.
 var errTimeout = errors.New("the step's time is up")
 
-// cancelledError is the cause of a context whose run was cancelled.
+// cancelledError is the cause with which the context of a cancelled run ends.
 type cancelledError struct{ by string }
 
 func (e *cancelledError) Error() string { return "cancelled by " + e.by }

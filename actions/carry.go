@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Parent is the run that another run repeats.
+// Parent identifies the run that another run repeats.
 type Parent struct {
 	Run    string `json:"run"`
 	RunDir string `json:"run_dir"`
@@ -28,8 +28,8 @@ type Parent struct {
 }
 
 // carries reports whether a retry can reuse the result of a step. It can reuse exports and commands. A command with an
-// undo runs again, because its effect was undone at the end of the parent and later steps may need it. breaks means
-// that the step changes what later steps work on, so that they cannot be reused either.
+// undo runs again, because its effect was undone at the end of the parent run and later steps may need it. breaks means
+// that the step changes what later steps work on, so that those steps cannot be reused either.
 func carries(s Step) (carry, breaks bool) {
 	switch s.Do {
 	case "":
@@ -43,8 +43,9 @@ func carries(s Step) (carry, breaks bool) {
 	return false, true
 }
 
-// Carry returns the names of the steps before from whose results can be reused when p retries the run of parent, and
-// why the remaining ones run again. It does not compare files: that happens when each step is due.
+// Carry returns the names of the steps whose results can be reused when p retries the run of parent, and why the
+// remaining ones run again. Only steps with an index below from are considered. Carry does not compare files: that
+// happens when each step is due.
 func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	shared := slices.ContainsFunc(p.Steps[from:], func(s Step) bool { return s.Do == "" })
 	for _, s := range p.Steps[:from] {

@@ -10,10 +10,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// child runs a long built-in step in a child process under the supervisor, or re-attaches to that process. The child
-// does work of the given kind (see cmd/retraind) on an input. child calls input only before it starts the process;
-// input may write files for it into the directory of the attempt. child returns the data of the process's result beside
-// the outcome, nil without a result.
+// child runs a long built-in step in a child process under the supervisor, or re-attaches to that process. The process
+// does work of the given kind (see cmd/retraind) on an input. The function input is called only before the process is
+// started; it may write files for the process into the directory of the attempt. child returns the data of the
+// process's result beside the outcome, nil without a result.
 //
 // The result counts even if the process was killed right after it wrote the result, or its supervisor was lost. Without
 // a result the supervisor's record counts. If the run was cancelled or blocked, the result is ignored.

@@ -116,8 +116,8 @@ func (e *Engine) workflow(ctx dbos.Context, p Plan) (Result, error) {
 	}
 }
 
-// lowerLevel lowers the engine's log levels by one: info becomes debug. The engine also returns its errors, and they
-// are logged by their callers.
+// lowerLevel lowers the engine's log levels by one: info becomes debug. The engine also returns its errors, and the
+// callers log them.
 type lowerLevel struct{ slog.Handler }
 
 func lower(l slog.Level) slog.Level { return l - (slog.LevelInfo - slog.LevelDebug) }

@@ -115,7 +115,7 @@ func (x *Executor) perform(ctx context.Context, p Plan, a Action, done []Outcome
 // doStep runs one step of the pipeline, unless the run was cancelled.
 func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome) (Outcome, error) {
 	step := p.Steps[a.Step]
-	// A command that an earlier process has started must end before anything is undone.
+	// Even in a cancelled run, a command that an earlier process has started must end before anything is undone.
 	begun := runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt))
 	if by, err := x.cancelled(ctx, p); err != nil || by != "" && !begun {
 		return cancelledBy(by), err
@@ -215,13 +215,13 @@ func stepOf(t *store.Tx, p Plan, a Action) (store.Step, bool, error) {
 	return steps[i], true, nil
 }
 
-// end records how an action ended, with its notification, once.
+// end records how an action ended and stores its notification, once.
 func (x *Executor) end(ctx context.Context, p Plan, a Action, out Outcome) error {
 	return x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "step ends", func(t *store.Tx) error {
 			s, _, err := stepOf(t, p, a)
 			if err != nil || s.State == out.Class {
-				return err // recorded by a process that died before the engine recorded the end
+				return err // already recorded, by a process that died before the engine recorded the end
 			}
 			began := s.Started
 			kind := string(a.Kind)

@@ -69,7 +69,7 @@ type ExportPlan struct {
 
 // Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them or none, and
 // checks that no held-out group is in a training file. The returned Seen has the groups of the training items, and
-// their ids if Remember is set. It needs about 24 bytes of memory per row.
+// their ids if Remember is set. Export needs about 24 bytes of memory per row.
 func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts,
 	seen *drift.Seen, err error,
 ) {

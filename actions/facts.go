@@ -37,7 +37,7 @@ type ExportFacts struct {
 	Unlabelled int            `json:"unlabelled"`           // rows without a label: omitted
 	Overlay    int            `json:"overlay,omitempty"`    // rows that only the step label has labelled
 	Duplicates int            `json:"duplicates"`           // training rows with the text of a held-out one: omitted
-	Incomplete int            `json:"incomplete,omitempty"` // training rows whose labels make no complete answer in the chat format: omitted
+	Incomplete int            `json:"incomplete,omitempty"` // training rows without a complete chat answer: omitted
 	Labels     map[string]int `json:"labels"`               // items for training and validation by label of the gating target
 	Seq        int64          `json:"seq"`                  // last label change that is certainly in the export
 	Info       string         `json:"info"`                 // fingerprint of the exported state
@@ -127,7 +127,7 @@ type Category struct {
 
 // VerifyFacts are the results of a verification.
 type VerifyFacts struct {
-	Release  string  `json:"release"`           // digest that must be served
+	Release  string  `json:"release"`           // digest of the release that must be served
 	Health   string  `json:"health"`            // digest in the health answer, "" if it has none
 	Runtime  string  `json:"runtime,omitempty"` // program that runs the model, with version, if it is not part of the release
 	Probed   int     `json:"probed"`            // items asked

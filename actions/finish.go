@@ -171,7 +171,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if err != nil {
 		return err
 	}
-	former.Former, former.Probation = nil, nil // only one step back is possible, and its probation is over
+	former.Former, former.Probation = nil, nil // a rollback goes back only one release
 	champion := Champion{
 		Seq: g.Seq, Probation: p.probation(),
 		Baseline: drift.Baseline{

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// formerFile is the file that marks a run in which the files to be replaced have been saved.
+// formerFile marks, in a run's directory, that the files to be replaced have been saved.
 const formerFile = "former-kept"
 
 // composed returns the step that deploys with compose; nil without one.

@@ -213,8 +213,8 @@ func (x *Executor) acquire(ctx context.Context, p Plan, a Action, step Step) (GP
 	return GPUGrant{}, out, err
 }
 
-// haveGPU frees the GPU once more and then acquires it. In the meantime something may have been started, for example by
-// a start of the daemon.
+// haveGPU acquires the GPU. Before that it frees the GPU once more, because something may have been started in the
+// meantime, for example when the daemon started.
 func (x *Executor) haveGPU(ctx context.Context, p Plan, a Action, step Step) (GPUGrant, error) {
 	if len(p.Stop) > 0 {
 		if _, err := x.GPU.Free(ctx, gpuStep(p, step), p.room(a.Step)); err != nil {

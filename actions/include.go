@@ -15,7 +15,7 @@ const maxSteps = 200
 // includes it.
 type placed struct {
 	StepConfig
-	at   string // [2]
+	at   string // such as [2]
 	from string // the pipeline in which it is written
 }
 

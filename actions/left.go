@@ -141,7 +141,8 @@ func stepCode(s Step, c serving.Config) string {
 	return CodeDigest([]Step{s}, c)
 }
 
-// listFiles lists the regular files below a directory, with their hashes. A missing directory has none.
+// listFiles lists the files below a directory, with their hashes. It refuses anything but regular files. A missing
+// directory has no files.
 func listFiles(dir string, known []leftFile) ([]leftFile, error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {

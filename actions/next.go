@@ -25,7 +25,7 @@ const (
 type Action struct {
 	Ord     int
 	Kind    ActionKind
-	Step    int // index into Plan.Steps; for ActDo and ActUndo; for ActFree the index of the next step
+	Step    int // index into Plan.Steps: for ActDo and ActUndo of the step itself, for ActFree of the following one
 	Attempt int // from 1
 	Result  Result
 }
@@ -37,7 +37,7 @@ type Outcome struct {
 	Attempt int             `json:"attempt"`
 	Class   store.StepState `json:"class"`
 	Detail  string          `json:"detail,omitempty"` // one sentence for people
-	Why     policy.Reason   `json:"why,omitempty"`    // of a blocked step
+	Why     policy.Reason   `json:"why,omitempty"`    // reason of a blocked or rejected step, "" if none is named
 	// Undecided means that the outcome is unknown, and that the step's probe could not decide it either.
 	Undecided bool `json:"undecided,omitempty"`
 	// Carried means that the step did not run: the files of the run's parent were reused.
@@ -73,8 +73,8 @@ const (
 // former release is then verified. Finish is always the last action and happens once.
 //
 // What Plan.Stop names is stopped before the first step that needs the GPU. It is started again after the last such
-// step, or before anything is undone, because the service may be among it. A run that only rolls a release back begins
-// where a failed run begins to undo.
+// step, or before anything is undone, because Plan.Stop may name the service. A run that only rolls a release back
+// begins where a failed run begins to undo.
 func Next(p Plan, done []Outcome) (Action, bool) {
 	m := machineOf(p, done)
 	a, ok := m.next()

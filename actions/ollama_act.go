@@ -55,7 +55,7 @@ func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Out
 	})
 }
 
-// outcomeOf calls work and returns its outcome as that of the step. work returns a description of what it did.
+// outcomeOf calls work and returns the step's outcome. work returns a description of what it did.
 func outcomeOf(ctx context.Context, step Step, work func() (string, error)) (Outcome, error) {
 	detail, err := work()
 	var blocked *BlockedError
@@ -94,7 +94,8 @@ const (
 	memoryPoll = 250 * time.Millisecond
 )
 
-// load loads a model with the server's default keep-alive. A file of the run records whether it was loaded before.
+// load loads a model with the server's default keep-alive. A file of the run records whether the model was loaded
+// before.
 func (x *Executor) load(ctx context.Context, p Plan, step Step) (string, error) {
 	m := step.Act.Ollama
 	server, err := ollama.New(m.URL)

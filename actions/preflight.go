@@ -37,8 +37,8 @@ type preflight struct {
 }
 
 // Preflight returns what would make a run of these steps fail, as far as the caller can check beforehand: programs,
-// directories, the engine, units, and the space that earlier runs needed. aside is what such a run stops for the GPU,
-// modelDir the model's directory.
+// directories, the Docker engine, units, and the space that earlier runs needed. aside is what such a run stops for the
+// GPU, modelDir the model's directory.
 func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelDir string) []Finding {
 	c := &preflight{ctx: ctx}
 	for _, s := range steps {
@@ -83,7 +83,7 @@ func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelD
 	return c.found
 }
 
-// asksBeside reports whether a step asks a container of the candidate's image beside the service.
+// asksBeside reports whether a step asks the candidate in a container of its image, which runs beside the service.
 func asksBeside(steps []Step) bool {
 	return slices.ContainsFunc(steps, func(s Step) bool {
 		return s.Predict != nil && s.Predict.URL == "" && len(s.Argv) == 0
@@ -200,7 +200,7 @@ func (c *preflight) collected(s Step) {
 	}
 	for _, path := range wanted {
 		dir := filepath.Dir(filepath.Join(s.Dir, path))
-		for dir != s.Dir { // the command may create it
+		for dir != s.Dir { // the command may create missing directories
 			if _, err := os.Stat(dir); err == nil {
 				break
 			}

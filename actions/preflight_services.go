@@ -42,9 +42,9 @@ func (c *preflight) unit(name string) {
 	}
 }
 
-// compose checks that the engine and the compose program can be used, and that the compose file has the service. It
-// also checks what a docker helper in front of the engine would refuse. change is the step's operation on the service,
-// besides stopping and starting it.
+// compose checks that the Docker engine and the compose program can be used, and that the compose file has the service.
+// It also checks what a docker helper in front of the engine would refuse. change says what the step does to the
+// service besides stopping and starting it.
 func (c *preflight) compose(s compose.Service, change change) {
 	there := c.directory(s.Dir)
 	reached := c.engine()
@@ -98,7 +98,7 @@ func (c *preflight) ollama(a OllamaAct) {
 	}
 }
 
-// change is the operation of a step on a service, besides stopping and starting it.
+// change says what a step does to a service besides stopping and starting it.
 type change struct {
 	exchange bool // it recreates the container
 	beside   bool // it runs a container beside the service

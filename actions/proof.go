@@ -200,8 +200,8 @@ func (p proof) afford(ctx context.Context, texts []serving.Text) (int, error) {
 	return affordable(len(texts), time.Since(start)/timed, p.promote.VerifyWithin.D()), err
 }
 
-// affordable returns how many of n texts can be asked in a quarter of the time within, if each takes as long as given.
-// It is at least fewest, unless n is smaller.
+// affordable returns how many of n texts can be asked in a quarter of the verification's time, if each takes the given
+// time. It is at least fewest, unless n is smaller.
 func affordable(n int, each, within time.Duration) int {
 	if each <= 0 {
 		return n

@@ -198,8 +198,8 @@ func sizeIf(asked bool, dir string) (size int64) {
 	return size
 }
 
-// forget deletes the cached answers of releases that can no longer be deployed, the records of their training items,
-// and such records of the given runs.
+// forget deletes the cached answers of releases that can no longer be deployed. It also deletes the records of the
+// items on which these releases and the given runs were trained.
 func (x *Executor) forget(ctx context.Context, model string, releases []store.Release, runs []string) error {
 	if len(releases)+len(runs) == 0 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Rollback is set in the plan of a run that trains nothing but rolls back a release that failed its probation. The
+// Rollback is set in the plan of a run that does not train: it rolls back a release that failed its probation. The
 // steps of such a plan are those of the run that deployed the release, and its champion is the former release.
 type Rollback struct {
 	Release string `json:"release"` // digest of the release to roll back
@@ -41,9 +41,9 @@ func (p Plan) KeepsImages() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Compose != nil && s.Compose.Build })
 }
 
-// undone returns the steps that a rollback run undoes, in the order of the pipeline: those after the gate that deployed
-// the release, have an undo command, or restarted something. Steps before the gate, such as writing labels, are not
-// undone.
+// undone returns the steps that a rollback run undoes, in the order of the pipeline: all steps after the gate that
+// deploy the release, have an undo command, or restart something. Steps before the gate, such as writing labels, are
+// not undone.
 func (p Plan) undone() []int {
 	gate := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Do == DoGate })
 	var out []int

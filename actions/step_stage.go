@@ -80,7 +80,7 @@ func (p Plan) canary() (ollama.ChatRequest, error) {
 	return p.Serving.Ollama.Request(fields)
 }
 
-// stage seals the release and creates its name.
+// stage seals the release and creates its name on the Ollama server.
 func (x *Executor) stage(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if step.Ollama == nil || p.Serving.Ollama == nil {
 		return Outcome{Class: store.StepFailed, Detail: "stage: the plan has no deploy.ollama and serving.ollama"}, nil

@@ -2,9 +2,9 @@ package actions
 
 import "context"
 
-// strategy is one way to deploy a release and to roll back to the former one. A rollback follows a failed verification
-// or a failed probation, or another model is found in service. In the last two cases it is a run of its own, days
-// later, with the steps of the plan that deployed the release.
+// strategy is one way to deploy a release and to roll back to the former one. The former release is put back into
+// service after a failed verification, after a failed probation, and when another model is served. In the last two
+// cases that is a run of its own, days later, with the steps of the plan that deployed the release.
 type strategy interface {
 	// deploy puts the candidate into service. A repeated call continues the earlier one.
 	deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error)

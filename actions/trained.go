@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// keepTrained records a run's training items, for as long as its release may be deployed.
+// keepTrained records a run's training items. The record is kept for as long as the run's release may be deployed.
 func (x *Executor) keepTrained(ctx context.Context, p Plan, seen *drift.Seen) error {
 	b, err := seen.MarshalBinary()
 	if err != nil {
@@ -47,8 +47,8 @@ func (x *Executor) trainedElsewhere(ctx context.Context, p Plan) error {
 	return x.keepTrained(ctx, p, seen)
 }
 
-// unseen returns the held-out items by which candidate and champion can be compared, those that neither was trained on,
-// and the number of the others.
+// unseen returns the held-out items that neither candidate nor champion was trained on, by which the two can be
+// compared. It also returns the number of the other held-out items.
 func (x *Executor) unseen(ctx context.Context, p Plan, items []heldItem) ([]drift.LabelChange, int, error) {
 	var trained []*drift.Seen
 	err := x.Store.View(ctx, func(t *store.Tx) error {

@@ -171,7 +171,8 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	if err != nil {
 		return err
 	}
-	former.Former, former.Probation = nil, nil // a rollback goes back only one release
+	// A rollback goes back only one release, and the former release's probation is over.
+	former.Former, former.Probation = nil, nil
 	champion := Champion{
 		Seq: g.Seq, Probation: p.probation(),
 		Baseline: drift.Baseline{

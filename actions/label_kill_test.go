@@ -29,8 +29,8 @@ import (
 const labelSchema = `{"type":"object","properties":{"label":{"type":"string","enum":["category 0","category 1","category 2"]}}}`
 
 // class is the larger model of a test. It counts how often it is asked about each text, and after given numbers of
-// requests it kills the process that asks. To make a night end before the work is done, it answers no more than full
-// requests.
+// requests it kills the process that asks. In the first night it stops answering after some requests, so that the night
+// ends before the work is done.
 type class struct {
 	t     *testing.T
 	dir   string // of the model
@@ -65,7 +65,7 @@ func (c *class) ask(r *http.Request) (int, string) {
 	return 0, ""
 }
 
-// count counts a request, and reports whether it exceeds the requests that are answered this night.
+// count counts a request, and reports whether it comes after the last one that is answered this night.
 func (c *class) count(text string) (late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,7 +13,7 @@ const (
 )
 
 // probe runs a step's probe to find out whether the step had its effect although its supervisor was lost. Exit status 0
-// means that it had: the step has succeeded. Another status means that it had not: the step may run again. If the probe
+// means that it did: the step has succeeded. Another status means that it did not: the step may run again. If the probe
 // ends in any other way, the effect stays unknown, and the step is not run again.
 func (x *Executor) probe(ctx context.Context, p Plan, a Action, step Step, lost Outcome) (Outcome, error) {
 	asked := step

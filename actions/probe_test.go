@@ -11,7 +11,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// If a step's supervisor was lost, its probe decides: the step had its effect, it had not, or that is unknown.
+// If a step's supervisor was lost, its probe decides: either the step had its effect, or it did not, or that is
+// unknown.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)

@@ -66,7 +66,7 @@ func housed(t *testing.T, runs int, released func(i int) bool) (*Executor, Plan)
 
 func TestPruneKeepsWhatIsInUse(t *testing.T) {
 	t.Parallel()
-	x, p := housed(t, 30, func(i int) bool { return i%2 == 1 }) // odd runs have a release; the others left files
+	x, p := housed(t, 30, func(i int) bool { return i%2 == 1 }) // odd runs have a release, even ones only its files
 	err := x.Store.Update(t.Context(), "test", func(tx *store.Tx) error {
 		if err := tx.SetModel("m", store.Champion, "sha256:r03"); err != nil {
 			return err

@@ -286,7 +286,7 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 	w.serves(champion)
 }
 
-// TestExportWaitsForItsSource: a temporary failure of the database does not fail the run.
+// TestExportWaitsForItsSource checks that a temporary failure of the database does not fail the run.
 func TestExportWaitsForItsSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

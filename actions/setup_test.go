@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// fakeTrain writes an artifact that answers the given number of each ten test texts right, the first ones. Like a real
-// training it depends only on its environment.
+// fakeTrain writes an artifact that is right on the first texts of each ten test texts; tenths says on how many. Like a
+// real training it depends only on its environment.
 func fakeTrain(tenths string) error {
 	right, err := strconv.Atoi(tenths)
 	if err != nil {

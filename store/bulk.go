@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// sizes are the numbers of rows per statement; each size has one prepared statement. Writing a row in a separate
-// statement costs several times as much, mostly for the overhead of the statement.
+// sizes are the numbers of rows that one statement may handle, so that each query needs only three prepared statements.
+// Writing every row with its own statement takes several times as long, mostly because of the overhead per statement.
 var sizes = []int{64, 8, 1}
 
 // bulk splits n rows into groups of these sizes and calls f with each group's first row and length.
@@ -25,7 +25,7 @@ func bulk(n int, f func(from, rows int) error) error {
 // marks returns n placeholders, such as (?, ?, ?).
 func marks(n int) string { return "(" + strings.Repeat("?, ", n-1) + "?)" }
 
-// insert runs an insert of many rows, with the given number of args per row.
+// insert inserts many rows. columns is the number of values per row in args.
 func (t *Tx) insert(head string, columns int, tail string, args []any) error {
 	row := marks(columns)
 	return bulk(len(args)/columns, func(from, rows int) error {
@@ -33,7 +33,7 @@ func (t *Tx) insert(head string, columns int, tail string, args []any) error {
 	})
 }
 
-// among appends the keys to a statement that ends with `in`, and to its args.
+// among appends a placeholder for each key to a statement that ends with `in`, and the keys to its args.
 func among(query string, args []any, keys []string) (string, []any) {
 	all := slices.Grow(slices.Clone(args), len(keys))
 	for _, k := range keys {
@@ -42,7 +42,7 @@ func among(query string, args []any, keys []string) (string, []any) {
 	return query + marks(len(keys)), all
 }
 
-// lookUp appends the keys to a query that ends with `in`, runs it, and calls f for each row.
+// lookUp runs a query that ends with `in` for the keys, several keys at a time, and calls f for each row.
 func (t *Tx) lookUp(query string, args []any, keys []string, f func(scan func(...any) error) error) error {
 	return bulk(len(keys), func(from, rows int) error {
 		q, all := among(query, args, keys[from:from+rows])
@@ -50,7 +50,7 @@ func (t *Tx) lookUp(query string, args []any, keys []string, f func(scan func(..
 	})
 }
 
-// change appends the keys to a statement that ends with `in`, and runs it.
+// change runs a statement that ends with `in` for the keys, several keys at a time.
 func (t *Tx) change(query string, args []any, keys []string) error {
 	return bulk(len(keys), func(from, rows int) error {
 		q, all := among(query, args, keys[from:from+rows])

@@ -9,7 +9,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// The causes of faults, with their cures.
+// The texts of faults: the cause and the cure of each.
 const (
 	diskFull    = "the disk is full; nothing was lost: free some space and retraind continues by itself"
 	notWritable = "the state directory is not writable: check its owner and that the file system is not mounted read-only"
@@ -18,8 +18,8 @@ const (
 	damaged     = "the database file is damaged: restore it from a backup, or move it away to start with an empty state"
 )
 
-// Explain replaces an error of the engine's database by its disk fault and the cure, without the messages of the layers
-// above.
+// Explain reduces an error of the workflow engine to the database error that it contains, and adds the cure if an
+// operator can fix it.
 func Explain(err error) error {
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {
@@ -31,7 +31,7 @@ func Explain(err error) error {
 	return err
 }
 
-// explain adds the cure to faults that an operator can fix.
+// explain adds the cure to faults that an operator can fix, and replaces sql.ErrNoRows by ErrNotFound.
 func explain(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
@@ -54,7 +54,7 @@ func faultOf(err error) (*Fault, bool) {
 		return nil, false
 	}
 	if found.Code() == sqlite3.SQLITE_IOERR_SHMSIZE {
-		// The WAL index could not grow: seen when the disk is full to the last page.
+		// The WAL index could not grow, which happens when the disk is full to the last page.
 		return &Fault{Text: diskFull, Err: err}, true
 	}
 	fault := &Fault{Err: err}

@@ -25,16 +25,18 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// settled is how long a write's fault is remembered after it last occurred, if only other writes have succeeded since.
+// settled is the time after which the success of any other write ends a write's fault. A success of the same write ends
+// it at once.
 const settled = time.Minute
 
-// health is the condition of the state directory. On a full disk, small writes succeed while larger ones fail.
-// Therefore a fault ends only when the same write succeeds; otherwise the condition would change with each statement.
+// health is the condition of the state directory. On a full disk, small writes succeed while larger ones fail. If any
+// success ended a fault, the condition would change with each statement; therefore only a success of the same write
+// ends it at once.
 type health struct {
 	mu      sync.Mutex // guards the rest
 	failed  map[string]failure
 	lasting string // a fault that does not go away by itself
-	gone    string // why writes are refused: the directory is missing
+	gone    string // why writes are refused while the database file is missing; else ""
 }
 
 type failure struct {
@@ -66,7 +68,7 @@ func (h *health) note(name string, err error) {
 	}
 }
 
-// noteRead records a fault of a read.
+// noteRead records a fault of a read if it is a lasting one.
 func (h *health) noteRead(err error) {
 	if fault, ok := faultOf(err); ok && fault.Lasting {
 		h.note("", err)
@@ -95,8 +97,8 @@ func (s *Store) Trouble() string {
 	return fmt.Sprintf("state directory %s: %s", s.dir, text)
 }
 
-// Check checks that the database file is still where it was opened. While the file is missing, writes are refused,
-// because they would go to a deleted file.
+// Check checks that the database file is still where it was opened. While the file is missing or replaced, writes are
+// refused, because they would go to a deleted file.
 func (s *Store) Check() {
 	info, err := os.Stat(filepath.Join(s.dir, "retraind.db"))
 	h := &s.health
@@ -107,7 +109,7 @@ func (s *Store) Check() {
 	}
 }
 
-// writable refuses a write while the database is missing.
+// writable returns an error while the database file is missing.
 func (s *Store) writable() error {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()

@@ -19,7 +19,7 @@ func (t *Tx) AddReport(r Report) error {
 		stamp(r.At), r.Seq, r.State, r.Accuracy, r.Body)
 }
 
-// Reports returns the newest limit reports of a model since a time, oldest first.
+// Reports returns a model's newest reports since a time, at most limit of them, oldest first.
 func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error) {
 	var out []Report
 	err := t.each(`select n, model, at, seq, state, accuracy, body from
@@ -37,7 +37,7 @@ func (t *Tx) Reports(model string, since time.Time, limit int) ([]Report, error)
 	return out, err
 }
 
-// Decision is one stored decision; Body is its JSON. Run is the run that it started, if any.
+// Decision is one stored decision; Body is its JSON. Run is the run that the decision started, if any.
 type Decision struct {
 	N       int64
 	Model   string
@@ -59,8 +59,8 @@ func (t *Tx) AddDecision(d Decision) (int64, error) {
 	return res.LastInsertId()
 }
 
-// Decisions returns the newest decisions of a model up to a time, newest first. If run is not "", only decisions that
-// started that run are returned.
+// Decisions returns the newest decisions up to a time, at most limit of them, newest first. If model or run is not "",
+// only decisions of that model, or the one that started that run, are returned.
 func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decision, error) {
 	var out []Decision
 	err := t.each(`select n, model, at, verdict, reason, run, body from decisions

@@ -42,9 +42,9 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 
 // Said contains a file's events about an item. The caller defines the format of Said's texts.
 type Said struct {
-	Reading     int64  // the pass over the file that produced Now
-	Former, Now string // the statements of the previous pass, and those of this one so far
-	Digest      string // of the last statement, in rows of the first version; else ""
+	Reading     int64  // number of the read of the file that produced Now
+	Former, Now string // the events of the previous read, and those of this read so far
+	Digest      string // of the last event, in rows that the first version stored; else ""
 }
 
 // Said returns a file's events about an item, the zero Said if there are none.

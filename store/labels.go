@@ -32,15 +32,15 @@ type Item struct {
 	Heldout  bool
 	Group    string
 	TextHash string
-	Born     int64 // the change that first had its text
+	Born     int64 // number of the change that brought this text
 	Text     map[string]string
 	Labels   map[string]string
 	Base     map[string]string // the table's own labels, if an event has overridden them; else nil
 	Source   string            // the event source that created it; "" is the table
-	Seq      int64             // its last change
-	Touched  int64             // its last change by others than retraind, 0 if there is none
+	Seq      int64             // number of its last change
+	Touched  int64             // number of its last change by others than retraind, 0 if there is none
 	At       time.Time
-	Sweep    int64 // the last full read that saw it
+	Sweep    int64 // number of the last full read that saw it
 }
 
 // OfTable reports whether the item is in the table; otherwise it came from an event source.
@@ -184,8 +184,8 @@ func (t *Tx) Relabelled(model string) iter.Seq2[Item, error] {
 	return t.few(model, "base <> 'null'")
 }
 
-// few yields the items of a partial index. The subquery makes SQLite use that index; without it, SQLite would read all
-// items in the order of their ids.
+// few yields the items that match the condition of a partial index. The subquery makes SQLite use that index; without
+// it, SQLite would read all items in the order of their ids.
 func (t *Tx) few(model, where string) iter.Seq2[Item, error] {
 	return t.items(model, "and id in (select id from items where model = ?1 and "+where+")")
 }
@@ -212,7 +212,7 @@ func (t *Tx) items(model, where string) iter.Seq2[Item, error] {
 
 // Change is one stored label change.
 type Change struct {
-	N        int64 // order of storage; 0 before it is stored
+	N        int64 // number in the order of storage; 0 before it is stored
 	Source   string
 	Key      string
 	Op       string // a watch.Op
@@ -245,7 +245,8 @@ func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) e
 		})
 }
 
-// AddChanges stores changes. Their numbers must continue from NextChange, and none may be Recorded already.
+// AddChanges stores changes. Their numbers must be consecutive, starting with that of NextChange, and none may be
+// Recorded already.
 func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 	args, stored := make([]any, 0, 15*len(changes)), stamp(now)
 	for i := range changes {
@@ -266,7 +267,7 @@ func (t *Tx) Side(model, id string) (heldout, known bool, err error) {
 	return heldout, err == nil, err
 }
 
-// Changes returns up to limit changes with numbers above n, in order.
+// Changes returns the changes that follow the given number, in order, at most limit of them.
 func (t *Tx) Changes(model string, after int64, limit int) ([]Change, error) {
 	var out []Change
 	err := t.each(`select n, source, key, op, item, heldout, grp, text_hash, old, new, at, author, origin from changes

@@ -10,20 +10,20 @@ import (
 type Model struct {
 	Name     string
 	Champion string // digest of the serving release, "" before the first
-	Previous string // digest it replaced
-	Applied  int64  // last change that an evaluation has published
+	Previous string // digest of the release that Champion replaced
+	Applied  int64  // number of the last change that an evaluation has published
 	Monitor  string // JSON: state of the sequential tests
 	Baseline string // JSON: the champion's figures at its promotion
 	Info     string // digest of all current labels
 	Intent   string // JSON: the armed decision that waits
 	Force    string // JSON: the forced retrain that waits
-	Hold     string // why nothing may be started, as JSON
+	Hold     string // JSON: why no run may start
 	Shadow   string // JSON: state of the shadow policy
 	Serving  string // JSON: the last known state of the service
-	TestSet  string // digest of the user's own test set that decided the sides, "" for none
+	TestSet  string // digest of the user's own test set that determines the held-out items, "" for none
 }
 
-// Model returns a model's row; for an unknown model the zero row with its name.
+// Model returns a model's row. For an unknown model it returns the zero row with its name.
 func (t *Tx) Model(name string) (Model, error) {
 	m := Model{Name: name}
 	err := t.tx.QueryRowContext(t.ctx,
@@ -68,7 +68,7 @@ type Prediction struct {
 	Item     string
 	TextHash string
 	Answers  map[string]string
-	// Confidence of the gating answer, 0 where the service returns none.
+	// Confidence of the gating answer, 0 if the service returns none.
 	Confidence float64
 	At         time.Time // when it was answered
 }

@@ -9,13 +9,14 @@ type Notification struct {
 	Kind      string
 	Model     string
 	Subject   string
-	Key       string // key in the models bucket that gets the same document; may be ""
+	Key       string // key under which the document is also stored in the models bucket; may be ""
 	Body      []byte
 	Created   time.Time
 	Published time.Time
 }
 
-// Notify adds a notification in the transaction of its state change. A second one with the same id is ignored.
+// Notify adds a notification to the outbox, in the transaction of the state change that it reports. A second one with
+// the same id is ignored.
 func (t *Tx) Notify(n Notification) error {
 	t.notified = true
 	return t.exec(`insert into outbox (id, kind, model, subject, key, body, created) values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
@@ -46,7 +47,7 @@ func (t *Tx) CountWaiting() (int, error) {
 	return n, err
 }
 
-// Published marks notifications as published: the broker has acknowledged them.
+// Published marks notifications as published, once the broker has acknowledged them.
 func (t *Tx) Published(ids []string, now time.Time) error {
 	for _, id := range ids {
 		if err := t.exec(`update outbox set published = ? where id = ?`, stamp(now), id); err != nil {

@@ -7,7 +7,7 @@ const Everything = ""
 
 // Pause is a person's order that no run starts automatically.
 type Pause struct {
-	Model  string // Everything for all of them
+	Model  string // Everything means all models
 	By     string
 	Reason string
 	Since  time.Time

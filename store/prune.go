@@ -2,8 +2,8 @@ package store
 
 import "time"
 
-// PruneHistory deletes reports and decisions from before gone. Of those from before thin, it keeps only the last one of
-// each hour. It always keeps a model's newest report and the decisions that started a run.
+// PruneHistory deletes reports and decisions that are older than gone. Of those older than thin, it keeps only the last
+// one of each hour. It always keeps a model's newest report and the decisions that started a run.
 func (t *Tx) PruneHistory(thin, gone time.Time) error {
 	const hour = `substr(at, 1, 13)`
 	for _, statement := range []string{
@@ -19,8 +19,8 @@ func (t *Tx) PruneHistory(thin, gone time.Time) error {
 	return nil
 }
 
-// PruneChanges deletes the label changes from before a time that are no longer needed: an evaluation has published
-// them, and the training snapshot of the serving release contains them.
+// PruneChanges deletes the label changes that were stored before a time and are no longer needed: an evaluation has
+// published them, and the training snapshot of the serving release contains them.
 func (t *Tx) PruneChanges(before time.Time) error {
 	return t.exec(`delete from changes where stored < ? and n <= (
 		select min(m.applied, r.seq) from models m join releases r on r.model = m.model and r.digest = m.champion where m.model = changes.model)`,

@@ -17,8 +17,8 @@ type Release struct {
 	Pinned  string // JSON: who pinned it, since when and why; "" if it is not pinned
 }
 
-// PutRelease stores a release. If a model's training produces the same artifact again, only the release's path is
-// updated.
+// PutRelease stores a release. If a training has produced an artifact that is already stored, only the creation time
+// and the pin keep their stored values.
 func (t *Tx) PutRelease(r Release) error {
 	return t.exec(`insert into releases (digest, model, run, path, seq, info, labels, metrics, state, created) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (model, digest) do update set run = excluded.run, path = excluded.path, seq = excluded.seq, info = excluded.info,
@@ -76,8 +76,8 @@ func (t *Tx) releases(query string, args ...any) ([]Release, error) {
 	return out, err
 }
 
-// AddDeploy records that a run is about to deploy a release. It reports false if the row exists, because the step is
-// repeated.
+// AddDeploy records that a run is about to deploy a release. It reports false if that is already recorded, because the
+// step is being repeated.
 func (t *Tx) AddDeploy(model, release, run string, kind DeployKind, now time.Time) (bool, error) {
 	res, err := t.tx.ExecContext(t.ctx,
 		`insert into deploys (model, release, run, kind, at) values (?, ?, ?, ?, ?) on conflict do nothing`, model, release,

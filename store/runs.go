@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Run is one retraining. Plan is fixed when it is created; Outcome is empty until it has ended.
+// Run is one retraining. Its Plan is fixed when the run is created; its Outcome is empty until the run has ended.
 type Run struct {
 	ID       string
 	Model    string
@@ -15,7 +15,7 @@ type Run struct {
 	State    RunState
 	Outcome  string // a policy.Outcome
 	Reason   string
-	Info     string // digest of all labels when it was decided
+	Info     string // digest of all labels when the run was decided
 	Plan     string // JSON
 	Result   string // JSON
 	Cancel   string // who asked to cancel it and why
@@ -79,7 +79,7 @@ var ErrSeveral = errors.New("run id suffix is ambiguous")
 // Run returns one run by its id or by a suffix of at least four characters: ErrNotFound if none matches,
 // ErrSeveral if the suffix matches more than one.
 func (t *Tx) Run(id string) (Run, error) {
-	// Compared character by character instead of with LIKE: a typed % or _ must not match.
+	// The suffix is compared without LIKE, because a typed % or _ must not match other characters.
 	rs, err := t.runs(runColumns+
 		`where id = ?1 or (length(?1) >= 4 and substr(id, -length(?1)) = lower(?1)) order by id = ?1 desc limit 2`, id)
 	switch {
@@ -160,9 +160,9 @@ func (t *Tx) Steps(run string) ([]Step, error) {
 // KindCarried is the kind of a step whose result a run copied from the run that it repeats.
 const KindCarried = "carried"
 
-// StepTimes returns how long each step took in the newest ended runs of a pipeline, keyed by step name. A step's time
-// runs from its first attempt to the end of the successful one. Steps that did not succeed, or whose results were
-// copied from another run, are left out.
+// StepTimes returns how long each step took in a pipeline's newest ended runs, keyed by step name. A step's time lasts
+// from the start of its first attempt to the end of the successful one. Steps that did not succeed, or whose results
+// were copied from another run, are left out.
 func (t *Tx) StepTimes(model, pipeline string, runs int) (map[string][]time.Duration, error) {
 	out := map[string][]time.Duration{}
 	err := t.each(`select s.name, min(s.started), max(case when s.state = ? then s.ended else '' end) from steps s

@@ -10,7 +10,7 @@ import (
 type Stated struct {
 	Item, Target string // Target "" is the item itself
 	At           time.Time
-	Subject      string // the subject that made it, such as an annotation
+	Subject      string // the object that the event is about, such as an annotation
 	Label        string
 }
 
@@ -35,7 +35,7 @@ func (t *Tx) StatedOf(model, source, item, target string) (Stated, error) {
 	return s, err
 }
 
-// StatedBy returns the newest events that have the given subject, such as an annotation.
+// StatedBy returns the newest events about the given subject, such as an annotation.
 func (t *Tx) StatedBy(model, source, subject string) (out []Stated, err error) {
 	err = t.each(`select item, target, at, label from stated where model = ? and source = ? and subject = ? and item <> ''
 		order by item, target`, []any{model, source, subject}, func(scan func(...any) error) error {

@@ -5,14 +5,14 @@ import (
 	"database/sql/driver"
 )
 
-// keepStatements is the maximum number of prepared statements of a connection. This package has fewer fixed statements;
-// the limit is for generated ones.
+// keepStatements is the maximum number of idle prepared statements that a connection keeps. The package has fewer
+// statements with a fixed text; the limit is for generated texts.
 const keepStatements = 256
 
 // connector opens connections that cache prepared statements, keyed by their text. SQLite takes longer to parse and
 // plan one of our statements than to run it: without the cache, the first read of a table of 200,000 rows handles
-// 14,000 rows a second instead of 23,000 on two cores (BenchmarkBacklog). sql.Stmt is no alternative: it is prepared on
-// a connection outside the transaction, and the writer has only one connection.
+// 14,000 rows a second instead of 23,000 on two cores (BenchmarkBacklog). sql.Stmt cannot be used instead: it is
+// prepared on a connection outside the transaction, and the writer has only one connection.
 type connector struct{ driver.Connector }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -23,7 +23,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &conn{sqliteConn: inner.(sqliteConn), idle: map[string][]sqliteStmt{}}, nil
 }
 
-// sqliteConn is the part of the driver's connections that database/sql uses. The driver's direct ExecContext and
+// sqliteConn has the methods of the driver's connections that database/sql uses. The driver's direct ExecContext and
 // QueryContext are left out, so that every statement uses PrepareContext.
 type sqliteConn interface {
 	driver.Conn
@@ -43,7 +43,7 @@ type sqliteStmt interface {
 // conn is one connection with its idle prepared statements. database/sql serializes its use.
 type conn struct {
 	sqliteConn
-	idle map[string][]sqliteStmt // by their text; several where one text was used while it was in use
+	idle map[string][]sqliteStmt // by text; several if a text was needed again while its statement was in use
 	kept int
 }
 

@@ -21,7 +21,7 @@ const (
 	StepWaiting      StepState = "waiting"      // not begun: shown, never stored
 	StepRunning      StepState = "running"      // begun
 	StepOK           StepState = "ok"           // succeeded
-	StepFailed       StepState = "failed"       // ended with an error, a command with a non-zero exit status
+	StepFailed       StepState = "failed"       // ended with an error; a command: with a non-zero exit status
 	StepTimeout      StepState = "timeout"      // killed by retraind after its timeout
 	StepKilled       StepState = "killed"       // ended by a signal that retraind did not send
 	StepNotStarted   StepState = "not_started"  // its program could not be started
@@ -54,5 +54,5 @@ type DeployKind string
 // The kinds of deploys.
 const (
 	DeployNew    DeployKind = "deploy"   // a new release
-	DeployFormer DeployKind = "rollback" // the previous one again
+	DeployFormer DeployKind = "rollback" // the previous release again
 )

@@ -1,10 +1,10 @@
 // Package store keeps retraind's durable state in one SQLite file: label changes, items, predictions, reports,
 // decisions, runs, releases and the outbox of notifications.
 //
-// It owns the schema and every statement on it. All writes go through Update, a transaction that is on disk
-// (synchronous=FULL) when it returns, so that a state change and its notification are atomic. A Store is safe for
-// concurrent use, with one writer at a time and concurrent readers. It does not interpret what it stores: reports and
-// plans are JSON that the callers define. It never deletes a release's files and never talks to a network.
+// It owns the schema and every statement on it. All writes go through Update, which runs one transaction: a state
+// change and its notification are stored together, and are on disk (synchronous=FULL) when Update returns. A Store is
+// safe for concurrent use, with one writer at a time and concurrent readers. It does not interpret what it stores:
+// reports and plans are JSON that the callers define. It never deletes a release's files and never talks to a network.
 package store
 
 import (
@@ -33,7 +33,7 @@ var ErrNotFound = errors.New("not found")
 // LockedError means that another process has locked the state directory.
 type LockedError struct {
 	Dir string
-	PID string // of the holder, when it could be read
+	PID string // of the holder, if it could be read
 }
 
 func (e *LockedError) Error() string {
@@ -51,15 +51,15 @@ type Store struct {
 	write *sql.DB // one connection
 	read  *sql.DB
 	lock  *os.File
-	file  os.FileInfo // of the database, as it was opened
+	file  os.FileInfo // of the database file when it was opened
 
 	health   health
 	mu       sync.Mutex
 	onOutbox []func() // called after a commit that added notifications; guarded by mu
 }
 
-// Open opens or creates the store in dir and locks the directory. It refuses a PostgreSQL address, because this version
-// does not support runs shared by several hosts.
+// Open opens or creates the store in dir and locks the directory. It refuses a PostgreSQL address, because in this
+// version several hosts cannot share the state.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	if strings.HasPrefix(dir, "postgres://") || strings.HasPrefix(dir, "postgresql://") {
 		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
@@ -153,8 +153,8 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 const existing = "&mode=rw"
 
 func openDB(path, settings string) (*sql.DB, error) {
-	// _txlock=immediate: a transaction that will write takes the lock at its start and never fails in the middle.
-	// The path is escaped, because an unescaped # or ? would end the path and drop the settings.
+	// _txlock=immediate: a transaction that will write takes the lock at its start, so that it cannot fail later because
+	// another one has the lock. The path is escaped, because an unescaped # or ? would end the path and drop the settings.
 	name := (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String()
 	base, err := sqlite.NewConnector(name +
 		"?_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(on)&_txlock=immediate" +
@@ -171,9 +171,8 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
 	}
-	// A process that only checks the lock takes it for a moment, so try a few times. Try longer if the process that
-	// took the lock is dead: if it was killed while starting a child, the child shares the lock until the child's
-	// program runs.
+	// A process that only checks the lock holds it briefly, so try a few times. Try longer if the process that took the
+	// lock is dead: if it was killed while starting a child, the child holds the lock until it executes its own program.
 	for try := 1; ; try++ {
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			break
@@ -187,7 +186,7 @@ func takeLock(dir string) (*os.File, error) {
 		<-time.After(lockPause)
 	}
 	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message above
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0) // only for the message of LockedError
 	}
 	return f, nil
 }
@@ -312,7 +311,7 @@ func (s *Store) view(ctx context.Context, f func(*Tx) error) error {
 
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
-// stamp formats times so that their texts sort in the order of time; the zero time becomes "".
+// stamp formats a time so that the texts sort by time; the zero time becomes "".
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// maxBody limits a request's body, maxLabels one with label events, in bytes.
+// maxBody is the maximum size of a request's body in bytes, maxLabels that of a body with label events.
 const (
 	maxBody   = 64 << 10
 	maxLabels = 8 << 20
@@ -140,7 +140,7 @@ type retryRequest struct {
 	From string `json:"from,omitempty"` // "" = the failed step
 }
 
-// ordered returns a context for a request that changes something: once read it is carried out, even if the client
+// ordered returns a context for a request that changes something: the request is carried out even if the client
 // disconnects before the answer.
 func ordered(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
@@ -174,7 +174,7 @@ func writeError(w http.ResponseWriter, err error) {
 		f.Kind, code = "busy", http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "5")
 	}
-	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest, errBusy} { // the message without its kind, which is sent separately
+	for _, kind := range []error{ErrNotFound, ErrRefused, errBadRequest, errBusy} { // the kind is sent separately
 		f.Message = strings.TrimPrefix(f.Message, kind.Error()+": ")
 	}
 	writeJSON(w, code, map[string]failure{"error": f})
@@ -189,5 +189,5 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	w.Write(append(data, '\n')) // a client that is gone needs no answer
+	w.Write(append(data, '\n')) // if the client is gone, nobody needs the answer
 }

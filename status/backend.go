@@ -21,15 +21,15 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
-// Reader has the queries of the API, the page and the command line. A run is named by its id or by the end of it.
+// Reader has the queries of the API, the page and the command line. A run is named by its id or by a suffix of it.
 type Reader interface {
 	Snapshot(ctx context.Context) (Status, error)
-	// Explain returns the model's last decision, the one that started a run, or the one in force at a time: a zero at
-	// means now.
+	// Explain returns the decision of a model that was in force at a time, now if at is zero. If run is not "", it returns
+	// the decision that started that run.
 	Explain(ctx context.Context, model, run string, at time.Time) (policy.Decision, error)
 	// History returns the evaluations since a time, oldest first.
 	History(ctx context.Context, model string, since time.Time) ([]Point, error)
-	// Diagnose analyses the causes of the accuracy; it may take seconds.
+	// Diagnose explains the model's accuracy and the causes of a drop; it may take seconds.
 	Diagnose(ctx context.Context, model string) (drift.Diagnosis, error)
 	// Runs returns the newest runs first; model "" means all.
 	Runs(ctx context.Context, model string, limit int) ([]Run, error)
@@ -54,29 +54,29 @@ type Serving interface {
 type Backend interface {
 	Reader
 	Serving
-	// Trigger starts a retraining now; it skips thresholds, cooldown and quiet hours, never a safety rule.
+	// Trigger starts a retraining now; it ignores thresholds, cooldown and quiet hours, but no safety rule.
 	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
 	// Evaluate evaluates the model now.
 	Evaluate(ctx context.Context, model string) (drift.Report, error)
-	// AddLabels stores label events: one, a list, or JSON Lines. by is the author of events that name none; run is the
-	// run that they are part of, "" for people.
+	// AddLabels stores label events: one, a list, or JSON Lines. by is the author of events that name no author; run is
+	// the run that sends them, "" if a person does.
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
 	// AcceptLabels accepts the full read that was refused because too many items were missing.
 	AcceptLabels(ctx context.Context, model, by string) error
-	// Pin keeps the files of a release, named by its digest or a start of it, whatever the rules of retention say; Unpin ends
-	// that.
+	// Pin excludes a release's files from the deletion of old ones; Unpin reverts that. release is the digest or the start
+	// of it.
 	Pin(ctx context.Context, model, release string, p Pin) (Done, error)
 	Unpin(ctx context.Context, model, release, by string) (Done, error)
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
-	// Retry starts a run that repeats one that has ended, from the failed step or the named one on.
+	// Retry starts a run that repeats an ended one, beginning with the named step, or with the failed one if from is "".
 	Retry(ctx context.Context, run, from, by string) (Triggered, error)
-	// Pause stops automatic runs, for one model or, with Every, for all of them; a request still starts a run.
+	// Pause prevents automatic runs of one model or, with Every, of all models; a request still starts a run.
 	Pause(ctx context.Context, model string, p Pause) error
-	// Hold stops all runs, requested ones included, until somebody resumes the model.
+	// Hold prevents all runs of a model, requested ones included, until somebody resumes the model.
 	Hold(ctx context.Context, model string, p Pause) error
-	// Resume ends the hold and the pause of a model, or, with Every, the pause of all.
+	// Resume ends the hold and the pause of a model or, with Every, the pause of all models.
 	Resume(ctx context.Context, model, by string) error
-	// Reload reads the configuration again; the error is why the old one stays in force.
+	// Reload reads the configuration again. An error says why the old configuration stays in force.
 	Reload(ctx context.Context) error
 }

@@ -31,7 +31,8 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// patient renews the deadline with each write: a long answer may take long, but a client must keep reading.
+// patient is a writer that renews the deadline with each write: a long answer may take long, but a client must keep
+// reading.
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController

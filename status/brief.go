@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Lengths in characters of what is shown in overviews; a command shows the rest.
+// The maximum lengths of texts in overviews, in characters; a command shows the rest.
 const (
 	briefSentence = 280
 	briefDetail   = 160
@@ -30,13 +30,13 @@ func (r Run) BriefReason() (said, more string) {
 	return r.brief(r.Reason, step, briefSentence)
 }
 
-// BriefDetail is the same for one of the run's steps.
+// BriefDetail returns the detail of one of the run's steps, cut in the same way, and the command that shows the rest.
 func (r Run) BriefDetail(s Step) (said, more string) { return r.brief(s.Detail, s.Name, briefDetail) }
 
 func (r Run) brief(whole, step string, most int) (said, more string) {
 	cause, rest, logged := strings.Cut(whole, outputMark)
-	cause = strings.TrimRight(cause, ": ")            // the command printed nothing
-	if _, beside, ok := strings.Cut(rest, "; "); ok { // after the path
+	cause = strings.TrimRight(cause, ": ")            // left over if the command printed nothing
+	if _, beside, ok := strings.Cut(rest, "; "); ok { // keep what follows the path
 		cause += "; " + beside
 	}
 	said = text.Brief(cause, most)

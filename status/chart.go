@@ -98,8 +98,7 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	return v
 }
 
-// thin drops points without a number, and all but every k-th if there are more than a screen shows. The last one is
-// kept.
+// thin drops points without a number. If more are left than a screen shows, it keeps every k-th, and the last.
 func thin(history []Point) []Point {
 	var points []Point
 	for _, p := range history {
@@ -118,7 +117,7 @@ func thin(history []Point) []Point {
 	return kept
 }
 
-// fit chooses the range: everything that is drawn, rounded outwards to whole steps of the ticks.
+// fit returns a scale that covers everything that is drawn, rounded outwards to whole steps of the ticks.
 func fit(now time.Time, m Model, points []Point) scale {
 	s := scale{from: points[0].At, to: now, low: 1, high: 0}
 	for _, p := range points {
@@ -143,7 +142,7 @@ func fit(now time.Time, m Model, points []Point) scale {
 	return s
 }
 
-// tickStep returns a step with three to six grid lines.
+// tickStep returns a step that gives three to six grid lines.
 func tickStep(span float64) float64 {
 	for _, step := range []float64{0.005, 0.01, 0.02, 0.05, 0.1} {
 		if span/step <= 5 {
@@ -183,7 +182,7 @@ var timeSteps = []struct {
 	{7 * 24 * time.Hour, "2 Jan"},
 }
 
-// xTicks marks whole hours or days in local time.
+// xTicks marks round times of day, or whole days, in local time.
 func (s scale) xTicks(zone *time.Location) []tickView {
 	span := s.to.Sub(s.from)
 	step := timeSteps[len(timeSteps)-1]
@@ -193,7 +192,7 @@ func (s scale) xTicks(zone *time.Location) []tickView {
 			break
 		}
 	}
-	// From midnight of the first day, so that steps within a day fall on round hours.
+	// Count from midnight of the first day, so that steps within a day fall on round hours.
 	first := s.from.In(zone)
 	at := time.Date(first.Year(), first.Month(), first.Day(), 0, 0, 0, 0, zone)
 	if step.every < 24*time.Hour {

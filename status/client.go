@@ -20,14 +20,14 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Client is a client of the daemon's control socket. Each request has a time limit; a stream of events has one between
-// two lines.
+// Client is a client of the daemon's control socket. Each request has a time limit; for a stream of events, the limit
+// is the time between two lines.
 type Client struct {
 	path  string
 	http  *http.Client
-	quick time.Duration // for what the daemon answers from memory
-	slow  time.Duration // for requests that ask the classifier, or compute
-	quiet time.Duration // without a heartbeat on the stream of events
+	quick time.Duration // limit of requests that the daemon answers from memory
+	slow  time.Duration // limit of requests that query the classifier, or compute
+	quiet time.Duration // limit of the time without a line on the stream of events
 }
 
 var _ Backend = (*Client)(nil)
@@ -187,7 +187,7 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	return c.ask(ctx, c.quick, http.MethodPost, path, nil, body, into)
 }
 
-// order is post for requests that may take minutes.
+// order posts a request that may take minutes.
 func (c *Client) order(ctx context.Context, path string, body, into any) error {
 	return c.ask(ctx, c.slow, http.MethodPost, path, nil, body, into)
 }
@@ -211,7 +211,8 @@ func (c *Client) ask(ctx context.Context, limit time.Duration, method, path stri
 	return nil
 }
 
-// withPatience ends the context, with a timeout as its cause, once alive has not been called for the limit.
+// withPatience returns a context that ends, with a timeoutError as its cause, when alive has not been called for the
+// limit.
 func withPatience(ctx context.Context, limit time.Duration) (_ context.Context, alive, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(limit, func() { cancel(&timeoutError{limit}) })
@@ -223,7 +224,7 @@ type timeoutError struct{ limit time.Duration }
 
 func (e *timeoutError) Error() string { return "no answer within " + text.Span(e.limit) }
 
-// do sends a request and turns every answer but a success into an error.
+// do sends a request and returns an error for every answer that is not a success.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
 	var data []byte
 	if body != nil {
@@ -268,7 +269,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 }
 
-// remoteError is the daemon's message, with the kind that errors.Is finds.
+// remoteError is an error that the daemon sent; errors.Is finds its kind.
 type remoteError struct {
 	kind    error
 	message string

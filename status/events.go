@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// heartbeat keeps an idle stream of events open through proxies, and detects clients that are gone.
+// heartbeat is the interval of lines on an idle stream of events. They keep it open through proxies, and detect clients
+// that are gone.
 const heartbeat = 15 * time.Second
 
 // events streams the daemon's events as server-sent events.
@@ -59,8 +60,8 @@ func events(backend Reader) http.HandlerFunc {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// readEvents is the client's side: it sends each event to into until the stream or ctx ends. It calls alive for each
-// line, heartbeats included.
+// readEvents reads a stream on the client's side and sends each event on the channel until the stream or ctx ends. It
+// calls alive for each line, heartbeats included.
 func readEvents(ctx context.Context, stream io.Reader, into chan<- Event, alive func()) {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 1<<20)

@@ -27,7 +27,7 @@ type rowView struct {
 	Value, Bound, Distance  string
 }
 
-// explain shows the last decision; a model without a decision has none.
+// explain returns the view of the last decision, nil if the model has no decision yet.
 func (p page) explain(ctx context.Context, now time.Time, model string) (*explainView, error) {
 	d, err := p.backend.Explain(ctx, model, "", time.Time{})
 	if errors.Is(err, ErrNotFound) {
@@ -42,7 +42,7 @@ func (p page) explain(ctx context.Context, now time.Time, model string) (*explai
 func newExplainView(now time.Time, d policy.Decision) *explainView {
 	v := &explainView{Verdict: string(d.Verdict), Text: text.Capital(d.Text), At: newTime(now, d.At)}
 	for _, c := range d.Conditions {
-		if c.Unit == policy.UnitEvidence { // the probation does not call for a retrain: a figure of its own shows it
+		if c.Unit == policy.UnitEvidence { // not a condition for a retrain: the probation has its own figure
 			continue
 		}
 		v.Rows = append(v.Rows, newRow(c))
@@ -61,7 +61,7 @@ func newExplainView(now time.Time, d policy.Decision) *explainView {
 	return v
 }
 
-// newRow returns whether a condition trips. One that could not be evaluated has no figure, not even a zero.
+// newRow returns the row of a condition. A condition that could not be evaluated has no figure, not even a zero.
 func newRow(c policy.Condition) rowView {
 	r := rowView{
 		Class: "no", Mark: "no", Name: conditionName(c), Note: c.Text,
@@ -85,8 +85,8 @@ func newRow(c policy.Condition) rowView {
 	return r
 }
 
-// conditionName returns a condition's name for people. A condition of urgent_when may have the name of one of
-// retrain_when.
+// conditionName returns a condition's name for people. It marks conditions of urgent_when, because retrain_when may
+// have one of the same name.
 func conditionName(c policy.Condition) string {
 	name := strings.ReplaceAll(c.Name, "_", " ")
 	if strings.HasPrefix(c.Config, "urgent_when.") {

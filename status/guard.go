@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/refusals"
 )
 
-// held is a resource that a Guard limits.
+// held is a kind of resource that a Guard limits.
 type held int
 
 const (
@@ -72,7 +72,7 @@ func (g *Guard) of(peer string) *[heldKinds]int {
 	return g.peers[peer]
 }
 
-// take counts one more of a kind if the limits allow it; the caller holds mu.
+// take adds one to the count of a kind if the limits allow it; the caller holds mu.
 func (g *Guard) take(k held, peer string) bool {
 	all, each := g.most(k)
 	counts := g.of(peer)
@@ -139,7 +139,7 @@ const tooMany = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-
 	"Content-Type: application/json\r\n\r\n" +
 	`{"error":{"kind":"busy","message":"too many connections at a time; try again"}}` + "\n"
 
-// admit counts a new connection; it returns nil if it refused it.
+// admit counts a new connection, or refuses it and returns nil.
 func (g *Guard) admit(conn net.Conn) *guardedConn {
 	c := &guardedConn{Conn: conn, guard: g, peer: peerName(conn)}
 	for {
@@ -153,7 +153,7 @@ func (g *Guard) admit(conn net.Conn) *guardedConn {
 		g.mu.Unlock()
 		g.refused[heldConn].Refused("peer", c.peer)
 		if victim == nil {
-			// The buffer of a new connection has room for it; the deadline covers the case that it has not.
+			// The buffer of a new connection has room for the answer; the deadline is for the case that it has not.
 			_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 			_, _ = conn.Write([]byte(tooMany))
 			conn.Close()
@@ -163,8 +163,8 @@ func (g *Guard) admit(conn net.Conn) *guardedConn {
 	}
 }
 
-// idle returns the connection that a new one of a peer may replace, nil for none: one of the peer if the peer is at
-// its limit, any if the listener is. The caller holds mu.
+// idle returns the oldest idle connection that a new one of a peer may replace, nil if there is none. If the peer is at
+// its limit, only the peer's own connections may be replaced. The caller holds mu.
 func (g *Guard) idle(peer string) *guardedConn {
 	own := g.of(peer)[heldConn] >= g.limits.PeerConns
 	for _, c := range g.conns {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits limit what a listener holds at a time, in total and for one peer: a user on a unix socket, an address
-// elsewhere.
+// Limits are the maximum numbers of what a listener has open at a time, in total and for each peer. A peer is a user on
+// a unix socket, and an address elsewhere.
 type Limits struct {
 	Conns, PeerConns     int
 	Streams, PeerStreams int // of events

@@ -29,7 +29,7 @@ type Metrics struct {
 	idle      *prometheus.GaugeVec
 }
 
-// runBuckets range from seconds to the five hours of a relabelling with training.
+// runBuckets range from seconds to more than the five hours that a relabelling with training takes.
 var runBuckets = []float64{1, 5, 15, 60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600}
 
 // NewMetrics returns the registry of one daemon.

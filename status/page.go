@@ -98,7 +98,7 @@ func (p page) show(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Write(out.Bytes()) // a client that is gone needs no answer
+	w.Write(out.Bytes()) // if the client is gone, nobody needs the answer
 }
 
 // render renders the page into a buffer, so that an error never leaves half a page.

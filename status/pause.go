@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Every means all models in place of a model's name.
+// Every, in place of a model's name, means all models.
 const Every = ""
 
 // Pause is a person's order not to start runs.

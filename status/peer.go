@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer is the process at the other end of the socket, by the kernel's credentials.
+// Peer is the process at the other end of the socket, as the kernel reports it.
 type Peer struct {
 	UID, GID uint32
 	PID      int32

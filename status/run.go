@@ -25,7 +25,7 @@ type Run struct {
 	// Why is not_worse if the gate kept the champion, gpu_held if the run did not get the GPU, window_closed or
 	// window_too_short if it continues in the next quiet hours, probation_failed if it rolled a release back.
 	Why string `json:"why,omitempty"`
-	// Parent is the run that it repeats, From the step at which it began.
+	// Parent is the run that this one repeats, From the step with which it began.
 	Parent string `json:"parent,omitempty"`
 	From   string `json:"from,omitempty"`
 	// Release is the candidate, once there is one, or the release that was rolled back.
@@ -33,7 +33,7 @@ type Run struct {
 	Accuracy *Compared `json:"accuracy,omitempty"`
 	// Targets are the comparisons of the targets that do not gate.
 	Targets []ComparedTarget `json:"targets,omitempty"`
-	// Figures are the measurements of the steps themselves, by name, with the champion's if it had the figure.
+	// Figures are the measurements that the steps reported, by name, with the champion's value if it has the figure.
 	Figures []Figure  `json:"figures,omitempty"`
 	Created time.Time `json:"created"`
 	Started time.Time `json:"started,omitzero"`
@@ -79,12 +79,12 @@ type Step struct {
 	Progress *float64 `json:"progress,omitempty"`
 	// ProgressText is the step's text about its progress: "epoch 5 of 12".
 	ProgressText string `json:"progress_text,omitempty"`
-	// Ends is the end that the step itself expects.
+	// Ends is when the step itself expects to end.
 	Ends time.Time `json:"ends,omitzero"`
 }
 
-// Left estimates the remaining time of a running step: as reported by the step, else extrapolated linearly. It reports
-// false if the step reports no share, or too small a one.
+// Left estimates the remaining time of a running step: as reported by the step, else extrapolated linearly from its
+// share. It reports false if the step reports no share, or one that is too small.
 func (s Step) Left(now time.Time) (time.Duration, bool) {
 	const least = 0.01
 	if s.Ends.After(now) && s.Ended.IsZero() {
@@ -99,7 +99,7 @@ func (s Step) Left(now time.Time) (time.Duration, bool) {
 // Seconds returns how long the step took, or has taken by now.
 func (s Step) Seconds(now time.Time) float64 { return span(s.Started, s.Ended, now).Seconds() }
 
-// Word returns the outcome of the run, or its state until then.
+// Word returns the outcome of the run or, while it has none, its state.
 func (r Run) Word() string { return cmp.Or(string(r.Outcome), string(r.State)) }
 
 // Took returns how long the run took, or has taken by now.

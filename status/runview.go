@@ -100,7 +100,7 @@ func tone(state store.StepState) string {
 	}
 }
 
-// barView is a run's time line: one segment per step, with the width of its duration.
+// barView is a run's time line: one segment per step, as wide as the step took long.
 type barView struct {
 	Label    string
 	Segments []segmentView
@@ -151,7 +151,7 @@ func newBar(now time.Time, r Run) barView {
 	return bar
 }
 
-// shares turns lengths into percent of their sum, none below least, together 100.
+// shares converts lengths into percentages of their sum. None is below least, and together they are 100.
 func shares(lengths []float64) []float64 {
 	sum := 0.0
 	for _, l := range lengths {

@@ -17,7 +17,7 @@ import (
 )
 
 // ListenSocket opens the control socket, for the daemon's user and group only. It replaces the socket of a killed
-// daemon, but not one on which somebody answers.
+// daemon, but not one on which a process answers.
 func ListenSocket(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
@@ -40,7 +40,7 @@ func ListenSocket(path string) (net.Listener, error) {
 		return nil,
 			fmt.Errorf("control socket %s: the path has %d bytes, more than 104: use a shorter state directory", path, len(path))
 	}
-	// Between bind and chmod the socket has the mode of the umask: bind it under a temporary name.
+	// Between bind and chmod the socket has the mode of the umask, so bind it under a temporary name.
 	hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".s%d", os.Getpid()))
 	_ = os.Remove(hidden)
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: hidden, Net: "unix"})
@@ -78,7 +78,7 @@ func (s socket) gid() int {
 	return int(st.Gid)
 }
 
-// Serve answers requests on the listener, within the guard's limits, until ctx ends; then it waits a moment for the
+// Serve answers requests on the listener, within the guard's limits, until ctx ends; then it waits up to 2 s for the
 // requests in progress. It closes the listener.
 func Serve(ctx context.Context, listener net.Listener, guard *Guard, handler http.Handler, log *slog.Logger) error {
 	// Streams of events are cancelled at once; other requests may finish.

@@ -22,12 +22,12 @@ import (
 // any stream.
 const ServiceRoot = "retraind.api.v1"
 
-// WholeDaemon means the whole daemon in place of a model.
+// WholeDaemon, in place of a model's name, means the whole daemon.
 const WholeDaemon = "_daemon"
 
 // ServiceOptions are the options for requests by NATS.
 type ServiceOptions struct {
-	Version string // version of the program; one that is no semantic version shows as 0.0.0
+	Version string // version of the program; one that is no semantic version is shown as 0.0.0
 	Host    string
 	Models  []string
 	Write   bool // whether requests may change something
@@ -159,7 +159,7 @@ func (s *service) status(ctx context.Context, model string, _ order) (any, error
 	return nil, fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
 }
 
-// serve answers one request in the background.
+// serve answers one request in the background, if a place is free.
 func (s *service) serve(e endpoint, r micro.Request) {
 	if reply := r.Reply(); strings.HasPrefix(reply, "$") || strings.HasPrefix(reply, "retraind.") {
 		s.log.Warn("a request was ignored: its reply subject is not allowed", "reply", reply, "request",
@@ -211,8 +211,8 @@ func (s *service) answer(e endpoint, r micro.Request) {
 	s.reply(r, nil, body)
 }
 
-// reply publishes an answer on the connection. The methods of a request must not be used after its handler has returned:
-// they store the error in the request, which the library reads then.
+// reply publishes an answer on the connection. It does not use the methods of the request, because they store their
+// error in the request, which the library reads as soon as the request's handler has returned.
 func (s *service) reply(r micro.Request, header nats.Header, body []byte) {
 	if err := s.conn.PublishMsg(&nats.Msg{Subject: r.Reply(), Header: header, Data: body}); err != nil {
 		s.log.Debug("answer a request", "request", r.Subject(), "err", err)
@@ -273,7 +273,8 @@ func (s *service) fail(r micro.Request, code int, text string) {
 	}, body)
 }
 
-// warn logs when a stream captures the subjects of requests: its acknowledgement would be taken for the answer.
+// warn logs a warning if a stream captures the subjects of requests, because clients would take its acknowledgement for
+// the answer.
 func (s *service) warn(conn *nats.Conn) {
 	js, err := jetstream.New(conn)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 
 // Served is what the service really serves.
 type Served struct {
-	// State is proved, foreign, or unknown if there is no release yet or the service could not be queried.
+	// State is proved or foreign; it is unknown if there is no release yet or the service could not be queried.
 	State  ServedState `json:"state"`
 	Proved time.Time   `json:"proved,omitzero"` // when it was last verified to answer as the champion
 	Since  time.Time   `json:"since,omitzero"`  // since when another model is served
 	As     string      `json:"as,omitempty"`    // digest of what is served instead, empty if unknown
 	Text   string      `json:"text"`            // in one sentence
-	// Notice is what is wrong although the champion serves: it is no longer wholly on the GPU.
+	// Notice is a problem although the champion serves: it is no longer wholly on the GPU.
 	Notice string `json:"notice,omitempty"`
 }
 

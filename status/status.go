@@ -92,7 +92,7 @@ type Shadow struct {
 	// Decision is the outcome of the policy in force, Would that of the shadow: start, running, wait, hold, undecided.
 	Decision string `json:"decision"`
 	Would    string `json:"would"`
-	// Differs reports whether the two outcomes differ now; Changed is since when.
+	// Differs reports whether the two outcomes differ now; Changed is when one of them last changed.
 	Differs bool      `json:"differs"`
 	Changed time.Time `json:"changed,omitzero"`
 	Text    string    `json:"text"` // the shadow's sentence

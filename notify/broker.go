@@ -32,8 +32,8 @@ type Options struct {
 	Refused func(what string)
 }
 
-// maxConns is the maximum number of external connections, because each uses a file descriptor. A client that does not
-// authenticate is disconnected after 2 s.
+// maxConns limits the external connections, because each uses a file descriptor. A client that does not authenticate is
+// disconnected after 2 s.
 const maxConns = 256
 
 // EmbeddedOptions returns the server options for a configuration for which UsesEmbedded is true.
@@ -76,7 +76,8 @@ func StartEmbedded(o Options) (*Broker, error) {
 	options := &server.Options{
 		ServerName: o.Name, Host: o.Host, Port: o.Port, DontListen: o.Port == 0,
 		JetStream: true, StoreDir: o.Dir, NoSigs: true, NoSystemAccount: false,
-		// Events are few, and must survive a power failure because the outbox deletes acknowledged events.
+		// Write each event to disk at once: events are few, and must survive a power failure because the outbox deletes
+		// acknowledged events.
 		SyncAlways:         true,
 		MaxConn:            maxConns,
 		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: 1 << 30,

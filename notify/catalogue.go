@@ -41,7 +41,7 @@ type Entry struct {
 	Kind Kind
 	// Data is a zero value of the type of the event's data.
 	Data any
-	// Entry is the suffix of the model's key in the bucket retraind_models that gets the document, or "".
+	// Entry is the suffix of the model's key in the bucket retraind_models under which the document is also stored, or "".
 	Entry string
 	// When describes in one sentence when the event is sent.
 	When string

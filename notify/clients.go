@@ -97,7 +97,7 @@ type gatekeeper struct {
 func (g *gatekeeper) Check(c server.ClientAuthentication) bool {
 	o := c.GetOpts()
 	if o.Password != "" {
-		return subtle.ConstantTimeCompare([]byte(o.Password), []byte(g.daemon)) == 1 // stays in the global account, without limits
+		return subtle.ConstantTimeCompare([]byte(o.Password), []byte(g.daemon)) == 1 // the global account has no limits
 	}
 	account := g.account.Load()
 	if account == nil || o.Nkey == "" || o.Nkey != g.client {
@@ -123,7 +123,7 @@ func decodeSignature(text string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// admit sets the permissions of clients: they may subscribe to events, read the last event of each kind and the bucket,
+// admit sets the permissions of clients: they may subscribe to events, read the bucket and the last event of each kind,
 // and publish to the given subjects.
 func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	daemon := s.GlobalAccount()

@@ -19,7 +19,7 @@ type OutboxEntry struct {
 	ID      string // becomes Nats-Msg-Id
 	Subject string
 	Body    []byte
-	Key     string // key in the bucket that gets the same document, or ""
+	Key     string // key under which the document is also stored in the bucket, or ""
 }
 
 // Outbox stores events together with their state changes. The daemon implements it over its store.
@@ -89,7 +89,7 @@ func (d *Drain) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("drain: %w", err)
 	}
-	// After a reconnect it retries at once instead of waiting for the back-off.
+	// Retry at once after a reconnect instead of waiting for the back-off.
 	connected := d.conn.StatusChanged(nats.CONNECTED)
 	defer d.conn.RemoveStatusListener(connected)
 	pause := backoff.NewExponentialBackOff()

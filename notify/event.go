@@ -26,10 +26,10 @@ type Event struct {
 	ID    string          // ULID; also the Nats-Msg-Id
 	Kind  Kind            // e.g. "model.deployed"
 	Model string          // "_daemon" for events of the daemon itself
-	Run   string          // run id, if a run is concerned
+	Run   string          // id of the run, if the event is about one
 	At    time.Time       // UTC
 	Data  json.RawMessage // one of the catalogue's data types
-	// Key, if set, is the key in the bucket retraind_models that gets the same document ("<model>.current").
+	// Key, if set, is the key in the bucket retraind_models under which the document is also stored ("<model>.current").
 	Key string
 }
 

@@ -13,8 +13,8 @@ import (
 // high rate are counted, and logged only once per series.
 type serverLog struct {
 	log   *slog.Logger
-	conns *refusals.Series // at the limit
-	auth  *refusals.Series // without a credential, or beyond its permissions
+	conns *refusals.Series // refused at the limit
+	auth  *refusals.Series // refused without a credential, or beyond its permissions
 	fatal atomic.Pointer[string]
 }
 

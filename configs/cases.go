@@ -64,7 +64,7 @@ func LoadCases(path string) (*Cases, error) {
 	return c, err
 }
 
-// choose finds the model under test and parses the tests' times in its zone.
+// choose finds the model under test, and checks the times of the tests in the configuration's time zone.
 func (c *Cases) choose() check.Problems {
 	var p check.Problems
 	names := c.Rules.File.Names()

@@ -132,11 +132,11 @@ func (w *effective) value(path string, v reflect.Value) {
 func (w *effective) leaf(path string, v reflect.Value) {
 	line, column, written := w.l.doc.Position(path)
 	switch short := path[:max(0, strings.LastIndexByte(path, '.'))]; {
-	case v.IsZero() && (!written || strings.HasSuffix(path, ".postgres.label")): // it is read as one of targets
+	case v.IsZero() && (!written || strings.HasSuffix(path, ".postgres.label")): // shown under targets
 		return
 	case !written && strings.HasSuffix(short, ".postgres.targets"):
 		line, column, written = w.l.doc.Position(strings.TrimSuffix(short, "targets") + "label")
-	case !written: // accuracy_below: 85% is at the section's own key
+	case !written: // accuracy_below: 85% is written at the key of its section
 		line, column, written = w.l.doc.Scalar(short)
 	}
 	out := Value{Path: path, Value: v.Interface(), Origin: FromDefault}

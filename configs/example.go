@@ -15,27 +15,27 @@ var example string
 //go:embed recipes/*.yaml
 var recipes embed.FS
 
-// LoRA is the recipe of a language model that is fine-tuned and served by Ollama.
+// LoRA names the recipe for a language model that is fine-tuned with LoRA and served by Ollama.
 const LoRA = "lora-ollama"
 
-// Recipes lists the recipes for an example, other than the embedded classifier.
+// Recipes lists the recipes that an example can use in place of the embedded classifier.
 func Recipes() []string { return []string{"compose", LoRA, "scikit-learn"} }
 
 // Example is the commented configuration that `retraind init` writes, for a model and the columns of its table.
 type Example struct {
 	Model string
-	DSN   string // connection string, or a path with File set
+	DSN   string // path of the file with the connection string
 	Table string
 	ID    []string
 	Text  []string
 	Label string
 	State string
 	// Recipe is how the model is served and trained: one of Recipes, empty for the embedded classifier. Dir is the
-	// directory of a recipe's scripts, Prompts the one of the files of Example.PromptFiles.
+	// directory of the recipe's scripts, Prompts that of the files which PromptFiles returns.
 	Recipe, Dir, Prompts string
 	// Capture is how changes are found, empty for the default; Watermark is the column of capture: poll.
 	Capture, Watermark string
-	// Silent triggers do not wake retraind, so that transactions can be prepared.
+	// Silent means that the triggers do not wake retraind, so that transactions can be prepared (PREPARE TRANSACTION).
 	Silent bool
 }
 
@@ -91,7 +91,7 @@ func readRecipe(name string) (r recipe) {
 	return r
 }
 
-// plain matches texts that YAML reads as such without quotes.
+// plain matches texts that need no quotes in YAML.
 var plain = regexp.MustCompile(`^$|^[A-Za-z_/.][A-Za-z0-9_/.-]*$`)
 
 // scalar writes a text as YAML.
@@ -107,7 +107,7 @@ func list(texts []string) string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
 		if out[i] = scalar(text); text == "" {
-			out[i] = `""` // reported as an empty value, not as a superfluous comma
+			out[i] = `""` // otherwise the error would be about a comma, not about an empty value
 		}
 	}
 	return "[" + strings.Join(out, ", ") + "]"

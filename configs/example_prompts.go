@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The files that a language model's requests, chats and names are made of.
+// The names of the files with the prompts and the answer format of a language model.
 const (
 	systemName = "SYSTEM_PROMPT.txt"
 	promptName = "prompt.tmpl"
@@ -21,7 +21,8 @@ const answerFormat = `{
 }
 `
 
-// PromptFiles are the files that the recipe LoRA needs beside the configuration, by name, to be filled in; nil for the others.
+// PromptFiles returns the files that the recipe LoRA needs beside the configuration, by name; the user completes them.
+// It returns nil for other recipes.
 func (e Example) PromptFiles() map[string]string {
 	if e.Recipe != LoRA {
 		return nil

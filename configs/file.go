@@ -1,10 +1,9 @@
-// Package configs is the configuration file as a whole: its structure, its strict loading, and the daemon's own
-// settings.
+// Package configs defines the configuration file as a whole, loads it strictly, and computes the daemon's own settings.
 //
-// It owns the top level and composes the Config structs of the other packages with their defaults and Validate. Files
+// It owns the top level and combines the Config structs of the other packages with their defaults and Validate. Files
 // are decoded by strictyaml, never by viper; viper only overlays environment and flags on the few scalar settings of
-// the daemon. A loaded File is never changed afterwards, so that it may be shared. The package never watches a file
-// and never connects anywhere.
+// the daemon. After Overlay a File is never changed, so that it may be shared. The package never watches a file and
+// never connects anywhere.
 package configs
 
 import (
@@ -53,7 +52,7 @@ type File struct {
 	dir      string // directory of the file, for relative paths
 	loc      *time.Location
 	policies map[*Model]*policy.Policy // compiled when the file was checked
-	files    map[string]string         // read with it: hash by absolute path
+	files    map[string]string         // files that were read with it: hash by absolute path
 	missing  check.Problems            // named files that do not exist
 }
 
@@ -90,8 +89,8 @@ type Model struct {
 	Promote actions.PromoteConfig `yaml:"promote"`
 }
 
-// SetDefaults sets the defaults of the policy and of the promotion before a new entry is decoded, so that an explicit
-// zero counts.
+// SetDefaults sets the defaults of the policy and of the promotion. It is called before a new entry is decoded, so that
+// a zero in the file is not mistaken for a missing value.
 func (m *Model) SetDefaults() {
 	m.Policy = policy.Defaults()
 	m.Promote = actions.PromoteConfig{}.WithDefaults()
@@ -102,7 +101,7 @@ const (
 	defaultListen = "127.0.0.1:7420"
 )
 
-// DefaultPipeline is the name of the pipeline that a policy starts.
+// DefaultPipeline is the name of the pipeline that a policy starts if the condition names no other.
 const DefaultPipeline = "default"
 
 func (f *File) withDefaults() {
@@ -116,7 +115,7 @@ func (f *File) withDefaults() {
 	if f.Listen == "" {
 		f.Listen = defaultListen
 	}
-	if !strings.Contains(f.State, "://") { // a URL is refused in validate, unchanged
+	if !strings.Contains(f.State, "://") { // a URL stays unchanged: validate refuses it
 		f.State = f.abs(f.State)
 	}
 	f.GPU.Leases = f.abs(f.GPU.Leases)
@@ -203,7 +202,7 @@ func (m *Model) withDefaults(f *File) {
 	}
 }
 
-// OllamaURL returns the URL of Ollama on this host.
+// OllamaURL returns the configured URL of Ollama, else the default one on this host.
 func (f *File) OllamaURL() string {
 	if f != nil && f.Ollama != nil && f.Ollama.URL != "" {
 		return f.Ollama.URL
@@ -219,8 +218,8 @@ func (m *Model) SetsAside() []gpu.StopConfig {
 	return m.GPU.Stop
 }
 
-// labelColumns maps the serving targets to their label columns: each its own, or the source's. Nil leaves the source
-// unchanged; Validate reports the problem.
+// labelColumns maps each serving target to its label column: the target's own, else the one that the source names. It
+// returns nil if a target has no column; the source then stays unchanged, and Validate reports the problem.
 func (m *Model) labelColumns(pg *postgres.Config) map[string]string {
 	out := map[string]string{}
 	for name, t := range m.Serving.Targets {
@@ -249,15 +248,15 @@ func (f *File) below(m *Model, path string) string {
 	return filepath.Join(m.Dir, path)
 }
 
-// Steps returns the steps of a pipeline, with the steps of included pipelines in place.
+// Steps returns the steps of a pipeline, with each include replaced by the steps of the included pipeline.
 func (m *Model) Steps(pipeline string) []actions.StepConfig {
 	return actions.Steps(m.Pipeline, pipeline)
 }
 
-// Location is the file's time zone.
+// Location returns the file's time zone.
 func (f *File) Location() *time.Location { return f.loc }
 
-// Names lists the models in order.
+// Names lists the names of the models in alphabetical order.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.Models)) }
 
 // ModelName is the pattern of a model's name.

@@ -34,7 +34,7 @@ type Loaded struct {
 	doc *strictyaml.Document
 }
 
-// Same reports whether two loads are equal: the text and the files that it names.
+// Same reports whether two loads have the same text and the same content of the named files.
 func (l *Loaded) Same(other *Loaded) bool {
 	return l.Digest == other.Digest && maps.Equal(l.Files, other.Files)
 }
@@ -51,7 +51,8 @@ func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	return l.doc.Locate(found), nil
 }
 
-// written returns the path of the key that sets where a label is read from, which may be any of three.
+// written returns the path of the key that sets the column of a target's label, because any of three keys may do so. It
+// returns other paths unchanged.
 func (l *Loaded) written(path string) string {
 	const ofSource = ".labels.postgres.targets."
 	model, target, ok := strings.Cut(path, ofSource)
@@ -130,7 +131,7 @@ func Parse(path string, source []byte) (*Loaded, error) {
 	return l, nil
 }
 
-// missingError is the path of a configuration that does not exist; it is fs.ErrNotExist.
+// missingError is the error for a configuration that does not exist, with its path; errors.Is finds fs.ErrNotExist.
 type missingError string
 
 func (e missingError) Error() string {

@@ -27,8 +27,8 @@ func isFile(path string) bool {
 // open reports whether everyone on the machine may read a file.
 func open(mode fs.FileMode) bool { return mode.Perm()&0o004 != 0 }
 
-// secrets refuses passwords that everyone on the machine may read: in the configuration, whose mode is given, and in
-// the files named for them.
+// secrets refuses passwords that everyone on the machine may read: in the configuration file, which has the given mode,
+// and in the files that it names for passwords.
 func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 	var p check.Problems
 	plain := func(path, text, instead string) {

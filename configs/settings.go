@@ -60,7 +60,7 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	if s.Socket == "" {
 		s.Socket = defaultSocket(s.State)
 	}
-	if s.Listen != defaults["listen"] { // the file's own was checked with its position
+	if s.Listen != defaults["listen"] { // validate has already checked the file's own value
 		if err := checkListen(s.Listen); err != nil {
 			return s, fmt.Errorf("listen: %w: write a loopback address such as 127.0.0.1:7420, or off", err)
 		}

@@ -186,7 +186,7 @@ func (c *checked) teachers(m *Model, here string) {
 	}
 }
 
-// writes finds faults of what a step label writes into the table.
+// writes finds faults of the statement with which a step label writes into the table.
 func (m *Model) writes(w *actions.LabelWrite) check.Problems {
 	var p check.Problems
 	switch {
@@ -357,7 +357,7 @@ func (m *Model) validateColumns(p *check.Problems) {
 	}
 }
 
-// compile compiles a model's rules and keeps them. It includes the faults of the files that the rules name.
+// compile compiles a model's rules and keeps them. The result includes the faults of the files that the rules name.
 func (c *checked) compile(f *File, m *Model, unread func(section string) bool) check.Problems {
 	compiled, err := f.newPolicy(m, c.named)
 	var invalid *check.Invalid

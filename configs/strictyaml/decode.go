@@ -20,7 +20,7 @@ var (
 
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
-// reading is how a type is decoded: whether it decodes YAML itself.
+// reading is how a type is decoded: generically, or by a method of its own.
 type reading byte
 
 const (
@@ -30,7 +30,8 @@ const (
 	readsText
 )
 
-// reading caches the result, which takes longer to compute than to decode a number.
+// reading returns how a type is decoded. It caches the result, because computing it takes longer than decoding a
+// number.
 func (d *decoder) reading(t reflect.Type) reading {
 	r, known := d.readings[t]
 	if !known {
@@ -163,7 +164,7 @@ func (d *decoder) keysHint(t reflect.Type) string {
 	return "the keys here are " + strings.Join(d.fieldsOf(t).keys, ", ")
 }
 
-// form lets the type choose the target of a scalar, a list or a mapping.
+// form decodes a scalar, a list or a mapping into the target that the type chooses for it.
 func (d *decoder) form(n *yaml.Node, path string, into reflect.Value, depth int) {
 	former := into.Addr().Interface().(Former)
 	name := formOf(n)
@@ -185,7 +186,7 @@ func (d *decoder) form(n *yaml.Node, path string, into reflect.Value, depth int)
 	d.value(n, path, target, depth)
 }
 
-// variant lets the type choose the struct to decode into from what is written.
+// variant decodes into the struct that the type chooses by what is written.
 func (d *decoder) variant(n *yaml.Node, path string, into reflect.Value, depth int) {
 	var keys map[string]string
 	switch n.Kind {

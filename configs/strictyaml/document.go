@@ -12,7 +12,7 @@ import (
 type Document struct {
 	File     string
 	Source   []byte
-	Warnings Problems // of the decoding; Locate gives those of a Validate
+	Warnings Problems // of the decoding; Locate returns those of a Validate
 
 	positions map[string]position
 	expanded  map[string]bool // values with expanded variables
@@ -33,7 +33,7 @@ func (d *Document) Position(path string) (line, column int, ok bool) {
 	return p.line, p.column, ok
 }
 
-// Scalar returns the position of a path whose value is a scalar.
+// Scalar returns the position of the value at a path. ok is true only if the value is a scalar.
 func (d *Document) Scalar(path string) (line, column int, ok bool) {
 	p := d.positions[path]
 	return p.line, p.column, p.scalar

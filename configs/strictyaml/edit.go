@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Set returns a text with another value, written as YAML, at a path such as models.news.limits.cooldown or
-// tests[2].expect. Missing keys are added; a value shared by an anchor changes at this path alone. Set does not check
-// that such keys are valid: Decode does.
+// Set returns the text with a new value at a path such as models.news.limits.cooldown or tests[2].expect. The value is
+// given as YAML. Missing keys are added. A value that several places share by an anchor changes at this path only. Set
+// does not check that the keys are valid: Decode does.
 func Set(data []byte, path, value string) ([]byte, error) {
 	var doc, want yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {

@@ -152,7 +152,8 @@ func lineOf(found []entry, key string) int {
 	return 0
 }
 
-// names decodes entries whose keys the user chose. Beside fixed keys, a name close to one of them is probably a typo.
+// names decodes entries whose keys the user chose. If the section has fixed keys, too, a name that is similar to one of
+// them is probably a typo.
 func (d *decoder) names(found []entry, path string, into reflect.Value, depth int, fixed []string) {
 	if into.Type().Key().Kind() != reflect.String {
 		panic("strictyaml: " + into.Type().String() + ": map keys must be strings")

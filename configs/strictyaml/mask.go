@@ -10,7 +10,7 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`((?:nats|tls|wss?)://)([^/\s:@]+)(@)`),
 }
 
-// Masked replaces the secrets of the connection strings in a text.
+// Masked replaces each secret in the connection strings of a text by the result of by.
 func Masked(text string, by func(secret string) string) string {
 	for _, pattern := range secrets {
 		text = pattern.ReplaceAllStringFunc(text, func(found string) string {

@@ -60,7 +60,8 @@ func excerpt(b *strings.Builder, lines [][]byte, p Problem) {
 	}
 }
 
-// masked masks passwords at their full width, so that the caret stays in place: the output may end in a log.
+// masked masks passwords, because the output may end in a log. The mask is as wide as the password, so that the caret
+// stays in place.
 func masked(text string) string {
 	return Masked(text, func(secret string) string {
 		if strings.HasPrefix(secret, "${") {

@@ -102,7 +102,7 @@ func (d *decoder) str(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
-// boolean accepts YAML 1.1's words, which people know: yes, no, on, off.
+// boolean also accepts the words of YAML 1.1, which many people still write: yes, no, on, off.
 func (d *decoder) boolean(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind == yaml.ScalarNode && !quoted(n) {
 		switch strings.ToLower(n.Value) {

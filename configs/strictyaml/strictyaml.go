@@ -2,9 +2,9 @@
 //
 // It owns the parsing of configuration text: the node tree, the positions of values, and the messages with file, line,
 // column, excerpt and hint. Types are matched by their yaml tags; a type may implement encoding.TextUnmarshaler (a
-// scalar with a unit), Former (several notations), Variant (one of several structs) or Defaulter. A Decode keeps no
-// state and may run concurrently with others. It never guesses a type, reads a file, or ignores an unknown key;
-// environment variables are expanded in fields with the tag `env:"expand"` only.
+// scalar with a unit), Former (several notations), Variant (one of several structs) or Defaulter. Decode keeps no
+// state, so that several calls may run at the same time. The package never guesses a type, reads a file, or ignores an
+// unknown key; it expands environment variables only in fields with the tag `env:"expand"`.
 //
 // Useful parts of YAML are supported: anchors, aliases, merge keys (<<) and, at the top level, keys that start with x-
 // as a place for anchors.
@@ -35,10 +35,11 @@ type Former interface {
 	YAMLForm(form string) any
 }
 
-// Variant is implemented, on the pointer, by a type that is one of several structs, chosen by what is written. word is
-// the text of a scalar, with keys nil; keys holds the keys of a mapping, with the text of scalars. The result is a
-// pointer to what the mapping is decoded into, nil for a word that is complete by itself. A problem's path is the key
-// that is wrong, "" for the whole. YAMLChosen returns the chosen struct, nil before.
+// Variant is implemented, on the pointer, by a type that is one of several structs, depending on what is written. For a
+// scalar, word is its text and keys is nil. For a mapping, keys has the mapping's keys, each with the text of its value
+// if that is a scalar. YAMLVariant returns a pointer to decode the mapping into, or nil if the word is complete by
+// itself. A problem's path is the key that is wrong, "" for the whole value. YAMLChosen returns the chosen struct, nil
+// before the choice.
 type Variant interface {
 	YAMLVariant(word string, keys map[string]string) (any, *check.Problem)
 	YAMLChosen() any
@@ -51,9 +52,9 @@ type Defaulter interface {
 	SetDefaults()
 }
 
-// Decode decodes data into into, a pointer to a struct that holds the defaults. file only names the data in messages.
-// The error is of type Problems, ordered by position; after one, into is incomplete and must not be used. The document
-// is returned whenever the text could be parsed, also with an error.
+// Decode decodes data into the struct that into points to, which contains the defaults. file only names the data in
+// messages. The error is of type Problems, ordered by position; after an error the struct is incomplete and must not be
+// used. The document is returned whenever the text could be parsed, even with an error.
 func Decode(file string, data []byte, into any) (*Document, error) {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
@@ -88,7 +89,7 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 	return d.doc, nil
 }
 
-// top checks the rules of the outermost mapping.
+// top decodes the outermost value, which must be a mapping.
 func (d *decoder) top(root *yaml.Node, target reflect.Value) {
 	if root.Kind == yaml.AliasNode || root.Kind != yaml.MappingNode {
 		d.fail(root, "", "a list of keys with values is expected here, as in \"version: 1\"",
@@ -118,7 +119,7 @@ type decoder struct {
 	said     map[spot]bool
 	visited  int
 	gaveUp   *Problem
-	field    string // path of the present struct field
+	field    string // path of the current struct field
 	// takesVariables is the path of the last field that allows environment variables.
 	takesVariables string
 	extensions     bool // keys starting with x- are skipped: only for the outermost mapping

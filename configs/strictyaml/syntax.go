@@ -18,7 +18,7 @@ var (
 	plainIndent = regexp.MustCompile(`^[ \t]*`)
 )
 
-// cures are the usual fixes for the parser's errors, whose own wording names its internal state.
+// cures are the usual fixes for the parser's errors, because the parser's own messages describe its internal state.
 var cures = []struct{ complaint, message, hint string }{
 	{
 		"mapping values are not allowed", "a key is not expected here",
@@ -52,8 +52,8 @@ var cures = []struct{ complaint, message, hint string }{
 	},
 }
 
-// syntax turns the parser's error into a problem. The parser reports the line of the enclosing block or the one after
-// the fault, so the position is searched: the fault is in the line after the longest part that parses.
+// syntax turns the parser's error into a problem. The parser reports the line of the enclosing block or the line after
+// the fault. Therefore syntax searches for the fault: it is in the line after the longest prefix that parses.
 func syntax(text []byte, err error) *Problem {
 	p := &Problem{Line: 1, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
 	lines := strings.SplitAfter(string(text), "\n")

@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// checkText refuses characters that no configuration contains before the text is parsed, and returns the text without
-// a byte order mark.
+// checkText refuses characters that no configuration contains, before the text is parsed. It returns the text without a
+// byte order mark.
 func checkText(data []byte) ([]byte, *Problem) {
 	if len(data) > maxBytes {
 		return nil, &Problem{

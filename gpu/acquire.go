@@ -24,7 +24,7 @@ type Request struct {
 // Grant is a leased GPU that was free at the last sample.
 type Grant struct {
 	Lease  *Lease
-	Device Device // as it was at that moment, before the step's own processes
+	Device Device // as it was in that sample, before the step's own processes started
 }
 
 // Env returns the environment variables that restrict a program to the granted device.
@@ -33,8 +33,8 @@ func (g *Grant) Env() map[string]string {
 }
 
 // Acquire waits until a device is free for long enough, takes its lease and samples it once more: a device is granted
-// only if it is free at that moment. Without a grant the verdict has the reason; the error is about ctx or the lease
-// directory.
+// only if this last sample shows it free. Without a grant the verdict has the reason; an error means that ctx has ended
+// or that the lease directory cannot be used.
 func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
 	inventory := marked{r.Inventory, r.Leases}
 	gate := NewGate(r.Config, r.Need, time.Now())
@@ -100,7 +100,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// lastLook finds the device and judges it once more, right before the start.
+// lastLook finds the device and checks it once more, right before the start.
 func lastLook(r Request, uuid string, devices []Device, err error) (Device, string) {
 	if err != nil {
 		return Device{}, err.Error()

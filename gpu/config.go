@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config is when the first step of a run that needs a GPU may start, and what happens if another program starts on the
-// device during a step.
+// Config defines when the first step of a run that needs a GPU may start, and what happens if another program starts on
+// the device during a step.
 type Config struct {
 	// Free is the memory that must be free on one device, e.g. 20GiB. If earlier runs needed more, that much must be
 	// free.

@@ -27,7 +27,7 @@ type Device struct {
 	Processes   []Process `json:"processes"`
 	// ProcessState is unsupported if the device keeps no list of processes, error if the list could not be read.
 	ProcessState State `json:"process_state,omitempty"`
-	// ProcessError is why Processes may be incomplete; empty when it is complete.
+	// ProcessError is why Processes may be incomplete; empty when the list is complete.
 	ProcessError string `json:"process_error,omitempty"`
 	// Distrust is why Processes cannot be correct, such as a process that does not exist.
 	Distrust string `json:"distrust,omitempty"`
@@ -47,8 +47,8 @@ type Process struct {
 	Holder
 }
 
-// ProcessSum is the memory of all listed processes. It is known only if the list is complete, plausible and has the
-// memory of every process.
+// ProcessSum returns the memory of all listed processes. It is known only if the list is complete, plausible and has
+// the memory of every process.
 func (d Device) ProcessSum() Reading {
 	if d.ProcessError != "" {
 		return Reading{State: d.ProcessState, Detail: d.ProcessError}
@@ -67,8 +67,8 @@ func (d Device) ProcessSum() Reading {
 	return sum
 }
 
-// Unexplained is the used memory that no listed process accounts for: the driver's own, or left behind by a process
-// that crashed.
+// Unexplained returns the used memory that no listed process accounts for: the driver's own, or left behind by a
+// process that crashed.
 func (d Device) Unexplained() Reading {
 	sum := d.ProcessSum()
 	if sum.State != Known || d.Used.State != Known || d.Unified {

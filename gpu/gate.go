@@ -53,20 +53,20 @@ func NewGate(config Config, need Need, now time.Time) *Gate {
 	return &Gate{config: config, need: need, start: now, free: map[string]stretch{}}
 }
 
-// Every is the pause between two samples: several in each stable_for, and at least one in 5 s.
+// Every returns the pause between two samples: short enough for several samples within stable_for, and at most 5 s.
 func (g *Gate) Every() time.Duration {
 	return min(max(g.config.StableFor.D()/(2*minSamples), 200*time.Millisecond), 5*time.Second)
 }
 
-// Again reverts an Open verdict, after the device was lost between the sample and the start. The wait is not
-// restarted.
+// Again reverts an Open verdict if the device could not be taken after all. The wait is not restarted.
 func (g *Gate) Again() {
 	g.final = nil
 	clear(g.free)
 }
 
-// Sample judges the answer of an Inventory at a time. A failed answer, or a device with an unknown value, ends the
-// stretch: a device that was not seen was not free. After a final verdict every call returns it again.
+// Sample judges one answer of an Inventory. If the answer failed, or if a value of a device is unknown, the time for
+// which the device was free starts again: it is not known to have been free. After a final verdict every call returns
+// that verdict.
 func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if g.final != nil {
 		return *g.final
@@ -93,8 +93,9 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	return g.conclude(now, g.describe(now, devices))
 }
 
-// open updates the stretches and returns the device to take: of those that were free for long enough the one with the
-// fewest processes, then the smallest, to leave large ones for runs that need them.
+// open updates since when each device has been free, and returns the device to take, nil if none was free for long
+// enough. Of several it takes the one with the fewest processes, then the smallest, to leave large ones for runs that
+// need them.
 func (g *Gate) open(now time.Time, devices []Device) *Device {
 	before := g.free
 	g.free = make(map[string]stretch, len(devices))
@@ -162,7 +163,7 @@ func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	return v
 }
 
-// Consider judges one sample, without the wait: Open means that a device may be taken as it is now.
+// Consider judges one sample without waiting: Open means that a device may be taken as it is now.
 func Consider(c Config, need Need, devices []Device) Verdict {
 	gate := NewGate(c, need, time.Time{})
 	gate.open(time.Time{}, devices)
@@ -174,7 +175,7 @@ func Consider(c Config, need Need, devices []Device) Verdict {
 	return v
 }
 
-// conclude ends the wait when its time is over.
+// conclude turns the verdict into Shut if the wait is over.
 func (g *Gate) conclude(now time.Time, v Verdict) Verdict {
 	if now.Sub(g.start) < g.config.Wait.D() {
 		return v

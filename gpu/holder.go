@@ -37,7 +37,7 @@ var desktop = []string{
 	"sway", "Hyprland", "weston", "cinnamon", "xfwm4", "mutter-x11-fram", "picom", "compiz", "lightdm", "sddm",
 }
 
-// Kind returns the kind of holder that the process is.
+// Kind returns the kind of the process's owner.
 func (p Process) Kind() Kind {
 	switch {
 	case p.Gone:
@@ -113,8 +113,8 @@ func (p Process) amount() string {
 	return ", " + Amount(p.Used.Size)
 }
 
-// Remedy returns how a person frees the memory of the process, and how to start it again; both are empty unless both
-// are known.
+// Remedy returns how a person frees the memory of the process, and how to start it again. If one of the two is unknown,
+// both are empty.
 func (p Process) Remedy() (free, back string) {
 	switch p.Kind() {
 	case KindOllama:

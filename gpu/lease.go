@@ -14,9 +14,9 @@ import (
 // ErrLeased is returned if another process holds the device; the error's text names it.
 var ErrLeased = errors.New("GPU is leased")
 
-// Leases gives each GPU of this host to one holder at a time. A lease is a lock of flock(2) on one file for each
-// device, in a directory that all of a host's daemons, people and scripts share. It belongs to the open file: it can
-// be passed to another process, and ends when the last process that has the file open closes it or dies.
+// Leases gives each GPU of this host to one holder at a time. A lease is a flock(2) lock on the device's file, in a
+// directory that all daemons, people and scripts of the host share. The lock is bound to the open file: it can be
+// passed to another process, and ends when the last process that has the file open closes it or dies.
 type Leases struct {
 	Dir string // see LeaseDir
 }
@@ -56,8 +56,8 @@ func (l Leases) TryAcquire(uuid, owner string) (*Lease, error) {
 	return &Lease{UUID: uuid, file: file}, nil
 }
 
-// open opens the device's file so that others of the directory's group can lock it, too. A file of another user may be
-// only readable: that is enough for a lock.
+// open opens the device's file so that others of the directory's group can lock it, too. It opens a file of another
+// user only for reading if it may not write it, because that is enough for a lock.
 func (l Leases) open(uuid string) (*os.File, error) {
 	file, err := os.OpenFile(l.Path(uuid), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o660)
 	if errors.Is(err, os.ErrPermission) {
@@ -80,8 +80,8 @@ func ownerIn(file *os.File) string {
 	return owner
 }
 
-// File returns the open file that holds the lease, for exec.Cmd.ExtraFiles: a child that inherits it holds the lease,
-// too, and alone once this process has closed it. Its number in the child is 3 plus its index there.
+// File returns the open file of the lease, for exec.Cmd.ExtraFiles. A child that inherits it holds the lease, too, even
+// after this process has closed it. The child's descriptor is 3 plus the file's index in ExtraFiles.
 func (l *Lease) File() *os.File { return l.file }
 
 // KeepOnExec keeps the lease open across execve.
@@ -90,7 +90,7 @@ func (l *Lease) KeepOnExec() error {
 	return err
 }
 
-// Release releases the lease, also for children that inherited it. The file is kept: removing it would let two holders
+// Release releases the lease, even if children have inherited it. The file is kept: removing it would let two holders
 // lock two files of the same name.
 func (l *Lease) Release() error {
 	if l.file == nil {

@@ -11,8 +11,8 @@ import (
 )
 
 // Holder returns who holds the device's lease, "" if no one does. It reads /proc/locks and takes no lock itself, so
-// that it never makes another's `flock -n` fail. A holder in another PID namespace is found only when the lease is
-// taken.
+// that it never makes the `flock -n` of another process fail. A holder in another PID namespace is found only when the
+// lease is taken.
 func (l Leases) Holder(uuid string) string {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -41,8 +41,9 @@ func holderOf(locks, inode string, file *os.File) string {
 		if len(fields) < 6 || fields[1] != "FLOCK" || fields[3] != "WRITE" || fields[5] != inode {
 			continue
 		}
-		// Plain flock(1) writes no name and leaves the one of the previous holder, so the name counts only if it has the PID
-		// of the lock. The lock may have been passed on since, so a PID that is gone proves nothing else.
+		// Plain flock(1) writes no name, and the file keeps the name of the previous holder. So the name counts only if it
+		// has the PID of the lock. If no process has that PID, the name counts, too: the lock may have been passed to another
+		// process.
 		owner := ownerIn(file)
 		if _, err := os.Stat("/proc/" + fields[4]); err == nil && !strings.Contains(owner, "(pid "+fields[4]+")") {
 			name, of := Identify(os.DirFS("/proc"), atoi(fields[4]))
@@ -98,8 +99,8 @@ const (
 
 // LeaseDir returns the directory of this host's leases and creates it if it is missing: the configured one, else
 // /run/retraind/gpu, else, if that is missing and cannot be created, /var/lock/retraind-gpu. Only its group may write
-// there. A directory without access is an error, not a reason to use another one, since other processes would not use
-// that.
+// there. If an existing directory is not accessible, LeaseDir returns an error and uses no other one, because other
+// processes would not use the other one.
 func LeaseDir(configured string) (string, error) {
 	candidates := []string{leaseDir, otherLeaseDir}
 	if configured != "" {

@@ -25,8 +25,8 @@ const (
 	largestPage = 1 << 20
 )
 
-// Namer asks Docker and Ollama, with read-only requests, for the owners of processes. Without an answer only the
-// information from /proc is used. Safe for concurrent use.
+// Namer asks Docker and Ollama, with read-only requests, for the owners of processes. If they do not answer, only the
+// information from /proc is used. It is safe for concurrent use.
 type Namer struct {
 	Docker string        // socket; "" for no requests
 	Ollama func() string // URL, which a reload may change; nil for no requests

@@ -45,7 +45,7 @@ type Peaks struct {
 // peaksFile is the file's content: the latest peaks by model and step, the oldest first.
 type peaksFile map[string]map[string][]Peak
 
-// Record adds a peak and removes the oldest.
+// Record adds a peak, and removes the oldest one if there are too many.
 func (p *Peaks) Record(model, step string, peak Peak) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +68,7 @@ func (p *Peaks) Record(model, step string, peak Peak) error {
 	return nil
 }
 
-// Need returns what a step needs by its recorded peaks; zero without any.
+// Need returns the memory that a step needs by its recorded peaks; zero without any.
 func (p *Peaks) Need(model, step string) (Need, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,8 +100,8 @@ type Need struct {
 	Runs int       `json:"runs"` // number of runs that measured it
 }
 
-// learned returns the largest peak with a margin, but never more than a run succeeded with. Steps that took nearly all
-// of the free memory are ignored.
+// learned returns the largest peak with a margin, but never more than was free in a run that succeeded. Steps that took
+// nearly all of the free memory are ignored.
 func learned(peaks []Peak) Need {
 	var need Need
 	for _, p := range peaks {

@@ -32,12 +32,12 @@ type Probe struct {
 	launch func(p *Probe) (child, error) // nil: a process; tests replace it
 	mu     sync.Mutex                    // one child at a time; guards stuck and since
 	stuck  <-chan struct{}               // closed when the hanging child has ended; nil while none hangs
-	since  time.Time                     // when that one was started
+	since  time.Time                     // when the hanging child was started
 }
 
 // child is a running query.
 type child struct {
-	gone   <-chan struct{}          // closed at its end
+	gone   <-chan struct{}          // closed when it has ended
 	answer func() ([]Device, error) // its answer; call it only after gone is closed
 	kill   func()                   // kills it, if that is possible
 }
@@ -68,8 +68,8 @@ func (p *Probe) Devices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
-// awaitStuck returns an error while an earlier child hangs. One whose caller left early has as long to end as a query may
-// take: on a machine under load a killed process ends late, although it does not hang.
+// awaitStuck returns an error while an earlier child hangs. If the caller of a query left early, the child may still
+// run until the deadline of that query: on a machine under load, a killed process ends late although it does not hang.
 func (p *Probe) awaitStuck(ctx context.Context) error {
 	if p.stuck == nil {
 		return nil

@@ -9,7 +9,7 @@ import (
 // State is the state of one value from the driver.
 type State string
 
-// The states of a Reading and of a Figure. Only known has a value: the other two are not zero.
+// The states of a Reading and of a Figure. Only a known one has a value: the other two do not mean zero.
 const (
 	Known       State = "known"
 	Unsupported State = "unsupported" // this device does not have the value (unified memory, MIG)

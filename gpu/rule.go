@@ -64,7 +64,7 @@ func (c Config) company(d Device) string {
 // computes reports whether a process is not part of the desktop.
 func (p Process) computes() bool { return !p.Graphics && p.Kind() != KindDesktop }
 
-// Holders lists the processes that may be in the way on a device, the largest first.
+// Holders lists the processes on a device that are not ignored, the largest first.
 func (c Config) Holders(d Device) []Process {
 	var holders []Process
 	for _, p := range d.Processes {

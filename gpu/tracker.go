@@ -33,7 +33,7 @@ type tracker struct {
 	config Config
 	start  Device
 	known  bool                             // start is the device before the step; otherwise the first sample sets it
-	mine   func(pid int) (mine, there bool) // whether a process belongs to the step, and whether it still runs
+	mine   func(pid int) (mine, there bool) // reports whether a process belongs to the step, and whether it still runs
 	there  map[int]bool                     // other processes from before the step, or already reported
 	said   unit.Size                        // reported growth of others
 	failed int                              // failed samples in a row
@@ -60,7 +60,7 @@ func (t *tracker) begin(d Device) {
 	}
 }
 
-// look compares one answer of the inventory with the start.
+// look compares one answer of the inventory with the state at the start.
 func (t *tracker) look(devices []Device, err error) []Finding {
 	d, findings := t.find(devices, err)
 	if d != nil {
@@ -154,7 +154,7 @@ func (t *tracker) count(d Device, own unit.Size, complete bool) {
 	if d.Distrust != "" {
 		return // e.g. a process of the step that has just ended
 	}
-	if !complete { // without the list: the growth of used memory since the start
+	if !complete { // without the list, take the growth of used memory since the start
 		if d.Used.State != Known || t.start.Used.State != Known {
 			return
 		}
@@ -170,8 +170,8 @@ func (t *tracker) count(d Device, own unit.Size, complete bool) {
 	}
 }
 
-// growth reports that other programs than intruders have more memory than at the start, and again whenever that has
-// doubled.
+// growth reports that programs other than intruders use more memory than at the start. It reports this again whenever
+// the growth has doubled.
 func (t *tracker) growth(d Device, others []Process, grown unit.Size) []Finding {
 	least := max(unit.Size(leastPressure), unit.Size(pressureShare*float64(d.Total.Size)))
 	if grown < least || grown < 2*t.said {

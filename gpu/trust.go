@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// settle checks and completes a driver's answer about a device with the host's /proc.
+// settle checks a driver's answer about a device against the host's /proc, and completes it.
 func settle(proc fs.FS, d *Device) {
 	for i := range d.Processes {
 		p := &d.Processes[i]

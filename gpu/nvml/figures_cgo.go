@@ -35,14 +35,15 @@ func (i Inventory) figure(value int, ret binding.Return) gpu.Figure {
 	switch ret {
 	case binding.SUCCESS:
 		return gpu.Number(value)
-	case binding.ERROR_NOT_SUPPORTED, binding.ERROR_INVALID_ARGUMENT: // the latter by MIG instances
+	case binding.ERROR_NOT_SUPPORTED, binding.ERROR_INVALID_ARGUMENT: // MIG instances return the latter
 		return gpu.Figure{State: gpu.Unsupported}
 	default:
 		return gpu.Figure{State: gpu.Failed, Detail: i.lib.ErrorString(ret)}
 	}
 }
 
-// processes adds one list of processes, unless an earlier list could not be read: then the list stays incomplete.
+// processes adds the processes of one kind. If their list cannot be read, it records why the device's list is
+// incomplete.
 func (i Inventory) processes(d *gpu.Device, kind, symbol string, list func() ([]binding.ProcessInfo, binding.Return)) {
 	if !i.has(symbol+"_v3", symbol+"_v2", symbol) {
 		d.ProcessState, d.ProcessError = gpu.Unsupported, "the driver has no list of "+kind+" processes"

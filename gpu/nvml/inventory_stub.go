@@ -17,7 +17,7 @@ func (Inventory) Devices(ctx context.Context) ([]gpu.Device, error) {
 	return nvidiasmi.Inventory{}.Devices(ctx)
 }
 
-// Xids implements gpu.XidReader: nvidia-smi reports no errors.
+// Xids implements gpu.XidReader. It always fails, because nvidia-smi reports no errors.
 func (Inventory) Xids(context.Context, string, func(gpu.Xid)) error {
 	return &gpu.ProbeError{
 		Fault:  gpu.FaultNotBuilt,

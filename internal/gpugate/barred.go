@@ -33,7 +33,7 @@ func (g *Gate) Barred(model string) string {
 	}
 	entries, _, err := g.o.Ledger.Entries()
 	if err != nil {
-		return "" // unknown here: the service itself shows whether it runs
+		return "" // unknown: a request to the service shows whether it runs
 	}
 	for _, e := range entries {
 		if serves(e.Thing, m.Serving) {

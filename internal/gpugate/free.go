@@ -129,7 +129,7 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 				t.Container.OnGPU = e.Container.OnGPU
 			}
 			if t.Loaded != nil && e.Run.ID == s.Run && t.Key() == e.Key() {
-				*t.Loaded = *e.Loaded // the original state: the run itself may have asked the model since
+				*t.Loaded = *e.Loaded // keep the original state, because the run itself may have queried the model since
 			}
 		}
 	}
@@ -230,7 +230,7 @@ func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	return sum
 }
 
-// unless turns an error into the error of a blocked step, unless ctx has ended.
+// unless turns an error into the error of a blocked step. If ctx has ended, it returns the cause of that.
 func (g *Gate) unless(ctx context.Context, s actions.GPUStep, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

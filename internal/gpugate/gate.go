@@ -107,7 +107,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	return actions.GPUGrant{Env: grant.Env(), Lease: grant.Lease.File()}, nil
 }
 
-// config returns the effective GPU section of a model, with defaults if it was removed.
+// config returns the effective gpu section of a model. If the section was removed, it returns the defaults.
 func (g *Gate) config(model string) gpu.Config {
 	if m := g.o.File().Models[model]; m != nil && m.GPU != nil {
 		return *m.GPU

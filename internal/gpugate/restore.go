@@ -21,8 +21,7 @@ func (g *Gate) Restore(ctx context.Context, s actions.GPUStep, asked []actions.A
 	return said, err
 }
 
-// restore restores the things that a run has stopped and for which the function which returns true. It returns a
-// description of the results.
+// restore restores those things stopped by a run that which selects. It returns a description of the results.
 func (g *Gate) restore(ctx context.Context, s actions.GPUStep, which func(ledger.Entry) bool) (string, error) {
 	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
 		Due: func(e ledger.Entry) string {

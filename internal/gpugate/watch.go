@@ -88,7 +88,7 @@ func (w *gpuWatch) guard(ctx context.Context, models bool) (end func()) {
 
 var errStepOver = errors.New("the step is over")
 
-// follow reads the device's errors; if the driver reports none, it logs that.
+// follow sends the device's errors on the channel. It logs if they cannot be read.
 func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 	uuid := w.device.UUID
 	if w.device.Parent != "" {

@@ -30,8 +30,8 @@ var places = map[string]string{
 	"retraind.tmpfiles": "/usr/lib/tmpfiles.d/retraind.conf",
 }
 
-// Files returns the shipped files, with the given absolute paths of the program and the state directory, followed by
-// those that grant the rights which a configuration needs.
+// Files returns the shipped files, with the given absolute paths of the program and the state directory. After them it
+// returns the files that grant the rights which a configuration needs.
 func Files(binary, state string, needs Needs) ([]File, error) {
 	for _, p := range []string{binary, state} {
 		if err := unitPath(p); err != nil {

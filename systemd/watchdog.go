@@ -17,8 +17,8 @@ type Watchdog struct {
 	last     atomic.Int64 // the last progress, in nanoseconds since start
 }
 
-// NewWatchdog returns the watchdog that the unit configures with WatchdogSec=; it is idle if the unit has none or
-// means another process.
+// NewWatchdog returns the watchdog that the unit configures with WatchdogSec=. It does nothing if the unit configures
+// none, or if it is meant for another process.
 func (n *Notifier) NewWatchdog() *Watchdog {
 	w := &Watchdog{ping: func() error { return n.send("WATCHDOG=1") }, start: time.Now()}
 	usec, err := strconv.ParseInt(n.env("WATCHDOG_USEC"), 10, 64)

@@ -71,7 +71,7 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 	largest := gpu.Reading{State: gpu.Known}
 	for _, d := range devices {
 		if d.Total.State != gpu.Known {
-			return p // it may be the one in use
+			return p // this device, whose memory is unknown, may be large enough
 		}
 		if !d.Split && d.Total.Size > largest.Size {
 			largest = d.Total

@@ -140,8 +140,7 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 	return err
 }
 
-// try replays the record with a policy. It computes the second bound only if the record does not determine the
-// result.
+// try replays the record with a policy. It computes the worst result only if the record does not determine the result.
 func try(file *configs.File, model string, rec *offline.Recorded, floor float64) (tried, error) {
 	p, err := file.Policy(model)
 	if err != nil {

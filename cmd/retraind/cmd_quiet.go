@@ -116,7 +116,7 @@ type needsJSON struct {
 type stepJSON struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
-	Runs    int     `json:"runs"`  // number of earlier runs it is based on; 0: configured or unknown
+	Runs    int     `json:"runs"`  // how many earlier runs it is based on; 0: configured or unknown
 	Known   bool    `json:"known"` // if false it counts as 0
 	// Checkpoints means that the step counts as 0, because it resumes in the next quiet hours.
 	Checkpoints bool `json:"checkpoints,omitempty"`

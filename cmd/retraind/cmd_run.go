@@ -82,8 +82,8 @@ func (a *app) run(cmd *cobra.Command) error {
 	return placed(loaded, daemon.Run(soft, o))
 }
 
-// placed adds to an error the configuration key of the source that cannot be followed. It reports an error that retrying cannot fix
-// as a fault of the configuration, so that systemd does not restart the daemon repeatedly.
+// placed adds to an error the configuration key of the source that cannot be followed. It reports an error that
+// retrying cannot fix as a fault of the configuration, so that systemd does not restart the daemon repeatedly.
 func placed(l *configs.Loaded, err error) error {
 	var source *ingest.SourceError
 	var fault *watch.Fault

@@ -156,7 +156,7 @@ func newSideJSON(s playback.Totals) sideJSON {
 
 type changeJSON struct {
 	At   time.Time `json:"at"`
-	Run  string    `json:"run,omitempty"` // recorded, at a time when this policy would not have started it; absent: would have started
+	Run  string    `json:"run,omitempty"` // absent if only this policy would have started a run
 	Text string    `json:"text"`
 }
 

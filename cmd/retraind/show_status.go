@@ -70,7 +70,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	case s.State == status.ServedProved && s.Notice != "":
 		p.field("served", s.Notice)
 	case s.State == status.ServedProved:
-	case s.State == status.ServedUnknown && (m.Phase == status.Broken || m.Phase == status.Asleep): // the sentence has it
+	case s.State == status.ServedUnknown && (m.Phase == status.Broken || m.Phase == status.Asleep): // the sentence says so
 	case s.State == status.ServedUnknown:
 		p.field("served", "unknown, last proved "+ago(s.Proved, now))
 	default:

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// tmpfs mounts a small file system of its own.
+// tmpfs mounts a small file system for one test and returns its path.
 func tmpfs(t *testing.T, size string) string {
 	t.Helper()
 	if os.Getuid() != 0 {

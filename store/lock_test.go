@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The lock of a process that is dead is shared for a moment by a child that it was just starting.
+// After a process has died, a child that it was just starting may hold its lock for a short time.
 func TestLockOfADeadProcess(t *testing.T) {
 	t.Parallel()
 	ended := exec.Command("true")

@@ -109,7 +109,7 @@ func TestStatementAfterAFault(t *testing.T) {
 	}
 }
 
-// columns are those of a query's first row.
+// columns returns the names of a query's columns, and fails the test if the query has no row.
 func columns(t *testing.T, db *sql.DB, query string) string {
 	t.Helper()
 	rows, err := db.Query(query)

@@ -249,7 +249,7 @@ func TestListenSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left.SetUnlinkOnClose(false) // as after a kill of the daemon
+	left.SetUnlinkOnClose(false) // as if the daemon had been killed
 	left.Close()
 	again, err := ListenSocket(stale)
 	if err != nil {
@@ -363,7 +363,7 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// A request that was read is carried out, even if the client disconnects before the answer.
+// A request is carried out once it was read, even if the client disconnects before the answer.
 func TestOrderOutlivesItsClient(t *testing.T) {
 	t.Parallel()
 	hangUp := make(chan func(), 1)

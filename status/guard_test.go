@@ -146,7 +146,7 @@ func TestGuardBoundsStreamsAndBodies(t *testing.T) {
 	if codes[1] != 200 || codes[2] != 503 || refused.of("stream") != 2 {
 		t.Errorf("streams: %v, %d refused", codes, refused.of("stream"))
 	}
-	// A body that does not arrive counts; the handler runs once the server asks for the body.
+	// A request counts even while its body does not arrive. Status 100 shows that the handler reads the body.
 	const slow = "POST /v1/models/relevance/trigger HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n"
 	for range 2 {
 		if got := request(t, dial(t, address), slow); got != http.StatusContinue {

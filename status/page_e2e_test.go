@@ -95,7 +95,7 @@ func TestPageInChromium(t *testing.T) {
 	c.picturesOfPage()
 }
 
-// servePage serves the page of a backend, and sends after each answer.
+// servePage serves the page of a backend. The channel receives a value after each answer.
 func servePage(t *testing.T, backend fake) (url string, refreshed <-chan struct{}) {
 	t.Helper()
 	backend.subscribe = func(ctx context.Context) <-chan Event {

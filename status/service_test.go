@@ -132,7 +132,8 @@ func TestNATSRequestsThatMayOnlyRead(t *testing.T) {
 	}
 }
 
-// A stream that captures the requests' subjects is reported, since its acknowledgement would be taken for the answer.
+// A stream that captures the subjects of requests is reported, because clients would take its acknowledgement for the
+// answer.
 func TestNATSRequestsUnderAStream(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)

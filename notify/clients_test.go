@@ -13,7 +13,8 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// guardedBroker is an embedded server whose clients may publish labels and requests.
+// guardedBroker starts an embedded server whose clients may publish labels and requests, and returns the path of their
+// key.
 func guardedBroker(t *testing.T) (b *notify.Broker, key string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -44,7 +45,7 @@ func guardedBroker(t *testing.T) (b *notify.Broker, key string) {
 	return b, key
 }
 
-// client is an ordinary NATS client with the credential.
+// client returns an ordinary NATS client with the credential.
 func client(t *testing.T, b *notify.Broker, key string) *nats.Conn {
 	t.Helper()
 	identity, err := nats.NkeyOptionFromSeed(key)
@@ -173,7 +174,7 @@ func TestClientsChangeNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A request is answered after everything that was sent before it.
+	// This request is answered only after everything that was sent before it was handled.
 	outside, err := jetstream.New(conn)
 	if err != nil {
 		t.Fatal(err)

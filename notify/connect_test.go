@@ -41,7 +41,7 @@ func guarded(t *testing.T, options *server.Options) string {
 	return s.ClientURL()
 }
 
-// admitted reports whether a configuration can connect.
+// admitted returns an error if a configuration cannot connect.
 func admitted(t *testing.T, c *notify.Config) error {
 	t.Helper()
 	conn, err := notify.Connect(c, "test", slog.New(slog.DiscardHandler))

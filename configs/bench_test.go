@@ -29,7 +29,7 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// manyModels is a configuration whose models each have the usual rules.
+// manyModels returns a configuration whose models each have the usual rules.
 func manyModels(n int) []byte {
 	var b strings.Builder
 	b.WriteString("version: 1\ntimezone: Europe/Berlin\nstate: /var/lib/retraind\nmodels:\n")

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// ollamaFile is a configuration whose classifier is a model of an Ollama server.
+// ollamaFile returns a configuration whose classifier is a model of an Ollama server.
 func ollamaFile() string {
 	text := strings.Replace(good, "version: 1\n", "version: 1\nollama: {url: \"http://127.0.0.1:11434\"}\n", 1)
 	return strings.Replace(text, "      classify: http://127.0.0.1:8082/classify\n      health: http://127.0.0.1:8082/health\n",

@@ -21,8 +21,8 @@ func flags(t *testing.T, given ...string) *pflag.FlagSet {
 	return set
 }
 
-// A flag takes precedence over a variable, that over the file, that over the default. Not parallel: it sets
-// environment variables.
+// A flag takes precedence over a variable, a variable over the file, and the file over the default. Not parallel: it
+// sets environment variables.
 func TestOverlayOrder(t *testing.T) {
 	l := load(t, good+"listen: off\n")
 	l.File.State = "/from/file"

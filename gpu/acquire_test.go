@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// inventory is a fake of one function.
+// inventory is a fake Inventory that calls a function.
 type inventory func(ctx context.Context) ([]gpu.Device, error)
 
 func (f inventory) Devices(ctx context.Context) ([]gpu.Device, error) { return f(ctx) }

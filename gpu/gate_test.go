@@ -23,7 +23,7 @@ func config() gpu.Config {
 	}
 }
 
-// card is a 24 GiB device.
+// card returns a 24 GiB device.
 func card(index int, freeGiB float64, processes ...gpu.Process) gpu.Device {
 	free := uint64(freeGiB * gib)
 	return gpu.Device{
@@ -213,7 +213,7 @@ func TestGateByMaxUsed(t *testing.T) {
 	}
 }
 
-// For any samples, an open gate means that the last ones showed this device free, without a gap, for stable_for.
+// For any samples, the gate opens only if the last ones showed the device free for stable_for, without a gap.
 func TestGateOpensOnlyAfterAStretch(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -166,8 +166,8 @@ func TestFlockJoins(t *testing.T) {
 	}
 }
 
-// sharedMemory returns a directory on a file system for which /proc/locks has the same device number as stat, as /run
-// is.
+// sharedMemory returns a directory on a file system for which /proc/locks has the same device number as stat. The file
+// system of /run is such a one, too.
 func sharedMemory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "retraind-lease-")

@@ -37,7 +37,7 @@ func TestPeaks(t *testing.T) {
 	// The fifth run after the large one forgets it.
 	record("train", [2]unit.Size{10, 24}, [2]unit.Size{10, 24}, [2]unit.Size{10, 24}, [2]unit.Size{10, 24})
 	need("train", 11*gib, 5)
-	// The margin never exceeds the memory that a run succeeded with.
+	// Even with the margin, the need never exceeds the memory that was free in a run that succeeded.
 	record("tight", [2]unit.Size{22, 24})
 	need("tight", 24*gib, 1)
 	// A program that takes all free memory shows nothing about its need.

@@ -131,7 +131,7 @@ func TestProbeStartsNoSecondChildWhileOneIsStuck(t *testing.T) {
 	}
 }
 
-// A child that was killed ends late on a machine under load: the next query waits for it, as long as a query may take.
+// A child that was killed ends late on a machine under load: the next query waits for it until the child's deadline.
 func TestProbeWaitsForAKilledChild(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

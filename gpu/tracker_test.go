@@ -157,7 +157,7 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 }
 
-// asked is an Inventory of one function.
+// asked is an Inventory that calls a function.
 type asked func(ctx context.Context) ([]Device, error)
 
 func (f asked) Devices(ctx context.Context) ([]Device, error) { return f(ctx) }

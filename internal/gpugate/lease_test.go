@@ -88,7 +88,7 @@ func TestLeaseForOllama(t *testing.T) {
 		}
 		got <- err
 	}()
-	if err := grant.Lease.Close(); err != nil { // as at the end of its supervisor
+	if err := grant.Lease.Close(); err != nil { // as when its supervisor ends
 		t.Fatal(err)
 	}
 	if err := <-got; err != nil {

@@ -63,7 +63,7 @@ func TestOwnModels(t *testing.T) {
 		return owed, own
 	}
 
-	// Before the first step every loaded model belongs to clients, even one that the run will ask.
+	// Before the first step every loaded model counts as one of the clients, even one that the run will ask.
 	load("liga", time.Hour)
 	load("big", -1)
 	if owed, own := aside(); !slices.Equal(owed, []string{"big:latest", "liga:latest"}) || own != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/systemd"
 )
 
-// manager is systemd's end of the notification socket.
+// manager opens systemd's end of the notification socket, and returns the environment that names it.
 func manager(t *testing.T) (systemd.Environment, *net.UnixConn) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sd") // short: a socket's path has at most 107 bytes

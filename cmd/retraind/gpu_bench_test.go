@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// BenchmarkGPUProbe queries the stand-in for NVIDIA's library as the daemon does: in a child, which is this whole
+// BenchmarkGPUProbe queries the stand-in for NVIDIA's library as the daemon does: in a child process that runs this
 // program.
 func BenchmarkGPUProbe(b *testing.B) {
 	driver := filepath.Join(b.TempDir(), "driver")

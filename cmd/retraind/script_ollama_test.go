@@ -19,10 +19,10 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// cmdOllama plays an Ollama server on the fake GPU, a real one where it is built: "ollama start MODEL…" starts it with
-// models and sets OLLAMA to its URL; "ollama load MODEL 20m" is a client; "ollama has [MODEL…]" waits until exactly these
-// are loaded; "ollama left MODEL 18m 20m" says for how long a model stays; "ollama hold" lets questions wait until
-// "ollama go".
+// cmdOllama provides an Ollama server that appears to use the fake GPU; it is a real server if one is built. "ollama
+// start MODEL…" starts it with models and sets OLLAMA to its URL; "ollama load MODEL 20m" loads a model for that time,
+// as a client does; "ollama has [MODEL…]" waits until exactly these models are loaded; "ollama left MODEL 18m 20m"
+// checks that a model stays loaded for a time between the two; "ollama hold" delays answers until "ollama go".
 func cmdOllama(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: ollama start|load|has|left|hold|go …")
@@ -71,13 +71,13 @@ func cmdOllama(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// running lists what the script's server has loaded.
+// running lists the models that the script's server has loaded.
 func (w *world) running() []ollama.Running {
 	list, _ := w.ollama.Running(context.Background())
 	return list
 }
 
-// onGPU lets a server without a GPU say that its models are wholly on one.
+// onGPU changes the answers of a server without a GPU, so that its models appear to be wholly on one.
 func (w *world) onGPU(rw http.ResponseWriter, r *http.Request, forward http.Handler) {
 	switch r.URL.Path {
 	case "/api/chat":
@@ -101,14 +101,15 @@ func (w *world) onGPU(rw http.ResponseWriter, r *http.Request, forward http.Hand
 	_ = json.NewEncoder(rw).Encode(list)
 }
 
-// useCard fills the fake GPU while a model is loaded, and 300 ms longer: the server's list is empty before that.
+// useCard fills the fake GPU while a model is loaded, and for 300 ms longer: a real server's list is empty before the
+// memory is free.
 func useCard(ts *testscript.TestScript, w *world) {
 	sleep, err := exec.LookPath("sleep")
 	ts.Check(err)
 	program, err := os.ReadFile(sleep)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("ollama"), program, 0o700))
-	runner := exec.Command(ts.MkAbs("ollama"), "600") // its name is what the driver's list leads to
+	runner := exec.Command(ts.MkAbs("ollama"), "600") // the driver's list has its PID, which leads to its name
 	ts.Check(runner.Start())
 	state := ts.Getenv("FAKE_NVML_STATE")
 	ctx, stop := context.WithCancel(context.Background())

@@ -23,8 +23,8 @@ import (
 
 const repository = "../.."
 
-// TestPages runs the shell and SQL blocks of the documents in their order, as a reader would. What docs/NAME.md assumes
-// is set up by the script testdata/page/NAME.txtar, whose command blocks runs them.
+// TestPages runs the shell and SQL blocks of the documents in their order, as a reader would. The script
+// testdata/page/NAME.txtar sets up what docs/NAME.md assumes, and runs the blocks with the command blocks.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -37,7 +37,7 @@ func TestPages(t *testing.T) {
 	testscript.Run(t, params(files))
 }
 
-// Every block of a document is run by a test, or says above it why none runs it.
+// Every block of a document is run by a test, or a comment above it says why none runs it.
 func TestBlocksAreRun(t *testing.T) {
 	t.Parallel()
 	run := 0
@@ -62,7 +62,7 @@ func TestBlocksAreRun(t *testing.T) {
 	}
 }
 
-// ours reports that the block is run here.
+// ours reports whether the block is run here.
 func ours(b doctest.Block) bool { return b.NotRun == "" && b.RunBy == "" }
 
 // pageRun is the state of a page whose blocks are run.
@@ -71,8 +71,8 @@ type pageRun struct {
 	replace []string        // old and new texts in pairs
 }
 
-// cmdReplace exchanges a text in the blocks that follow, for what a test cannot have as the page shows it: a port, the
-// id of a run. replace 127.0.0.1:8082 $CLASSIFIER.
+// cmdReplace replaces a text in the blocks that follow, because a test needs another one than the page shows, such as a
+// port or the id of a run: replace 127.0.0.1:8082 $CLASSIFIER.
 func cmdReplace(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: replace OLD NEW")
@@ -81,11 +81,11 @@ func cmdReplace(ts *testscript.TestScript, neg bool, args []string) {
 	if !slices.ContainsFunc(p.blocks, func(b doctest.Block) bool { return strings.Contains(b.Text, args[0]) }) {
 		ts.Fatalf("%q is in no block that follows", args[0])
 	}
-	p.replace = append(args, p.replace...) // the latest one counts
+	p.replace = append(args, p.replace...) // the latest one takes precedence
 }
 
-// cmdBlocks runs the page's next blocks; their output, normalized, is in the file out. With a text it stops at the
-// first block that has it: blocks 'retraind check'.
+// cmdBlocks runs the page's next blocks; their output, normalized, is in the file out. With a text it stops before the
+// first block that contains the text: blocks 'retraind check'.
 func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: blocks [TEXT]")
@@ -106,8 +106,8 @@ func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(normal(ts, out.String())), 0o600))
 }
 
-// cmdServer starts a PostgreSQL that listens at localhost and requires passwords, and lets the script's psql and its
-// relatives log in as the administrator. It sets PGDIR, PGHOST, PGPORT, PGUSER and PGPASSWORD.
+// cmdServer starts a PostgreSQL that listens at localhost and requires passwords, and lets psql and similar programs of
+// the script log in as the administrator. It sets PGDIR, PGHOST, PGPORT, PGUSER and PGPASSWORD.
 func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: server")
@@ -167,7 +167,8 @@ func pageOf(ts *testscript.TestScript) *pageRun {
 	return w.page
 }
 
-// A page's blocks are typed into one shell: its directory and variables are kept in a file from block to block.
+// A page's blocks run as if they were typed into one shell: a file keeps the shell's directory and variables from block
+// to block.
 const (
 	shellState = ".shell"
 	enter      = `set -eo pipefail; . "$WORK/` + shellState + `"; `
@@ -191,7 +192,7 @@ func runBlock(ts *testscript.TestScript, b doctest.Block, text string, out *stri
 	if b.Language == "sql" {
 		text = "psql <<'SQL'\n" + text + "SQL\n"
 	}
-	// The lines of the shell are those of the page.
+	// Empty lines make the line numbers of the shell equal to those of the page.
 	script := enter + locate + strings.Repeat("\n", b.Line-1) + text + leave
 	err := ts.Exec("timeout", fmt.Sprint(patience.Seconds()), "bash", "-c", script, b.Page)
 	out.WriteString(ts.ReadFile("stdout"))

@@ -17,9 +17,9 @@ import (
 )
 
 // cmdRecord writes a history into the state directory, as a daemon would: record news 2026-11-02T00:00:00Z 6h 0 0 30r
-// 0. Each number is an evaluation in which corrections since the promotion made that many of 300 answers wrong, after
-// 27 at the promotion; a w waits to retrain, an r starts a run of an hour, half of it on the GPU, that is promoted and
-// evaluated.
+// 0. Each number is an evaluation of 300 answers. At the promotion 27 of them were wrong; corrections have since made
+// as many more wrong as the number says. With a w after the number, a retrain is due and waits. With an r, a run
+// starts, which takes an hour, half of it on the GPU; its release is promoted and evaluated.
 func cmdRecord(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: record MODEL START EVERY WRONG…")

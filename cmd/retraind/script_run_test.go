@@ -139,7 +139,7 @@ func (p *process) ended() bool {
 	}
 }
 
-// stop ends it with SIGTERM, as systemd does.
+// stop ends the program with SIGTERM, as systemd does.
 func (p *process) stop() int {
 	if !p.ended() && !p.told {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -197,8 +197,8 @@ func cmdAwaits(ts *testscript.TestScript, neg bool, args []string) {
 	running(ts, args[0]).await(ts, args[0], regexp.MustCompile(args[1]))
 }
 
-// cmdEventually runs a program repeatedly until its output matches: eventually 'ARMED' retraind status.
-// With -as it waits until the whole output is that of a golden file, for what several loops bring about:
+// cmdEventually runs a program repeatedly until its output matches: eventually 'ARMED' retraind status. With -as it
+// waits until the whole output equals a golden file, because several loops change the output one after the other:
 // eventually -as golden 'ARMED' retraind status. A cmp that follows shows the difference.
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	golden := ""
@@ -240,7 +240,7 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// updating says whether the golden files are rewritten from what the programs print.
+// updating reports whether the golden files are rewritten from what the programs print.
 func updating() bool { return os.Getenv("RETRAIND_UPDATE") != "" }
 
 // lockedBuffer is written by a process and read by the script.

@@ -22,7 +22,7 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int { return pgtest.Main(t.M) }
 
-// In scripts this binary is also the program: supervisors and probes start it again by that name.
+// TestMain makes this binary the program retraind, too: scripts, supervisors and probes start it by that name.
 func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){"retraind": main})
 }
@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, params(files))
 }
 
-// params lets scripts run with this program and the commands.
+// params returns the parameters for running scripts with this program and the commands.
 func params(files []string) testscript.Params {
 	return testscript.Params{
 		Files:               files,
@@ -73,7 +73,7 @@ type world struct {
 	service   *service
 	page      *pageRun // set once a block of a page is run
 	ollama    *ollama.Client
-	hold      sync.RWMutex // is locked while questions to the server wait
+	hold      sync.RWMutex // locked while requests to the server must wait
 }
 
 type worldKey struct{}
@@ -101,7 +101,7 @@ func setupScript(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	// A window that is neither open nor near, at any hour.
+	// A window that is neither open nor near, whatever the time of day.
 	env.Setenv("LATER", time.Now().In(zone).Add(6*time.Hour).Format("15:04"))
 	env.Setenv("STILL_LATER", time.Now().In(zone).Add(8*time.Hour).Format("15:04"))
 	env.Setenv("LAST_WEEK", time.Now().AddDate(0, 0, -7).UTC().Format(time.RFC3339))

@@ -35,9 +35,9 @@ type cluster interface {
 	Restart(context.Context) error
 }
 
-// cmdPostgres provides a database: "postgres" one on the shared server, "postgres own" a server, "postgres passwords"
-// a server that requires passwords, "postgres kill" and "postgres restart" act on an own one. It sets DSN, PGDIR and
-// PGDATABASE.
+// cmdPostgres provides a database: "postgres" one on the shared server, "postgres own" a separate server, "postgres
+// passwords" a separate server that requires passwords. "postgres kill" and "postgres restart" act on the separate
+// server. It sets DSN, PGDIR and PGDATABASE.
 func cmdPostgres(ts *testscript.TestScript, neg bool, args []string) {
 	w, what := of(ts), strings.Join(args, " ")
 	switch what {

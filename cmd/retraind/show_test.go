@@ -43,7 +43,7 @@ const (
 	former   = "sha256:08d3f8919026eddf573f9f3c8d0d0a3de8fa43ed992b65b97dc59436b1c11bdf"
 )
 
-// now is a Wednesday evening in Berlin.
+// now returns a time on a Wednesday evening in Berlin.
 func now(t *testing.T) time.Time {
 	t.Helper()
 	zone, err := time.LoadLocation("Europe/Berlin")
@@ -57,7 +57,7 @@ func before(t *testing.T, d time.Duration) time.Time { return now(t).Add(-d) }
 
 func fraction(f float64) *float64 { return &f }
 
-// promoted, inProgress and rolledBack are runs with these outcomes.
+// promoted, inProgress and rolledBack return runs with these outcomes.
 func promoted(t *testing.T) status.Run {
 	start := before(t, 9*24*time.Hour)
 	return status.Run{
@@ -147,7 +147,7 @@ func report(t *testing.T) *drift.Report {
 	}
 }
 
-// armed is a model that waits, with everything that status can show without a fault.
+// armed returns a model that waits, with everything that status can show without a fault.
 func armed(t *testing.T) status.Model {
 	last := promoted(t)
 	return status.Model{
@@ -167,7 +167,7 @@ func snapshot(t *testing.T, models ...status.Model) status.Status {
 	}
 }
 
-// broken is the same model with every fault at once.
+// broken returns the same model with every fault at once.
 func broken(t *testing.T) status.Model {
 	m := armed(t)
 	m.Name, m.Phase = "intent", status.Broken
@@ -182,7 +182,7 @@ func broken(t *testing.T) status.Model {
 	return m
 }
 
-// onProbation is the same model on probation.
+// onProbation returns the same model on probation.
 func onProbation(t *testing.T) status.Model {
 	m := armed(t)
 	m.Phase, m.Sentence, m.Deployed = status.Watching, "no retrain is needed: no condition tripped", before(t, 2*time.Hour)

@@ -12,7 +12,7 @@ if [ "$(id -u)" -eq 0 ] && [ "$owner" != root ] && [ "$owner" != UNKNOWN ] && co
 	runuser -u "$owner" -- env HOME="$home" PATH="$PATH:$home/go/bin:$home/.local/bin" scripts/build.sh
 else
 	if ! git rev-parse HEAD >/dev/null 2>&1; then
-		GOFLAGS="${GOFLAGS-} -buildvcs=false" # without a repository that may be read the version is not known
+		GOFLAGS="${GOFLAGS-} -buildvcs=false" # without a readable repository, the version is unknown
 		export GOFLAGS
 	fi
 	scripts/build.sh

@@ -3,8 +3,8 @@
 # them: PyTorch from the distribution's packages (Debian: python3-torch, for the CPU, 140 MB), the others from PyPI (lora.txt
 # has the versions, 20 MB) in the user's cache.
 #
-#   scripts/lora.sh          install them unless they are there; if that fails, print the reason and exit with 1
-#   scripts/lora.sh --path   only print the path, whether it is there or not
+#   scripts/lora.sh          install them unless they exist; if that fails, print the reason and exit with 1
+#   scripts/lora.sh --path   only print the path, whether it exists or not
 set -eu
 cd "$(dirname "$0")"
 
@@ -36,7 +36,7 @@ for package in python3-torch python3-pip; do
 done
 mkdir -p "$home"
 work=$(mktemp -d "$home.XXXXXX")
-# Without their dependencies: pip would fetch another PyTorch, of gigabytes.
+# Install them without their dependencies, because pip would fetch another PyTorch, which has gigabytes.
 /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$work/packages" -r lora.txt >"$log" 2>&1 || {
 	tail -n 5 "$log" >&2
 	fail "PyPI does not give what lora.txt names"

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Builds an Ollama server for tests (tools/ollama has the version), once per machine, and prints its path in the user's cache,
-# whose name contains version and flags. The build takes 6-8 minutes on two cores.
+# Builds an Ollama server for tests (tools/ollama has the version), once per machine, and prints its path in the user's
+# cache; the file's name depends on the version and the flags. The build takes 6-8 minutes on two cores.
 #
 #   scripts/ollama.sh          build unless it exists; without Go proxy, compiler or headers: print the reason, exit status 1
 #   scripts/ollama.sh --path   only print the path, whether it exists or not
 set -eu
 cd "$(dirname "$0")/../tools/ollama"
 
-# Without optimisation, which takes half of the compile time: a server for tiny models does not need it.
+# Build without optimisation, which takes half of the compile time, because a server for tiny models does not need it.
 flags="-O1 -g0" cxxflags="-O0 -g0" recipe=1
 version=$(sed -n 's/.*github.com\/ollama\/ollama \(v[^ ]*\).*/\1/p' go.mod)
 cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/retraind-test

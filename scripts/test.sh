@@ -1,8 +1,8 @@
 #!/bin/sh
 # Checks everything that a change must pass: format, a tidy module, staticcheck and vet, both cgo variants, and every test once.
 #
-# There are only two builds, because on a fresh machine compiling takes half of the time: without cgo, and with cgo and the
-# race detector, which the linter checks (tools/lint). The tools use the first one.
+# There are only two builds, because on a fresh machine compiling takes half of the time: one without cgo, and one with
+# cgo and the race detector. The tools use the first build; the linter (tools/lint) checks the second.
 set -eu
 "$(dirname "$0")/setup.sh" postgres gcc systemd-analyze polkit
 . "$(dirname "$0")/env.sh"
@@ -10,8 +10,8 @@ set -eu
 work=$(mktemp -d) fast=
 trap 'rm -rf "$work" "$fast"' EXIT
 
-# Files of tests are kept in memory if it has room, because a fifth of the tests' time is waiting for fsync. Build output
-# stays on the disk.
+# The files that tests write are kept in memory if it has room, because the tests spend a fifth of their time waiting for
+# fsync. Build output stays on the disk.
 if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 6000000 ] &&
 	[ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" -gt 10000000 ]; then
 	fast=$(mktemp -d /dev/shm/retraind.XXXXXX)
@@ -23,15 +23,15 @@ fi
 
 step() { echo "== $*" >&2; }
 
-# Dependencies are compiled without inlining, and nothing has debug information, which saves a third of the time. SQLite, which
-# is C translated to Go, is an exception: without inlining its code would take twice as long.
+# Dependencies are compiled without inlining, and nothing is compiled with debug information, which saves a third of the
+# time. SQLite is an exception: it is C translated to Go, and would take twice as long to run without inlining.
 cheap() {
 	echo "'-gcflags=all=-l -dwarf=false $1' '-gcflags=github.com/retraind/...=-dwarf=false' '-gcflags=modernc.org/...=-dwarf=false $1' '-ldflags=-s -w'"
 }
 # Compiler and linker collect garbage less often, within a memory limit: this saves another fifth.
 goflags="$(go env GOFLAGS) '-toolexec=env GOGC=400 GOMEMLIMIT=1GiB'"
-# SQLite is built without the race detector, because it would take most of the detector's time. The pointer checks of the
-# detector are enabled only for our own packages; in the others they would take a tenth of the time.
+# SQLite is built without the race detector, because the detector would spend most of its time there. The detector's
+# pointer checks are enabled only for our own packages; in the others they would take a tenth of the time.
 race="$goflags $(cheap -d=checkptr=0) '-gcflags=modernc.org/sqlite/lib=-dwarf=false -race=false' -race"
 goflags="$goflags $(cheap "")"
 export GOFLAGS="$goflags" CGO_ENABLED=0
@@ -54,8 +54,8 @@ go build -o "$work/retraind" ./cmd/retraind
 go vet ./gpu/...
 
 # The run under the race detector skips tests in which it can find nothing: long arithmetic, scenarios that differ only in
-# their end, and tests of the shipped program; `make soak` runs the long arithmetic. The started programs collect garbage less
-# often, too.
+# their end, and tests of the shipped program; `make soak` runs the long arithmetic. The programs that tests start also
+# collect garbage less often.
 step without cgo: what the short run leaves out. Beside it staticcheck and vet, with what that leaves of the processors
 GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/lint" ./... &
 lint=$!

@@ -10,8 +10,8 @@ set -eu
 work=$(mktemp -d) fast=
 trap 'rm -rf "$work" "$fast"' EXIT
 
-# The files that tests write are kept in memory if it has room, because the tests spend a fifth of their time waiting for
-# fsync. Build output stays on the disk.
+# The files that tests write are kept in memory if it has room, because the tests spend a fifth of their time on fsync.
+# Build output stays on the disk.
 if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ "$(df -k --output=avail /dev/shm | tail -1)" -gt 6000000 ] &&
 	[ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" -gt 10000000 ]; then
 	fast=$(mktemp -d /dev/shm/retraind.XXXXXX)

@@ -59,8 +59,8 @@ func (t *Tx) AddDecision(d Decision) (int64, error) {
 	return res.LastInsertId()
 }
 
-// Decisions returns the newest decisions up to a time, at most limit of them, newest first. If model or run is not "",
-// only decisions of that model, or the one that started that run, are returned.
+// Decisions returns the newest decisions up to a time, at most limit of them, newest first. If model is not "", it
+// returns only decisions of that model; if run is not "", only decisions that started that run.
 func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decision, error) {
 	var out []Decision
 	err := t.each(`select n, model, at, verdict, reason, run, body from decisions

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// encodeMap encodes a map as JSON, with a fast path for most rows: one or two labels of plain characters.
+// encodeMap encodes a map as JSON, with a fast path for most maps: one label of plain characters.
 func encodeMap(m map[string]string) string {
 	if len(m) == 1 {
 		for k, v := range m {

@@ -71,7 +71,7 @@ func (c *conn) Close() error {
 	return c.sqliteConn.Close()
 }
 
-// stmt is a prepared statement that Close returns to its connection's cache. The driver has reset it by then.
+// stmt is a prepared statement that Close returns to its connection's cache. The driver has already reset it by then.
 type stmt struct {
 	sqliteStmt
 	conn  *conn

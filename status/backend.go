@@ -63,7 +63,7 @@ type Backend interface {
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
 	// AcceptLabels accepts the full read that was refused because too many items were missing.
 	AcceptLabels(ctx context.Context, model, by string) error
-	// Pin excludes a release's files from the deletion of old ones; Unpin reverts that. release is the digest or the start
+	// Pin excludes a release's files from the deletion of old ones; Unpin reverts that. release is the digest or a prefix
 	// of it.
 	Pin(ctx context.Context, model, release string, p Pin) (Done, error)
 	Unpin(ctx context.Context, model, release, by string) (Done, error)

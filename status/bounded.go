@@ -31,7 +31,7 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// patient is a writer that renews the deadline with each write: a long answer may take long, but a client must keep
+// patient is a writer that renews the deadline with each write: an answer may take long, but the client must keep
 // reading.
 type patient struct {
 	http.ResponseWriter

@@ -98,7 +98,7 @@ func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	return v
 }
 
-// thin drops points without a number. If more are left than a screen shows, it keeps every k-th, and the last.
+// thin drops points without a valid accuracy. If more are left than a screen shows, it keeps every k-th, and the last.
 func thin(history []Point) []Point {
 	var points []Point
 	for _, p := range history {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// heartbeat is the interval of lines on an idle stream of events. They keep it open through proxies, and detect clients
-// that are gone.
+// heartbeat is the interval at which an idle stream of events gets a line. The line keeps the stream open through
+// proxies, and detects a client that is gone.
 const heartbeat = 15 * time.Second
 
 // events streams the daemon's events as server-sent events.

@@ -55,7 +55,7 @@ func peerOf(ctx context.Context) (Peer, bool) {
 	return p, ok
 }
 
-// String returns the peer for the records: "anna (uid 1000, pid 4711)".
+// String returns the peer as it is logged and stored: "anna (uid 1000, pid 4711)".
 func (p Peer) String() string {
 	name := "somebody"
 	if u, err := user.LookupId(strconv.Itoa(int(p.UID))); err == nil {

@@ -100,7 +100,7 @@ func tone(state store.StepState) string {
 	}
 }
 
-// barView is a run's time line: one segment per step, as wide as the step took long.
+// barView is a run's time line: one segment per step, whose width shows how long the step took.
 type barView struct {
 	Label    string
 	Segments []segmentView

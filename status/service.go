@@ -159,7 +159,7 @@ func (s *service) status(ctx context.Context, model string, _ order) (any, error
 	return nil, fmt.Errorf("%w: no model %q is configured; configured: %s", ErrNotFound, model, strings.Join(s.o.Models, ", "))
 }
 
-// serve answers one request in the background, if a place is free.
+// serve answers one request in the background. It refuses the request if too many others are being answered.
 func (s *service) serve(e endpoint, r micro.Request) {
 	if reply := r.Reply(); strings.HasPrefix(reply, "$") || strings.HasPrefix(reply, "retraind.") {
 		s.log.Warn("a request was ignored: its reply subject is not allowed", "reply", reply, "request",

@@ -52,7 +52,7 @@ type Model struct {
 	Phase Phase  `json:"phase"`
 	// Sentence describes the state for a person: "waiting for quiet hours, which open 22:00 CET (in 4h12m)".
 	Sentence string `json:"sentence"`
-	// Release is the digest of the served release, empty before the first; Deployed is since when.
+	// Release is the digest of the served release, empty before the first; Deployed is when it was deployed.
 	Release  string    `json:"release,omitempty"`
 	Deployed time.Time `json:"deployed,omitzero"`
 	// Report is the last evaluation: accuracy, interval, baseline, counts. Nil before the first.

@@ -43,8 +43,8 @@ func (v Value) From() string {
 	return string(v.Origin)
 }
 
-// Values lists every key that has a value, in the order of the file's description, models by name. Passwords are
-// masked. flags are those that Overlay was given; they may be nil.
+// Values lists every key that has a value, in the order in which the keys are declared, and models by name. Passwords
+// are masked. flags are those that Overlay was given; they may be nil.
 func (l *Loaded) Values(flags *pflag.FlagSet, s Settings) []Value {
 	w := &effective{l: l}
 	w.object("", reflect.ValueOf(*l.File))

@@ -51,8 +51,8 @@ func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	return l.doc.Locate(found), nil
 }
 
-// written returns the path of the key that sets the column of a target's label, because any of three keys may do so. It
-// returns other paths unchanged.
+// written returns the path of the key in the file that sets the column of a target's label, because three keys may set
+// it. It returns other paths unchanged.
 func (l *Loaded) written(path string) string {
 	const ofSource = ".labels.postgres.targets."
 	model, target, ok := strings.Cut(path, ofSource)
@@ -82,7 +82,7 @@ type InvalidError struct {
 	Path     string
 	Source   []byte
 	Problems strictyaml.Problems
-	Files    map[string]string // as in Loaded: a missing one may appear later
+	Files    map[string]string // as in Loaded, because a missing one may appear later
 }
 
 func (e *InvalidError) Error() string { return e.Problems.Error() }

@@ -37,8 +37,8 @@ type Namer struct {
 	once     sync.Once
 }
 
-// DockerSocket returns the socket of the Docker engine: that of DOCKER_HOST, else the default one; "" for an engine
-// without a socket.
+// DockerSocket returns the Unix socket of the Docker engine: that of DOCKER_HOST, else the default one. It returns ""
+// if DOCKER_HOST is no Unix socket.
 func DockerSocket() string {
 	host := os.Getenv("DOCKER_HOST")
 	if host == "" {

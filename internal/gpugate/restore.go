@@ -21,7 +21,8 @@ func (g *Gate) Restore(ctx context.Context, s actions.GPUStep, asked []actions.A
 	return said, err
 }
 
-// restore restores those things stopped by a run that which selects. It returns a description of the results.
+// restore restores the things that a run has stopped, if the given function returns true for their entry. It returns a
+// description of the results.
 func (g *Gate) restore(ctx context.Context, s actions.GPUStep, which func(ledger.Entry) bool) (string, error) {
 	results, bad, err := g.o.Ledger.Restore(ctx, ledger.Order{
 		Due: func(e ledger.Entry) string {

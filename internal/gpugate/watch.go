@@ -88,7 +88,7 @@ func (w *gpuWatch) guard(ctx context.Context, models bool) (end func()) {
 
 var errStepOver = errors.New("the step is over")
 
-// follow sends the device's errors on the channel. It logs if they cannot be read.
+// follow sends the device's errors on the channel. If they cannot be read, it logs that.
 func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 	uuid := w.device.UUID
 	if w.device.Parent != "" {

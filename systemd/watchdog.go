@@ -9,7 +9,7 @@ import (
 )
 
 // Watchdog pings the service manager's watchdog for as long as progress is reported. The loop that must not hang
-// reports it: a timer would keep pinging for a daemon that is stuck.
+// reports its progress; a timer alone would keep pinging for a daemon that is stuck.
 type Watchdog struct {
 	interval time.Duration // WatchdogSec of the unit; 0: there is none
 	ping     func() error

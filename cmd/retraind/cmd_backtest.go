@@ -177,7 +177,7 @@ func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key
 	}
 	edited, err := configs.Parse(l.Path, text)
 	var bad *configs.InvalidError
-	if errors.As(err, &bad) { // its lines are not those of the file
+	if errors.As(err, &bad) { // the positions are those of the edited text, not of the file
 		for _, p := range bad.Problems {
 			if !p.Warning {
 				return nil, fail(exitUsage, "with %s: %s: %s (%s)", strings.Join(set, ", "), p.Path, p.Message, p.Hint)
@@ -222,7 +222,8 @@ func (o backtest) belowFloor(c policy.Config) (float64, error) {
 	return p.F(), nil
 }
 
-// parseSince parses a duration before now, or a time. It returns the zero time if everything is meant.
+// parseSince parses a duration before now, or a time. For an empty text, which means everything, it returns the zero
+// time.
 func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil

@@ -326,7 +326,7 @@ services of docker compose (for the docker helper). Generate them again when the
 			switch l, _, err := a.load(cmd); {
 			case err == nil:
 				state, needs = l.File.State, l.File.Needs()
-			case !errors.Is(err, fs.ErrNotExist) || a.config != "": // without a configuration, the SQL of the default one
+			case !errors.Is(err, fs.ErrNotExist) || a.config != "": // without a configuration, use the defaults
 				return err
 			}
 			me, err := self()

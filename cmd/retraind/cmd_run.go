@@ -103,7 +103,7 @@ func placed(l *configs.Loaded, err error) error {
 	return &coded{code: code, err: &configs.InvalidError{Path: l.Path, Source: l.Source, Problems: problems}}
 }
 
-// translate passes signals on to the channels of the options and to soft and hard. The returned function stops this.
+// translate passes signals on to the channels of the options, or calls soft or hard. The returned function stops this.
 // Each channel has room for one signal, so that repeated signals are merged.
 func translate(o *daemon.Options, soft, hard func()) func() {
 	on := func(sig ...os.Signal) chan os.Signal {

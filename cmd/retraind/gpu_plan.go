@@ -22,7 +22,7 @@ type modelPlan struct {
 	Verdict gpu.Verdict `json:"verdict"`
 	// Room lists the steps of the pipeline that free the GPU, and how their effect is reverted.
 	Room []roomStep `json:"room,omitempty"`
-	// Aside lists what a run would stop by gpu.stop, in that order.
+	// Aside lists what a run would stop by gpu.stop, in the order of the configuration.
 	Aside []asideThing `json:"aside,omitempty"`
 }
 
@@ -55,7 +55,7 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 			plan := modelPlan{Model: name, Pipeline: pipeline}
 			steps := actions.Resolve(m.Steps(pipeline), m.Deploy, "")
 			actions.MarkOllama(steps, m.Serving, m.SetsAside())
-			first := "" // step that needs the GPU for itself
+			first := "" // the first step that itself runs on the GPU
 			for _, s := range steps {
 				if s.GPU || s.OllamaOnGPU {
 					plan.Steps = append(plan.Steps, s.Name)

@@ -149,7 +149,7 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 		err = nil
 	}
 	if errors.As(err, &exit) && exit.ExitCode() == exitNotFound {
-		return lookAhead(l, pipeline) // the error lists the existing ones
+		return lookAhead(l, pipeline) // the error lists the existing pipelines
 	}
 	if err != nil {
 		return found, fmt.Errorf("look as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))

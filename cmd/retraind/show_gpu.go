@@ -17,7 +17,7 @@ func showGPUs(p *page, devices []gpu.Device) error {
 		cards = append(cards, []string{
 			gpuNumber(d), d.Name, d.Free.String(), d.Total.String(), d.Utilization.In("%"), d.Temperature.In("°C"),
 		})
-		if !d.Split { // the memory of instances is shown there
+		if !d.Split { // the processes of a split device are listed with its instances
 			holders = append(holders, holdersOf(d)...)
 		}
 	}

@@ -31,7 +31,7 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 			add("label_changes", bound, notKnown)
 		case rate <= 0 || r.HeldOut == 0:
 			add("label_changes", bound, "none: no labels arrive")
-		default: // of all items, not only the held-out ones
+		default: // counts the labels of all items, not only of held-out ones
 			all := rate * float64(r.Labels.Items) / float64(r.HeldOut)
 			add("label_changes", bound,
 				fmt.Sprintf("about %.1f, because %.1f labels arrive per day", all*daysInYear/max(need, 1), all))

@@ -122,7 +122,7 @@ func number(t fataler, text string) float64 {
 	return f
 }
 
-// For any measurements, everything is drawn inside, there are few grid lines, and no figure is NaN.
+// For any measurements, everything is drawn inside the plot, there are few grid lines, and no figure is NaN.
 func TestChartStaysInside(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -50,7 +50,7 @@ func parse(text []byte) ([]gpu.Device, error) {
 			Total: memory(g.Memory.Total), Used: memory(g.Memory.Used), Free: memory(g.Memory.Free),
 			Utilization: figure(g.Utilization, "%"), Temperature: figure(g.Temperature, "C"), Processes: []gpu.Process{},
 		}
-		// Devices that keep no list have "N/A" in its place.
+		// For a device that keeps no list, the output has "N/A" in its place.
 		if strings.TrimSpace(g.Processes.Text) != "" {
 			d.ProcessState, d.ProcessError = absent(g.Processes.Text)
 			d.ProcessError = cmp.Or(d.ProcessError, "the device keeps no list of processes")

@@ -13,7 +13,7 @@ import (
 const (
 	// guardEvery is the pause between two checks of the stopped things: a restart must be reported within 5 s.
 	guardEvery = 2 * time.Second
-	// stopAgain is how many times a thing is stopped again in one step.
+	// stopAgain is the maximum number of times that a thing is stopped again in one step.
 	stopAgain = 5
 )
 

@@ -92,7 +92,7 @@ func TestUnitsVerify(t *testing.T) {
 		t.Skip("systemd-analyze is not installed (apt-get install systemd)")
 	}
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "retraind") // verify wants every program to exist
+	binary := filepath.Join(dir, "retraind") // verify requires that every program exists
 	if err := os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}

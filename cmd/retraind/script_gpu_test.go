@@ -37,8 +37,8 @@ func fakeDriver(driver string, must func(error)) {
 	}
 }
 
-// cmdCard sets the use of the fake GPU: card 20480 notebook 18000 has 20480 MiB in use, of them 18000 by the program
-// that was started as notebook. "xid 79" at the end adds an error of the device.
+// cmdCard sets the use of the fake GPU: card 20480 notebook 18000 means that 20480 MiB are in use, of them 18000 by the
+// program that was started as notebook. "xid 79" at the end adds an error of the device.
 func cmdCard(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args)%2 != 1 {
 		ts.Fatalf("usage: card USED [PROGRAM MIB | xid CODE]…")
@@ -55,7 +55,7 @@ func cmdCard(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		text += fmt.Sprintf("compute %d %s\n", p.cmd.Process.Pid, args[i+1])
 	}
-	// Replaced atomically for concurrent readers.
+	// Replace the file atomically, because other processes read it at the same time.
 	path := ts.Getenv("FAKE_NVML_STATE")
 	ts.Check(os.WriteFile(path+".new", []byte(text), 0o600))
 	ts.Check(os.Rename(path+".new", path))

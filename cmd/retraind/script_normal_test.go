@@ -10,8 +10,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// volatile are the parts that differ from run to run, with their replacements. Order matters: the longer ones come
-// first.
+// volatile are the parts that differ from run to run, with their replacements. The longer ones must come first.
 var volatile = []struct {
 	find *regexp.Regexp
 	put  string
@@ -33,7 +32,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\d+ of (\d+) texts failed, the first: item more\d+`), "N of $1 texts failed, the first: item X"}, // they are asked concurrently
 	{regexp.MustCompile(`(?m)^( +window +).*(\n +TIME for SPAN)*`), "${1}WINDOWS"},
 	{regexp.MustCompile(`(?m)^( +series +)\d+ evaluations.*`), "${1}SERIES"},           // their number depends on how changes coalesce
-	{regexp.MustCompile(`(?m)^ +events +\d+ events? not yet published on NATS\n`), ""}, // for a moment after each change
+	{regexp.MustCompile(`(?m)^ +events +\d+ events? not yet published on NATS\n`), ""}, // shown briefly after each change
 	{regexp.MustCompile(`\^{2,}`), "^^^"},                                              // as long as the text above
 	{regexp.MustCompile(`"\d\d:\d\d"`), `"HH:MM"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},

@@ -1,15 +1,15 @@
-/* A stand-in for libnvidia-ml.so.1 with one GPU. FAKE_NVML says what is wrong with it. FAKE_NVML_STATE may name a file
- * that says what is on it and is read at each question, so that it changes while a test runs:
+/* A stand-in for libnvidia-ml.so.1 with one GPU. The variable FAKE_NVML selects a fault or a kind of device.
+ * FAKE_NVML_STATE may name a file with the state of the GPU. It is read at each query, so that a test can change it:
  *
  *     used MIB              memory in use, of 24576 MiB
- *     compute PID MIB       a process that computes; a negative size is one that the driver does not know
+ *     compute PID MIB       a process that computes; a negative size means that the driver does not know it
  *     graphics PID MIB      a process that draws
- *     xid CODE              an error of the device, reported once to each who waits for such
+ *     xid CODE              an error of the device, reported once in each process that waits for events
  *
- * With FAKE_NVML_CARDS=2 there is a second one, which is empty.
+ * With FAKE_NVML_CARDS set there is a second GPU, which is empty.
  *
- * -DWITHOUT_MEMORY, -DWITHOUT_PROCESSES, -DWITHOUT_FIGURES and -DWITHOUT_EVENTS leave functions out, as an old or
- * half-replaced driver does. */
+ * -DWITHOUT_MEMORY, -DWITHOUT_PROCESSES, -DWITHOUT_FIGURES and -DWITHOUT_EVENTS leave functions out, as in an old or
+ * half-replaced driver. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static int mode(const char *name) {
 	return e && strcmp(e, name) == 0;
 }
 
-/* The state: read from the file, or a card that Ollama has. */
+/* The state of the GPU: from the file, or without one that of a GPU on which Ollama runs. */
 static struct { long used; int computing, drawing, xids; process_t compute[64], graphics[64]; long xid[64]; } state;
 
 static void add(process_t *list, int *n, long pid, long mib) {
@@ -126,7 +126,7 @@ int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending) {
 }
 int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned *n) { *n = 3; return SUCCESS; }
 int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned i, void **instance) {
-	if (i == 1) return NOT_FOUND; /* places may be empty */
+	if (i == 1) return NOT_FOUND; /* a device index may be unused */
 	*instance = (void *)(0x2000L + (i == 2));
 	return SUCCESS;
 }

@@ -25,13 +25,13 @@ const (
 	Up      Action = "up" // recreate the container if the compose file changed, and start it
 )
 
-// Act is the input of the job of one action.
+// Act is the input of a job that performs or undoes one action.
 type Act struct {
 	Service Service `json:"service"`
 	Action  Action  `json:"action"`
 	Before  string  `json:"before"` // file of the run that records whether the service ran before the step
 	Back    bool    `json:"back,omitempty"`
-	Always  bool    `json:"always,omitempty"` // undo it even if this run has not started it
+	Always  bool    `json:"always,omitempty"` // undo a restart even if this run has not begun it
 }
 
 const (
@@ -39,8 +39,8 @@ const (
 	didNot = "not running\n"
 )
 
-// Do does one action, or undoes it: a stopped service is started if it ran before, a started one is stopped if it did
-// not, and a restart is done once more. It is idempotent, except for a restart, which is done again.
+// Do performs one action or undoes it. To undo it, Do starts a stopped service if it ran before, stops a started one if
+// it did not, and restarts a restarted one again. A repeated call changes nothing, except that it repeats a restart.
 func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Act
 	if err := j.Decode(&in); err != nil {
@@ -96,7 +96,7 @@ func (s *site) act(ctx context.Context, action Action) error {
 	return s.engine.Start(ctx, s.now.ID)
 }
 
-// noteBefore records whether the service ran, once per run.
+// noteBefore records whether the service runs before the action; it keeps the record of an earlier attempt.
 func noteBefore(path string, now *docker.Container) error {
 	text := didNot
 	if now != nil && now.Running() {
@@ -113,14 +113,14 @@ func noteBefore(path string, now *docker.Container) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// opposite returns the action that undoes another one, "" for none.
+// opposite returns the action that undoes in.Action, "" if there is nothing to undo.
 func opposite(in Act) (Action, error) {
 	b, err := os.ReadFile(in.Before)
 	switch {
 	case in.Action == Restart && (err == nil || in.Always):
-		return Restart, nil // it loads the release in service then
+		return Restart, nil // the service loads the restored release at its start
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil // the run had not started it
+		return "", nil // this run has not begun the action
 	case err != nil:
 		return "", err
 	case in.Action == Stop && string(b) == ran:

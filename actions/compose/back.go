@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Back puts the former release back into service: its files, and its image by the name under which it was kept,
-// without a build. If the deployment changed nothing, Back changes nothing. A repeated call continues from the trace.
+// Back restores the former release: first its files, then a container of its kept image, without a build. If the
+// deployment changed nothing, neither does Back, unless Input.Always is set. A repeated call continues from the trace.
 func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -40,7 +40,7 @@ func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	return d.goBack(ctx)
 }
 
-// goBack replaces the container by one of the former image.
+// goBack replaces the container with one of the former image.
 func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 	if d.trace.Former.Container == "" && !d.in.Always {
 		return d.removeCandidate(ctx)
@@ -87,9 +87,9 @@ func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 	return d.done(c, down.end(), 0), nil
 }
 
-// formerImage returns the id of the kept image of the former release.
+// formerImage returns the id of the former release's image.
 func (d *deployment) formerImage(ctx context.Context) (string, error) {
-	if !d.Build { // the image is not built here: use the one of the compose file
+	if !d.Build { // the image is not built here: use the one that the compose file names
 		found, err := d.engine.Image(ctx, d.image)
 		return found.ID, err
 	}
@@ -105,7 +105,7 @@ func (d *deployment) formerImage(ctx context.Context) (string, error) {
 	return image.ID, err
 }
 
-// removeCandidate removes the container of a candidate that replaced none.
+// removeCandidate removes the candidate's container if the service had no container before the run.
 func (d *deployment) removeCandidate(ctx context.Context) (job.Result, error) {
 	if d.now != nil {
 		if err := d.engine.Stop(ctx, d.now.ID, 10*time.Second); err != nil {

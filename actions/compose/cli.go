@@ -24,10 +24,11 @@ type cli struct {
 	dir     string
 	project string
 	files   []string
-	host    string // where the engine listens; "" for the one of DOCKER_HOST
+	host    string // address of the engine; "" to use DOCKER_HOST
 }
 
-// FindCLI returns the command line of docker compose: the plugin of docker, else the program of version 1.
+// FindCLI returns the command that runs docker compose: the plugin `docker compose`, else the program docker-compose.
+// v1 reports whether that is compose version 1.
 func FindCLI(ctx context.Context) (argv []string, v1 bool, err error) {
 	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
@@ -59,9 +60,9 @@ func findCLI(ctx context.Context, s Service) (cli, error) {
 // overrideFile is the suffix of a compose file that sets an image for one command.
 const overrideFile = ".retraind-image.json"
 
-// withImage returns the command line with another image for a service, without changing the name in the compose file.
-// It writes a file into the given directory.
-// The image is in no registry, so a pull_policy of the compose file is overruled; version 1 has no pull_policy.
+// withImage returns a copy of c in which the service has another image. It writes an additional compose file into dir;
+// the user's compose file is unchanged. The image is in no registry, so the additional file overrides pull_policy, a
+// key that version 1 does not have.
 func (c cli) withImage(dir, service, image string) (cli, error) {
 	keys := map[string]string{"image": image}
 	if !c.v1 {
@@ -76,7 +77,7 @@ func (c cli) withImage(dir, service, image string) (cli, error) {
 	return c, os.WriteFile(path, text, 0o600)
 }
 
-// command returns one command of compose, with project and files given.
+// command returns a compose command with flags for the project, its directory and its files.
 func (c cli) command(ctx context.Context, args ...string) *exec.Cmd {
 	all := append([]string{}, c.argv[1:]...)
 	if c.project != "" {
@@ -96,7 +97,7 @@ func (c cli) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command of compose, whose output goes to the step's output.
+// run runs a compose command and writes its output to the step's output.
 func (c cli) run(ctx context.Context, args ...string) error {
 	var tail tail
 	cmd := c.command(ctx, args...)
@@ -108,7 +109,7 @@ func (c cli) run(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// output runs a command of compose and returns what it printed.
+// output runs a compose command and returns its standard output.
 func (c cli) output(ctx context.Context, args ...string) ([]byte, error) {
 	var out bytes.Buffer
 	var tail tail

@@ -1,13 +1,15 @@
-// Package compose deploys a release in docker compose, and rolls back to the former one: it places files into the
-// build context, builds, keeps the present image under a name of its own, replaces the container, and waits until the
+// Package compose deploys a release in docker compose, and rolls back to the former one: it keeps the present image
+// under an additional name, places files into the build context, builds, replaces the container, and waits until the
 // new one is healthy.
 //
-// It finds containers through the engine, by compose's labels; the command line of compose (the plugin of docker, else
-// version 1) only builds and brings up, since it parses the compose file. The project and the files are always given;
-// it never pulls, never waits (compose calls a container without a health check healthy) and never removes orphans.
+// It finds containers through the engine, by compose's labels; it runs compose's command line (the plugin of docker,
+// else docker-compose) only to read the compose file, to build, and to bring containers up. It always passes the
+// project and the files. It never lets compose pull images, remove orphans, or wait for health, since compose regards a
+// container without a health check as healthy.
 //
-// The work runs as jobs under the step supervisor (see package job) and may run twice: the state before any change is
-// in a trace beside the run, so that a later attempt never takes the candidate for the former release.
+// The work runs as jobs under the step supervisor (see package job) and may run twice. The state before any change is
+// therefore stored in a trace in the run's directory, so that a later attempt never mistakes the candidate for the
+// former release.
 package compose
 
 import (
@@ -27,7 +29,7 @@ import (
 // Service is one service of docker compose.
 type Service struct {
 	Dir     string   `json:"dir"`               // directory of the compose file
-	Files   []string `json:"files,omitempty"`   // compose files; default: as compose itself finds them
+	Files   []string `json:"files,omitempty"`   // compose files; default: those of the running container, else compose's default
 	Project string   `json:"project,omitempty"` // default: that of the running container, else compose's default
 	Name    string   `json:"service"`
 	Build   bool     `json:"build,omitempty"`
@@ -43,7 +45,7 @@ type site struct {
 	engine *docker.Client
 	cli    cli
 	image  string            // name of the image that compose creates the container from
-	now    *docker.Container // the newest container, nil if there is none
+	now    *docker.Container // the running container, else the newest one; nil if there is none
 }
 
 // find reads the state of the service: its files, project and container. It changes nothing.
@@ -88,7 +90,8 @@ func find(ctx context.Context, s Service) (*site, error) {
 	return out, out.look(ctx)
 }
 
-// complete fills in missing configuration from the containers of the directory.
+// complete sets the project and the compose files, if they are not configured, from the containers that compose started
+// from the directory, or else the files to compose's defaults. It checks that the files exist.
 func (s *Service) complete(running []docker.Container) error {
 	for _, c := range running {
 		if s.Project == "" {
@@ -145,7 +148,7 @@ func defaultFiles(dir string) (out []string) {
 	return out
 }
 
-// look refreshes the service's container.
+// look reads the service's container from the engine into s.now.
 func (s *site) look(ctx context.Context) error {
 	all, err := s.engine.Containers(ctx, s.Project, s.Name)
 	if err != nil {
@@ -181,7 +184,8 @@ func samePath(a, b string) bool {
 	return errA == nil && errB == nil && ra == rb
 }
 
-// Repository returns the repository of the images of releases: retraind/PROJECT-SERVICE, with the release as the tag.
+// Repository returns the image repository for the releases of a service, retraind/PROJECT-SERVICE. The tag of an image
+// in it is its release.
 func Repository(project, service string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {
@@ -198,8 +202,8 @@ func Repository(project, service string) string {
 	return "retraind/" + strings.Trim(clean, "-")
 }
 
-// Tag returns the tag of a release's image: the start of its digest; "none" for what was in service before the first
-// release.
+// Tag returns the tag of a release's image: the start of the digest, or "none" without one, for what served before the
+// first release.
 func Tag(digest string) string {
 	if digest == "" {
 		return "none"

@@ -21,8 +21,8 @@ type config struct {
 	} `yaml:"services"`
 }
 
-// AllProfiles are arguments of version 2, before its command: it then also prints services that only a profile enables,
-// as version 1 always does.
+// AllProfiles are arguments of compose version 2, placed before its command config. With them it also prints services
+// that only a profile enables; version 1 always prints these.
 var AllProfiles = []string{"--profile", "*"}
 
 func (c cli) config(ctx context.Context) (config, error) {
@@ -40,7 +40,7 @@ func (c cli) config(ctx context.Context) (config, error) {
 	return out, nil
 }
 
-// image returns the name of the image of the service's container in the compose file.
+// image returns the name of the image from which compose creates the service's container.
 func (c config) image(files []string, s Service, v1 bool) (string, error) {
 	service, known := c.Services[s.Name]
 	switch {
@@ -59,7 +59,7 @@ func (c config) image(files []string, s Service, v1 bool) (string, error) {
 
 func (c config) builds(service string) bool { return c.Services[service].Build != nil }
 
-// project returns compose's default name for the project of a directory.
+// project returns compose's default project name for a directory.
 func (c config) project(dir string) string {
 	if c.Name != "" {
 		return c.Name

@@ -16,23 +16,23 @@ import (
 type Input struct {
 	Service Service `json:"service"`
 	Health  string  `json:"health,omitempty"` // URL that answers 200 once the service is up
-	Trace   string  `json:"trace"`            // file of the run
+	Trace   string  `json:"trace"`            // file with the run's trace
 	// Candidate is the release to deploy, or to roll back.
 	Candidate Release `json:"candidate,omitzero"`
-	// Former is the release in service before, the zero value if there is none.
+	// Former is the release that served before; zero if there was none.
 	Former Release `json:"former,omitzero"`
-	Kept   string  `json:"kept"` // directory of the files of former releases, by tag
-	// Always puts the former release into service independent of the run's trace.
+	Kept   string  `json:"kept"` // directory of kept files, with a subdirectory for each former release, named by Tag
+	// Always makes Back restore the former release whatever the run's trace says.
 	Always bool `json:"always,omitempty"`
 }
 
 // Release is one release of the model.
 type Release struct {
 	Digest string `json:"digest,omitempty"`
-	Dir    string `json:"dir,omitempty"` // directory of its files; "" if it has none of its own
+	Dir    string `json:"dir,omitempty"` // directory of its files; "" if it has none
 }
 
-// Deployed is the data of a deployment: the container in service and the measured times.
+// Deployed is the data of a deployment's result: the container in service and the measured times.
 type Deployed struct {
 	Project   string    `json:"project"`
 	Service   string    `json:"service"`
@@ -66,7 +66,7 @@ func Deploy(ctx context.Context, j job.Job) (job.Result, error) {
 	return d.exchange(ctx, built)
 }
 
-// deployment is one attempt to deploy the candidate.
+// deployment is one attempt to deploy the candidate, or to roll it back.
 type deployment struct {
 	*site
 	in    Input
@@ -75,7 +75,8 @@ type deployment struct {
 	placer
 }
 
-// newDeployment finds the service and its state before the run changed it.
+// newDeployment decodes the input, finds the service and reads the trace. The run's first attempt creates the trace
+// with the present state of the service.
 func newDeployment(ctx context.Context, j job.Job) (*deployment, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -102,8 +103,8 @@ func deploymentOf(ctx context.Context, j job.Job, in Input) (*deployment, error)
 // keptDir returns the directory of the kept files of the former release.
 func (d *deployment) keptDir() string { return filepath.Join(d.in.Kept, Tag(d.in.Former.Digest)) }
 
-// keepFormer tags the present image with its release, so that it survives a prune. It does so once in a run: later the
-// present image may be the candidate's.
+// keepFormer tags the image that served before the run with its release, so that `docker image prune` does not remove
+// it. It does so once per run.
 func (d *deployment) keepFormer(ctx context.Context) error {
 	if d.trace.Kept || !d.Build || d.trace.Former.Image == "" {
 		return nil
@@ -119,8 +120,8 @@ func (d *deployment) keepFormer(ctx context.Context) error {
 	return d.trace.mark(func(t *trace) { t.Kept = true })
 }
 
-// buildCandidate builds the image of the candidate under the name of its release. The image's name in the compose file
-// stays with the present image.
+// buildCandidate builds the image of the candidate under the name of its release. The name in the compose file still
+// refers to the present image.
 func (d *deployment) buildCandidate(ctx context.Context) error {
 	if err := d.keepFormer(ctx); err != nil {
 		return err
@@ -159,7 +160,8 @@ func (d *deployment) place() error {
 	return nil
 }
 
-// exchange replaces the container by one of the candidate, unless that was done, and waits until it is healthy.
+// exchange replaces the container with the candidate's, unless an earlier attempt has done so, and waits until the new
+// container is healthy.
 func (d *deployment) exchange(ctx context.Context, built time.Duration) (job.Result, error) {
 	image := d.trace.Built
 	if !d.Build {
@@ -213,7 +215,7 @@ func (d *deployment) done(c docker.Container, down, built time.Duration) job.Res
 	return job.Result{Class: store.StepOK, Detail: detail, Data: job.Encode(data)}
 }
 
-// putFilesBack restores the files of before the run.
+// putFilesBack restores the files as they were before the run.
 func (d *deployment) putFilesBack() error {
 	if len(d.Place) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// imageFile has the name of a release's image, and is stored beside the kept files.
+// imageFile contains the name of a release's image. It is stored beside the kept files.
 const imageFile = "image"
 
 // note records the name of a release's image, so that it can be removed once the release is retired.
@@ -25,8 +25,8 @@ func note(kept, digest, name string) error {
 	return renameio.WriteFile(filepath.Join(dir, imageFile), []byte(name+"\n"), 0o600)
 }
 
-// Forget removes what was kept of a release: its image is untagged, and removed unless something else uses it. A
-// release of which nothing was kept is no error.
+// Forget removes what was kept of a release: its files, and the tag of its image, which the engine removes unless
+// something else uses it. If nothing was kept, Forget does nothing.
 func Forget(ctx context.Context, kept, digest string) error {
 	if err := ForgetImage(ctx, kept, digest); err != nil {
 		return err
@@ -34,7 +34,7 @@ func Forget(ctx context.Context, kept, digest string) error {
 	return os.RemoveAll(filepath.Join(kept, Tag(digest)))
 }
 
-// ForgetImage untags the image of a release, and keeps its former files. A release without an image is no error.
+// ForgetImage removes the tag of a release's image, but not the kept files. If no image was kept, it does nothing.
 func ForgetImage(ctx context.Context, kept, digest string) error {
 	name, path, err := noted(kept, digest)
 	if err != nil || name == "" {
@@ -51,8 +51,8 @@ func ForgetImage(ctx context.Context, kept, digest string) error {
 	return os.Remove(path)
 }
 
-// KeptImage reports whether an image of a release is kept, with its size if sized is set; 0 if the engine does not
-// report it.
+// KeptImage reports whether a release's image is kept. If sized is set, it also returns the size of the image; 0 if the
+// engine does not report it.
 func KeptImage(ctx context.Context, kept, digest string, sized bool) (size int64, there bool) {
 	name, _, err := noted(kept, digest)
 	if err != nil || name == "" {
@@ -66,7 +66,7 @@ func KeptImage(ctx context.Context, kept, digest string, sized bool) (size int64
 	return size, true
 }
 
-// noted returns the name of a release's image, "" for none, and the path of the file with the name.
+// noted returns the recorded name of a release's image, "" for none, and the path of that record.
 func noted(kept, digest string) (name, path string, err error) {
 	path = filepath.Join(kept, Tag(digest), imageFile)
 	b, err := os.ReadFile(path)

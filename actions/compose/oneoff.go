@@ -15,11 +15,11 @@ import (
 	"github.com/retraind/retraind/actions/job"
 )
 
-// PortVar, after a $ in the environment of a one-off container on the host's network, is replaced by the port of the
-// container.
+// PortVar is a variable for the configured environment of a one-off container: $RETRAIND_PORT is replaced by the port
+// on which the container must listen.
 const PortVar = "RETRAIND_PORT"
 
-// Beside configures a one-off container of the candidate's image beside the service.
+// Beside configures a one-off container of the candidate's image that runs beside the service.
 type Beside struct {
 	Name string `json:"name"` // of the container; unique to the run
 	// Port is the service's port in its container; 0 means the one that the running container publishes.
@@ -36,8 +36,8 @@ type OneOff struct {
 	name    string
 }
 
-// RunBeside builds the candidate's image and runs one container of it, with another name and port than the service's,
-// which is not touched. It waits until the container answers.
+// RunBeside builds the candidate's image and runs one container of it under another name and port. The service's own
+// container is not touched. RunBeside returns once the new container answers.
 func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, error) {
 	d, err := deploymentOf(ctx, j, in)
 	if err != nil {
@@ -72,8 +72,8 @@ func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, err
 	return o, nil
 }
 
-// besides returns the arguments of `compose run`, and the port that the container listens on; on the host's network
-// that is a free one.
+// besides returns the arguments of `compose run` and the port that the container will listen on: a free port of the
+// host if the service uses the host's network.
 func (d *deployment) besides(b Beside) ([]string, int, error) {
 	args := []string{"run", "-d", "--no-deps", "--name", b.Name}
 	port := b.Port
@@ -104,7 +104,7 @@ func (d *deployment) besides(b Beside) ([]string, int, error) {
 	return args, port, nil
 }
 
-// inside returns the container port that is published as the port of a URL.
+// inside returns the port in the service's container that is published as the port of the URL.
 func (d *deployment) inside(asked string) (int, error) {
 	u, err := url.Parse(asked)
 	if err != nil {
@@ -130,7 +130,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// await waits until the container answers, and sets its address.
+// await waits until the container answers, and sets o.Address.
 func (o *OneOff) await(ctx context.Context, d *deployment, port int) error {
 	within := d.Within
 	if within == 0 {
@@ -179,7 +179,8 @@ func address(c docker.Container, port int) string {
 	return net.JoinHostPort(host, strconv.Itoa(at))
 }
 
-// answers requests the container's health, at the path of the service's health URL.
+// answers checks the container once: with a request to the path of the service's health URL, or, if there is none, by
+// opening a TCP connection.
 func (o *OneOff) answers(ctx context.Context, health string) error {
 	if health == "" {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", o.Address)

@@ -14,8 +14,8 @@ type outage struct {
 	done chan time.Duration
 }
 
-// watchOutage requests a health URL repeatedly until end. The outage is the time from the first request without an
-// answer to the first answer after the last one.
+// watchOutage requests a health URL repeatedly until end is called. The outage lasts from the first failed request to
+// the first answer after the last failed one.
 func watchOutage(ctx context.Context, url string) outage {
 	ctx, stop := context.WithCancel(ctx)
 	o := outage{stop: stop, done: make(chan time.Duration, 1)}

@@ -24,8 +24,8 @@ type placer struct {
 	record string            // file that lists the files placed below directories; see record.go
 }
 
-// keptFile lists the kept former files by path: "copied", "absent", "directory", or the hash of the same file in the
-// release.
+// keptFile records the former state of each path: "copied", "absent", "directory", or a hash. A hash means that the
+// file equals the one in the release's directory, and was not copied.
 const keptFile = "kept.json"
 
 const (
@@ -38,19 +38,19 @@ func (s Service) placer(kept string) placer {
 	return placer{s.Dir, s.Place, filepath.Join(kept, recordFile)}
 }
 
-// Keep copies the files that a deployment will replace, before a run changes anything: a training may write to the
-// same paths. former is the directory of the deployed release, "" if it has none.
+// Keep copies the files that a deployment will replace. Call it before the run changes anything, because a training may
+// write to the same paths. former is the directory of the deployed release, "" if it has none.
 func (s Service) Keep(kept, digest, former string) error {
 	return s.placer(kept).keep(filepath.Join(kept, Tag(digest)), former)
 }
 
-// PutBack restores what was kept of a release.
+// PutBack restores the files that Keep kept of a release.
 func (s Service) PutBack(kept, digest, former string) error {
 	return s.placer(kept).putBack(filepath.Join(kept, Tag(digest)), former)
 }
 
-// keep copies the present files of the directory to another one. For files of the former release only the hash is
-// recorded; former is its directory, "" if it has none.
+// keep copies the present files into the directory to. Of a file that equals the former release's it records only the
+// hash. former is the directory of that release, "" if it has none.
 func (p placer) keep(to, former string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (p placer) keep(to, former string) error {
 	})
 }
 
-// sameAs reports whether a file equals that of a release, and returns its hash.
+// sameAs reports whether a file equals the one called name in a release, and returns its hash.
 func sameAs(dir *os.Root, at string, info fs.FileInfo, release, name string) (string, bool) {
 	if release == "" {
 		return "", false
@@ -116,8 +116,8 @@ func sameAs(dir *os.Root, at string, info fs.FileInfo, release, name string) (st
 	return a, errA == nil && errB == nil && a == b
 }
 
-// place replaces the files by those of a release, each atomically. In a directory, the files that another release has
-// placed there are removed; files that were never placed stay.
+// place copies the files of a release to their target paths, each atomically. Below a placed directory it removes the
+// files of earlier releases that this release does not have; files that retraind never placed stay.
 func (p placer) place(release string) error {
 	return p.between(release, p.dir, func(from, dir *os.Root) error {
 		pairs, err := p.pairs(from, dir)
@@ -170,8 +170,8 @@ func (p placer) pairs(from, dir *os.Root) (out []pair, err error) {
 	return out, nil
 }
 
-// putBack restores what was kept; former is the directory of the release that has the rest, "" for none. If nothing
-// was kept, because that release was never replaced, its own files are placed.
+// putBack restores the kept files. Files of which only the hash was kept come from former, the directory of the former
+// release, "" if it has none. If nothing was kept, because that release was never replaced, its files are placed.
 func (p placer) putBack(kept, former string) error {
 	list := map[string]string{}
 	b, err := os.ReadFile(filepath.Join(kept, keptFile))
@@ -205,7 +205,7 @@ func (p placer) restore(was, at, name, kept, former string) error {
 	case absent:
 		return p.between(p.dir, p.dir, func(dir, _ *os.Root) error {
 			if info, err := dir.Lstat(at); err == nil && info.IsDir() {
-				return nil // its files are removed with the placed ones
+				return nil // forgetOthers removes it with the files placed in it
 			}
 			if err := dir.Remove(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -291,7 +291,7 @@ func below(root *os.Root, at string, do func(rel string, info fs.FileInfo) error
 // maxFiles limits the number of files in one directory; the limit equals that of a release.
 const maxFiles = 10_000
 
-// replaceable returns why a path cannot be replaced by a file, or by a directory.
+// replaceable returns an error if a file cannot be placed at a path, or a directory if isDir is set.
 func replaceable(dir *os.Root, at string, isDir bool) error {
 	info, err := dir.Lstat(at)
 	switch {
@@ -310,7 +310,7 @@ func replaceable(dir *os.Root, at string, isDir bool) error {
 	return fmt.Errorf("%s is there: remove it, or place the file elsewhere", files.KindOf(info.Mode()))
 }
 
-// copyFile copies a regular file below a root to another one, unless it is there already.
+// copyFile copies a regular file from one root to another, unless the target already has the same content.
 func copyFile(from *os.Root, name string, to *os.Root, at, toDir string) error {
 	info, err := regular(from, name)
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// recordFile lists the files that retraind has placed below directories. If a release has fewer files than the one
-// before it, the others are removed: a program that loads a directory would load them.
+// recordFile lists the files that retraind has placed below directories. With it, files that only the previous release
+// had are removed when the next one is placed: a program that loads all files of a directory would otherwise load them
+// too.
 const recordFile = "placed.json"
 
 func readRecord(path string) (list []string, err error) {
@@ -43,8 +44,9 @@ func writeRecord(path string, list []string) error {
 	return renameio.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// recorded calls do, which places files below directories, and removes those of an earlier release. Meanwhile the
-// record lists both, so that a kill loses none of them.
+// recorded calls do, which places the files of pairs, and then removes the files below directories that only an earlier
+// release had. Until that is done the record lists the files of both releases, so that a crash leaves no file
+// unrecorded.
 func (p placer) recorded(dir *os.Root, pairs []pair, do func() error) error {
 	before, err := readRecord(p.record)
 	if err != nil {
@@ -109,7 +111,8 @@ func (p placer) keepRecord(to string) error {
 	return writeRecord(filepath.Join(to, recordFile), list)
 }
 
-// forgetOthers removes, once the former files are restored, the files that were placed since they were kept.
+// forgetOthers is called once the former files are restored. It removes the files that were placed after the former
+// ones were kept, and restores the former record.
 func (p placer) forgetOthers(kept string, was map[string]string) error {
 	now, err := readRecord(p.record)
 	if err != nil || len(now) == 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// trace is the state before the run changed anything, and its progress. Each mark is written before the change that it
-// records. It is stored beside the run, since all attempts of its steps need it.
+// trace records the service's state before the run changed anything, and how far the run has changed it. It is stored
+// in the run's directory, since all attempts of the run's steps need it.
 type trace struct {
 	path string
 
@@ -23,12 +23,12 @@ type trace struct {
 	Former instance  `json:"former,omitzero"` // zero if there was no container
 	// Built is the id of the candidate's image, set after the build.
 	Built string `json:"built,omitempty"`
-	// Kept means that the former image is tagged with its release. Placing means that files are being replaced.
+	// Kept means that the former image is tagged with its release. Placing means that the replacement of files has begun.
 	Kept    bool `json:"kept,omitempty"`
 	Placing bool `json:"placing,omitempty"`
-	// Exchanging means that the container is being replaced.
+	// Exchanging means that the replacement of the container has begun.
 	Exchanging bool `json:"exchanging,omitempty"`
-	// Back is the container at the start of the rollback; Returning means that it is being replaced.
+	// Back is the container at the start of the rollback; Returning means that its replacement has begun.
 	Back      *instance `json:"back,omitempty"`
 	Returning bool      `json:"returning,omitempty"`
 }

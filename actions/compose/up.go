@@ -16,7 +16,7 @@ func (s *site) build(ctx context.Context, dir, image string) error {
 	return named.run(ctx, "build", s.Name)
 }
 
-// exchangeContainer replaces the service's container by a new one of the image in the compose file.
+// exchangeContainer replaces the service's container with a new one, of the image that the compose file names.
 func (s *site) exchangeContainer(ctx context.Context) error { return s.up(ctx, recreate) }
 
 const recreate = "--force-recreate"
@@ -38,10 +38,9 @@ func (s *site) bringUp(more ...string) []string {
 	return append(args, s.Name)
 }
 
-// removeUnfinished removes a container that a killed `up` of version 2 left: one that should have replaced another and
-// was never started. The next `up` would keep that one, remove the other one, which is in service, and then fail, since
-// it gives both the same name. If the service has no other container, it is kept: it may hold the only copy of a
-// volume.
+// removeUnfinished removes containers that a killed `up` of compose version 2 has created as a replacement but never
+// started. The next `up` would keep such a container, remove the one in service, and then fail, since it gives both the
+// same name. If the service has no other container, an unfinished one stays: it may hold the only copy of a volume.
 func (s *site) removeUnfinished(ctx context.Context) error {
 	all, err := s.engine.Containers(ctx, s.Project, s.Name)
 	if err != nil {

@@ -19,9 +19,9 @@ const (
 
 // wanted describes the container to wait for.
 type wanted struct {
-	not   string    // id of the container to be replaced
-	image string    // id of its image
-	since time.Time // it must have started later
+	not   string    // id of the former container, which must have been replaced
+	image string    // id of the image that the container must have
+	since time.Time // the container must have been started later
 	url   string    // answers 200 once the service is up; "" for none
 }
 
@@ -96,7 +96,7 @@ func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string,
 	return c, "", nil
 }
 
-// said returns the end of a container's output, for people.
+// said returns the last line of a container's output, as the end of an error message. It prints the last 20 lines.
 func (s *site) said(ctx context.Context, c docker.Container) string {
 	if c.ID == "" {
 		return ""
@@ -105,7 +105,7 @@ func (s *site) said(ctx context.Context, c docker.Container) string {
 	if err != nil || output == "" {
 		return ""
 	}
-	fmt.Println(output) // the complete text is in the step's output
+	fmt.Println(output) // into the step's output
 	lines := strings.Split(output, "\n")
 	return ": " + text.OneLine(lines[len(lines)-1], 300)
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// longestGrace limits the stop timeout that a container may have configured.
+// longestGrace limits how long Stop waits if the container's own stop timeout applies.
 const longestGrace = 10 * time.Minute
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
@@ -23,9 +23,9 @@ func (c *Client) Start(ctx context.Context, id string) error {
 		http.StatusNotModified)
 }
 
-// Stop stops a container, and kills it after grace, or with 0 after the container's own stop timeout; a stopped one
-// stays unchanged. A container with a restart policy stays stopped: the engine does not restart what was stopped on
-// request.
+// Stop stops a container; a stopped one stays unchanged. The engine kills the container if it has not ended after
+// grace, or, if grace is 0, after the container's own stop timeout. A restart policy does not restart the container,
+// since it was stopped on request.
 func (c *Client) Stop(ctx context.Context, id string, grace time.Duration) error {
 	query := url.Values{}
 	if grace > 0 {
@@ -56,8 +56,8 @@ func (c *Client) Logs(ctx context.Context, id string, lines int) (string, error)
 	return strings.TrimSpace(unframed(raw.Bytes())), err
 }
 
-// unframed removes the frame headers of standard output and error: 8 bytes, of which the last four are a length.
-// Output without frames, from a container with a terminal, is returned unchanged.
+// unframed removes the frame headers from a container's output. A header has 8 bytes, of which the last four are the
+// length of the frame. The output of a container with a terminal has no frames and is returned unchanged.
 func unframed(b []byte) string {
 	var out strings.Builder
 	for len(b) >= 8 && b[0] <= 2 && b[1] == 0 && b[2] == 0 && b[3] == 0 {

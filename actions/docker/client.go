@@ -1,10 +1,9 @@
-// Package docker is a client for the few operations on containers and images that retraind needs: inspect, stop,
-// start, tag, remove. It uses the engine's HTTP API over the unix socket in DOCKER_HOST, at the newest version that
-// both sides support, from 1.41 (Docker 20.10, Debian 12) on.
+// Package docker is a client for the few operations on containers and images that retraind needs: inspect, stop, start,
+// tag, remove. It uses the engine's HTTP API over the Unix socket in DOCKER_HOST, in the newest version that both the
+// engine and this package support, at least 1.41 (Docker 20.10, Debian 12).
 //
-// What the compose file defines is left to the command line of compose, which parses that file: see package compose. A
-// Client is safe for concurrent use and caches no state of the engine. It never pulls an image and never runs a
-// command.
+// It reads no compose files: package compose runs compose's own command line for that. A Client is safe for concurrent
+// use and caches no state of the engine. It never pulls an image and never runs a command.
 package docker
 
 import (
@@ -43,10 +42,10 @@ type Client struct {
 	http   *http.Client
 
 	mu    sync.Mutex
-	minor int // of the API version agreed on, 0 before the first answer; guarded by mu
+	minor int // minor number of the negotiated API version, 0 before the first answer; guarded by mu
 }
 
-// Socket returns the path of the socket that New("") uses; "" if DOCKER_HOST names something else than a socket.
+// Socket returns the path of the socket that New("") uses; "" if DOCKER_HOST is not the address of a Unix socket.
 func Socket() string {
 	socket, ok := strings.CutPrefix(cmp.Or(os.Getenv(HostVar), defaultHost), "unix://")
 	if !ok {
@@ -55,8 +54,8 @@ func Socket() string {
 	return socket
 }
 
-// New returns a client of the engine at a host such as unix:///var/run/docker.sock, "" for the one that DOCKER_HOST
-// names or the default. It does not connect.
+// New returns a client of the engine at an address such as unix:///var/run/docker.sock; "" means the address in
+// DOCKER_HOST, or the default if that is not set. New does not connect.
 func New(host string) (*Client, error) {
 	host = cmp.Or(host, os.Getenv(HostVar), defaultHost)
 	socket, ok := strings.CutPrefix(host, "unix://")
@@ -114,21 +113,22 @@ func (c *Client) Ping(ctx context.Context) error {
 	return err
 }
 
-// forget resets the version: the engine may have been replaced.
+// forget discards the negotiated version, since the engine may have been replaced by another version.
 func (c *Client) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.minor = 0
 }
 
-// call sends one request that the engine answers without delay.
+// call is do for requests that the engine answers at once: it waits no longer than patience.
 func (c *Client) call(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	return c.do(ctx, op, method, path, query, out, fine...)
 }
 
-// do sends one request and decodes the answer into out, unless out is nil. Statuses in fine are no error.
+// do sends one request and decodes the answer into out, unless out is nil. A status in fine is no error; its answer is
+// not decoded.
 func (c *Client) do(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	minor, err := c.version(ctx)
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *Client) send(ctx context.Context, method, target string) (*http.Respons
 	return c.http.Do(req)
 }
 
-// unreachable returns the error of a request without an answer.
+// unreachable returns the error for a request that got no answer.
 func (c *Client) unreachable(op string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &Error{

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Labels that compose, of version 1 and 2, gives to its containers.
+// Labels that versions 1 and 2 of compose set on containers.
 const (
 	LabelProject = "com.docker.compose.project"
 	LabelService = "com.docker.compose.service"
@@ -22,7 +22,7 @@ const (
 	LabelReplace = "com.docker.compose.replace" // version 2: set on a container created to replace another one
 )
 
-// Health is the state of the container's own health check; "" without one.
+// Health is the state of a container's own health check; "" if it has none.
 type Health string
 
 // The states of a health check.
@@ -49,8 +49,8 @@ type Container struct {
 	Restart    string // restart policy: no, always, unless-stopped or on-failure
 	Restarts   int    // how often the policy has restarted it
 	AutoRemove bool   // the engine removes it when it ends
-	// StopTimeout is how long it may take to end before the engine kills it, as set by its image or compose file; 0 if
-	// unset.
+	// StopTimeout is how long the container may take to end before the engine kills it, as set by its image or compose
+	// file; 0 if unset.
 	StopTimeout time.Duration
 	// Network is host, none, or the name of the first network.
 	Network   string
@@ -67,14 +67,14 @@ type Port struct {
 // Running reports whether the container runs.
 func (c Container) Running() bool { return c.State == "running" }
 
-// Project is the compose project of the container, "" if it is not of docker compose.
+// Project is the container's compose project, "" if docker compose did not create it.
 func (c Container) Project() string { return c.Labels[LabelProject] }
 
-// Service is the container's service in the compose file, "" if it is not of docker compose.
+// Service is the container's service in the compose file, "" if docker compose did not create it.
 func (c Container) Service() string { return c.Labels[LabelService] }
 
-// Containers lists the containers of a service of a compose project, running or not, the newest first; those of
-// `compose run` are left out. With service "" it lists all containers of the project.
+// Containers lists the containers of one service in a compose project, running or not, the last started first, without
+// those of `compose run`. If service is "", it lists the containers of all services.
 func (c *Client) Containers(ctx context.Context, project, service string) ([]Container, error) {
 	labels := []string{LabelProject + "=" + project}
 	if service != "" {
@@ -83,7 +83,8 @@ func (c *Client) Containers(ctx context.Context, project, service string) ([]Con
 	return c.Labelled(ctx, labels...)
 }
 
-// Labelled lists the containers that have all of the labels ("name=value"), like Containers.
+// Labelled lists the containers that have all of the labels ("name=value"), in the order of Containers and without
+// those of `compose run`.
 func (c *Client) Labelled(ctx context.Context, labels ...string) ([]Container, error) {
 	filters, err := json.Marshal(map[string][]string{"label": labels})
 	if err != nil {

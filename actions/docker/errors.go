@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The kinds of errors, for errors.Is.
+// The kinds of errors, to compare with errors.Is.
 var (
 	// ErrAway: no engine answers. That may be temporary.
 	ErrAway = errors.New("the Docker engine does not answer")
@@ -18,7 +18,7 @@ var (
 	ErrDenied = errors.New("the Docker engine may not be used")
 	// ErrNotFound: there is no such container or image.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: the engine cannot do it in the present state, such as remove an image that a container uses.
+	// ErrConflict: the present state prevents the operation; for example, a container uses the image to remove.
 	ErrConflict = errors.New("conflict")
 	// ErrAnswer: the engine failed, or its answer cannot be used.
 	ErrAnswer = errors.New("the Docker engine failed")
@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// refused returns the error of an unsuccessful answer.
+// refused returns the error for an answer with an error status.
 func refused(op string, resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var said struct{ Message string }

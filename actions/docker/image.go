@@ -28,14 +28,14 @@ func (c *Client) Image(ctx context.Context, name string) (Image, error) {
 	return Image{in.ID, in.RepoTags, in.Size}, nil
 }
 
-// Tag adds a name to an image. If another image has that name, it loses it.
+// Tag adds a name to an image. Another image that had this name loses it.
 func (c *Client) Tag(ctx context.Context, image, name string) error {
 	repo, tag := SplitName(name)
 	query := url.Values{"repo": {repo}, "tag": {tag}}
 	return c.call(ctx, "tag image "+Short(image)+" as "+name, http.MethodPost, "/images/"+image+"/tag", query, nil)
 }
 
-// Untag removes a name; an image is deleted with its last name. A missing name is no error.
+// Untag removes a name of an image. The engine deletes an image that loses its last name. A missing name is no error.
 func (c *Client) Untag(ctx context.Context, name string) error {
 	return c.call(ctx, "remove image "+name, http.MethodDelete, "/images/"+name, nil, nil, http.StatusNotFound)
 }
@@ -59,7 +59,7 @@ func (c *Client) Names(ctx context.Context, repository string) ([]string, error)
 	return slices.Compact(out), nil
 }
 
-// SplitName splits "repository:tag"; the default tag is latest. The port of a registry is not taken for a tag.
+// SplitName splits "repository:tag"; the default tag is latest. The port of a registry is not mistaken for a tag.
 func SplitName(name string) (repository, tag string) {
 	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.Contains(name[i:], "/") {
 		return name[:i], name[i+1:]

@@ -19,7 +19,7 @@ const (
 	labelDir     = "com.docker.compose.project.working_dir"
 )
 
-// containers decides about requests for containers.
+// containers decides on requests for containers.
 func (q *request) containers() (http.HandlerFunc, error) {
 	switch {
 	case len(q.parts) == 2 && q.parts[1] == "json" && q.Method == http.MethodGet:
@@ -70,9 +70,9 @@ type inspected struct {
 	NetworkSettings struct{ Networks map[string]any }
 }
 
-// own looks a container up, by the container's id or name, and returns it if it belongs to a configured service,
-// with the privileges that were recorded when the service was first seen running. A container that has not started
-// is not recorded, because compose may still attach it to more networks.
+// own looks up a container by id or name and returns it with the recorded rights of its service. It returns an error if
+// the container belongs to no configured service. It first records the rights of this container as the service's,
+// unless it is one of `compose run` or has not started yet: compose may still connect it with more networks.
 func (q *request) own(id string) (inspected, *precedent, error) {
 	var c inspected
 	if !name.MatchString(id) {
@@ -117,7 +117,8 @@ func (q *request) list(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(append([]map[string]any{}, shown...))
 }
 
-// topLevel are the top-level keys of a container that do not affect its rights on the host.
+// topLevel are the allowed top-level keys of a request to create a container. Those that affect rights on the host are
+// checked further.
 var topLevel = []string{
 	"Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Tty", "OpenStdin",
 	"StdinOnce", "Env", "Cmd", "Healthcheck", "ArgsEscaped", "Image", "Volumes", "WorkingDir", "Entrypoint", "MacAddress",
@@ -167,8 +168,8 @@ func (q *request) create() (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// links allows links to containers of the configured services only; version 1 of compose links a one-off container with
-// its service.
+// links returns an error if a container would be linked to one of no configured service. Version 1 of compose links a
+// one-off container with its service.
 func (q *request) links(body map[string]any) error {
 	config, _ := body["HostConfig"].(map[string]any)
 	for key, value := range config {
@@ -190,8 +191,8 @@ func (q *request) links(body map[string]any) error {
 	return nil
 }
 
-// precedents returns the rights of a service: those of its present container, or the recorded ones of the last
-// container.
+// precedents returns the rights of a service: those of its present container or, if it has none, the recorded rights of
+// its last one.
 func (q *request) precedents(s Service) (*precedent, error) {
 	filters, err := json.Marshal(map[string][]string{"label": {labelService + "=" + s.Name}})
 	if err != nil {
@@ -218,7 +219,8 @@ func (q *request) precedents(s Service) (*precedent, error) {
 		s.Name, s.Dir)
 }
 
-// body decodes the request's JSON body and replaces it by its encoding, so that the engine sees no duplicate keys.
+// body decodes the request's JSON body into out. It then replaces the body with the encoding of out, so that the engine
+// sees no duplicate keys.
 func (q *request) body(out *map[string]any) error {
 	text, err := io.ReadAll(io.LimitReader(q.Body, maxBody+1))
 	if err != nil {
@@ -243,7 +245,7 @@ func (q *request) body(out *map[string]any) error {
 	return nil
 }
 
-// spelledOnce refuses keys that differ in case only: the engine ignores case and would take them for one key.
+// spelledOnce refuses keys that differ in case only: the engine ignores case and would read them as the same key.
 func spelledOnce(m map[string]any) error {
 	seen := map[string]bool{}
 	for key := range m {

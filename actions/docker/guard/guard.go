@@ -1,11 +1,12 @@
-// Package guard is a filter between an unprivileged user and a Docker engine. It serves the engine's API on a socket of
-// its own, and forwards the requests that retraind and the command line of compose need for the configured services; it
-// refuses all others. Members of the group docker are root on the machine; users of this socket are not.
+// Package guard is a filter between an unprivileged user and a Docker engine. It serves the engine's API on its own
+// socket. It forwards the requests that retraind and compose's command line need for the configured services, and
+// refuses all others. Members of the group docker can become root on the machine; users of this socket cannot.
 //
-// A new container must have exactly the rights on the host of the service's present container, which a person started:
-// mounts, devices, networks, ports, capabilities (see precedent). Only images of the service may be built, tagged and
-// started. Writes are logged with the peer's user. The only state is the recorded rights of the services, in a
-// directory of its own. A Guard is safe for concurrent use.
+// A new container must have exactly those rights on the host (mounts, devices, networks, ports, capabilities) that the
+// service's present container has (see precedent). A person must start the first container of a service. Only images of
+// the service may be built, tagged and started. Requests that change something are logged with the user who sent them.
+// The only state is the recorded rights of the services, in the directory Config.State. A Guard is safe for concurrent
+// use.
 package guard
 
 import (
@@ -43,11 +44,11 @@ type Config struct {
 	Engine   string // default: DefaultEngine
 	Services []Service
 	UID      uint32 // user who may use the socket, besides root
-	State    string // directory for the recorded rights; "" for none
+	State    string // directory for the recorded rights; with "" they are kept in memory only
 	Log      *slog.Logger
 }
 
-// Guard is an http.Handler for connections from Serve.
+// Guard filters requests. It is an http.Handler, but refuses connections that Serve has not accepted.
 type Guard struct {
 	config Config
 	engine *http.Client
@@ -138,7 +139,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	pass, err := g.route(r, only)
 	switch {
-	case err != nil && only: // nobody tried it
+	case err != nil && only: // not logged: only the decision was requested
 		decline(w, err)
 		return
 	case err != nil:
@@ -165,7 +166,8 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, peer *unix.Ucred,
 	}
 }
 
-// decline answers with an error. It reports false if that is the engine's own.
+// decline answers with an error. It returns false if the error is not a refusal but the failure of a request to the
+// engine.
 func decline(w http.ResponseWriter, err error) bool {
 	var away *engineError
 	if errors.As(err, &away) {
@@ -186,7 +188,7 @@ func answer(w http.ResponseWriter, status int, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 }
 
-// engineError is the engine's error answer to a request of the guard itself.
+// engineError is the failure of a request that the guard itself has sent to the engine.
 type engineError struct {
 	status  int
 	message string
@@ -194,7 +196,7 @@ type engineError struct {
 
 func (e *engineError) Error() string { return e.message }
 
-// ask sends the engine a request of the guard itself and decodes the answer.
+// ask sends a request of the guard's own to the engine and decodes the answer.
 func (g *Guard) ask(ctx context.Context, path string, out any) error {
 	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
@@ -225,7 +227,7 @@ const (
 	maxAnswer  = 32 << 20
 )
 
-// configured returns the service of a container with these labels.
+// configured returns the configured service to which a container with these labels belongs.
 func (g *Guard) configured(labels map[string]string) (Service, bool) {
 	i := slices.IndexFunc(g.config.Services, func(s Service) bool {
 		return labels[labelService] == s.Name && samePath(labels[labelDir], s.Dir) && labels[labelProject] != "" &&

@@ -10,7 +10,8 @@ import (
 	"github.com/retraind/retraind/actions/compose"
 )
 
-// images decides about requests for images: all may be inspected, those of the services may be tagged and untagged.
+// images decides on requests for images: all may be inspected, but only those of the services may be tagged and
+// untagged.
 func (q *request) images() (http.HandlerFunc, error) {
 	last := q.parts[len(q.parts)-1]
 	switch {
@@ -63,7 +64,7 @@ func (q *request) forget(image string) (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// namedBy returns the service that a name belongs to.
+// namedBy returns the configured service that uses an image name, and the rights of that service.
 func (q *request) namedBy(image string) (Service, *precedent, error) {
 	if !isImage(image) || strings.Contains(image, "@") {
 		return Service{}, nil, errNotAllowed
@@ -81,8 +82,8 @@ func (q *request) namedBy(image string) (Service, *precedent, error) {
 	return Service{}, nil, fmt.Errorf("%s is not the name of an image of a configured service", image)
 }
 
-// names reports whether a name belongs to the service: a release's name given by retraind, or the name of its
-// container's image.
+// names reports whether the service uses an image name: a name that retraind gives to the service's releases, or the
+// name from which its container was created.
 func (p *precedent) names(s Service, image string) bool {
 	if image == "" || strings.HasPrefix(p.Named, "sha256:") && image == p.Named {
 		return false
@@ -97,7 +98,7 @@ func withTag(image string) string {
 	return image
 }
 
-// ownImage allows an image that has a name of the service, or that its container was created from.
+// ownImage returns an error unless the image is that of the service's container, or has a name that the service uses.
 func (q *request) ownImage(image string, s Service, known *precedent) error {
 	if !isImage(image) {
 		return fmt.Errorf("%q cannot name an image", image)
@@ -115,15 +116,16 @@ func (q *request) ownImage(image string, s Service, known *precedent) error {
 	return nil
 }
 
-// buildParameters are the parameters of a build that do not affect rights on the host.
+// buildParameters are the allowed parameters of a build. With the values that build allows, they do not affect rights
+// on the host.
 var buildParameters = []string{
 	"t", "q", "nocache", "rm", "forcerm", "dockerfile", "buildargs", "labels", "memory", "memswap", "cpushares", "cpusetcpus",
 	"cpuperiod", "cpuquota", "shmsize", "target", "cachefrom", "platform", "extrahosts", "ulimits", "version", "networkmode",
 	"pull", "remote", "squash",
 }
 
-// build allows building an image of a service, from a context sent by the client, with the classic builder: BuildKit's
-// protocol cannot be inspected.
+// build allows building an image of a service from a context that the client sends. Only the classic builder is
+// allowed, because BuildKit's protocol cannot be inspected.
 func (q *request) build() (http.HandlerFunc, error) {
 	if q.Method != http.MethodPost {
 		return nil, errNotAllowed

@@ -16,7 +16,7 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// precedent records the rights of a service's container when it was last inspected.
+// precedent records the rights that a service's container had when it was last inspected.
 type precedent struct {
 	Project  string
 	Image    string         // id of the image
@@ -68,11 +68,11 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 			delete(has, key)
 		}
 	}
-	if oneOff(labels) { // beside the service: not its ports, but free ones of 127.0.0.1
+	if oneOff(labels) { // it runs beside the service, with free ports of 127.0.0.1
 		if !onLoopback(wanted["portbindings"]) {
 			return errors.New("a container beside the service may publish free ports of 127.0.0.1 only")
 		}
-		for _, key := range []string{"portbindings", "links"} { // links are checked by their containers, see links
+		for _, key := range []string{"portbindings", "links"} { // the method links of request checks the links
 			delete(has, key)
 			delete(wanted, key)
 		}
@@ -85,7 +85,7 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 	return p.networks(body)
 }
 
-// onLoopback reports whether only free ports of 127.0.0.1 are published.
+// onLoopback reports whether a container publishes only free ports of 127.0.0.1, or none.
 func onLoopback(ports any) bool {
 	m, ok := ports.(map[string]any)
 	for _, bound := range m {
@@ -105,10 +105,10 @@ var engineDefaults = map[string][]string{
 	"cgroupnsmode": {"private", "host"}, "networkmode": {"default", "bridge"}, "maskedpaths": nil, "readonlypaths": nil,
 }
 
-// rightless are keys that give no rights on the host.
+// rightless are keys of a HostConfig that give no rights on the host.
 var rightless = []string{"logconfig", "consolesize", "restartpolicy", "autoremove", "annotations"}
 
-// rights returns the settings of a HostConfig that are not empty.
+// rights returns the settings of a HostConfig that give rights on the host and are not empty, by keys in lower case.
 func rights(config map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, value := range config {
@@ -121,7 +121,8 @@ func rights(config map[string]any) map[string]any {
 	return out
 }
 
-// mounts compares binds and mounts; a volume of the present container may be given by its name.
+// mounts returns an error unless the new container has the binds and mounts of the present one. A volume of the present
+// container may also be mounted by its name.
 func (p *precedent) mounts(wanted map[string]any) error {
 	has := map[string]bool{}
 	for _, key := range []string{"binds", "mounts"} {
@@ -149,7 +150,7 @@ func (p *precedent) mounts(wanted map[string]any) error {
 	return nil
 }
 
-// volume reports whether a mount is a volume that the present container has at the same place.
+// volume reports whether a mount is a volume that the present container mounts at the same destination.
 func (p *precedent) volume(mount any) bool {
 	if text, ok := mount.(string); ok { // NAME:DESTINATION[:MODE]
 		parts := strings.Split(text, ":")
@@ -169,7 +170,7 @@ func (p *precedent) volume(mount any) bool {
 	return m["Type"] == "volume" && source != "" && p.Volumes[target] == source
 }
 
-// networks refuses networks that the present container is not connected with.
+// networks returns an error if a new container would be in a network that the present one is not in.
 func (p *precedent) networks(body map[string]any) error {
 	config, _ := body["NetworkingConfig"].(map[string]any)
 	if body["NetworkingConfig"] != nil && config == nil {
@@ -189,8 +190,8 @@ func (p *precedent) networks(body map[string]any) error {
 	return nil
 }
 
-// remember records the rights of a service, in memory and on disk, for when its container is removed and this process
-// restarts.
+// remember records the rights of a service in memory and on disk: they are needed when its container is removed, even
+// after this process has restarted.
 func (g *Guard) remember(s Service, p *precedent) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -255,7 +256,8 @@ func shown(v any) string {
 
 func empty(v any) bool { return withoutEmpty(v) == nil }
 
-// withoutEmpty removes values without meaning: null, false, 0, "", and lists and objects with nothing else in them.
+// withoutEmpty removes values that equal an unset key: null, false, 0, "", and lists and objects that contain nothing
+// else. It returns nil if nothing is left.
 func withoutEmpty(v any) any {
 	switch v := v.(type) {
 	case bool:

@@ -19,15 +19,15 @@ import (
 	"time"
 )
 
-// OnlyDecide is the prefix of the path of a request on which a guard decides without forwarding it: 202 if it would
-// forward it, 403 if it refuses. An engine, and a guard of an earlier version, refuse such a path, so that nothing is
-// changed.
+// OnlyDecide is a prefix of paths. A guard never forwards a request whose path has it: it answers 202 if it would
+// forward the request without the prefix, and 403 if it would refuse it. An engine or a guard of an earlier version
+// rejects such a path, so that nothing is changed there either.
 const OnlyDecide = "/retraind/decide"
 
-// servicePath, below OnlyDecide, requests whether a guard allows changes of a service.
+// servicePath is the path below OnlyDecide of the question whether a guard allows changes of a service.
 const servicePath = "/service"
 
-// service returns why a service may not be changed.
+// service returns an error if the service in the query may not be changed.
 func (q *request) service() error {
 	dir, name, project := q.query.Get("dir"), q.query.Get("name"), q.query.Get("project")
 	i := slices.IndexFunc(q.guard.config.Services, func(s Service) bool {
@@ -40,7 +40,7 @@ func (q *request) service() error {
 	return err
 }
 
-// ErrNoGuard means that an engine answers, and not a guard: it refuses nothing.
+// ErrNoGuard means that an engine answers on the socket instead of a guard. An engine refuses nothing.
 var ErrNoGuard = errors.New("no helper answers, but an engine")
 
 // Refusal is a request that a guard would refuse.
@@ -111,13 +111,13 @@ type standIn struct {
 	refused []Refusal // guarded by mu
 }
 
-// newStandIn returns a fake engine in front of a guard's socket; ErrNoGuard if no guard answers there.
+// newStandIn returns a fake engine in front of a guard's socket, or ErrNoGuard if an engine answers there.
 func newStandIn(ctx context.Context, socket string) (*standIn, error) {
 	s := &standIn{client: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "unix", socket)
 		},
-		DisableKeepAlives: true, // a refused body is not read to its end
+		DisableKeepAlives: true, // the guard may answer before it has read the whole body
 	}}}
 	switch status, said, err := s.ask(ctx, http.MethodGet, "/_ping", nil); {
 	case err != nil:

@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// oldestAPI is the first API version in which the body of a start cannot change a container's rights.
+// oldestAPI is the minor number of API version 1.24. Before it, the body of a start request could change a container's
+// rights.
 const oldestAPI = 24
 
 var (
@@ -22,15 +23,15 @@ var (
 	imageName = regexp.MustCompile(`^[a-z0-9][A-Za-z0-9_./:@-]{0,400}$`)
 )
 
-// isImage reports whether a text is a name or an id of an image, and cannot be part of another path.
+// isImage reports whether a text can be an image's name or id, and cannot lead to another path of the API.
 func isImage(s string) bool {
 	return imageName.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "/.")
 }
 
 var errNotAllowed = errors.New("this request is none of those that retraind sends")
 
-// route decides about a request. It returns the handler that forwards it, with the path for the engine. With only set,
-// the request may also be about a service.
+// route decides on a request. It returns the handler that forwards the request, or an error if it is refused. If only
+// is set, the request may also be the question whether a service may be changed.
 func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	// The path that is checked must be the path that the engine gets: other spellings are refused.
 	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
@@ -66,7 +67,7 @@ func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	return nil, errNotAllowed
 }
 
-// request is one request to decide about.
+// request is one request on which the guard decides.
 type request struct {
 	*http.Request
 	guard   *Guard
@@ -76,8 +77,8 @@ type request struct {
 	bodied  bool     // whether to forward the body
 }
 
-// pass returns the handler that forwards the request to a path of the engine, with the query as parsed. A body that was
-// not checked is dropped, since the engine may read parameters from it.
+// pass returns a handler that forwards the request to a path of the engine, with the parsed query. It drops a body that
+// was not checked, since the engine may read parameters from it.
 func (q *request) pass(parts ...string) (http.HandlerFunc, error) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !q.bodied {
@@ -97,7 +98,8 @@ func (q *request) look() (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// only refuses a query with other parameters, unless their value is one of no.
+// only returns an error if the query has a parameter that is not among the known ones, unless its value turns it off
+// (see no).
 func (q *request) only(known ...string) error {
 	for key, values := range q.query {
 		if !slices.Contains(known, key) && slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(no, v) }) {
@@ -110,7 +112,8 @@ func (q *request) only(known ...string) error {
 // no are the values by which clients turn a parameter off.
 var no = []string{"", "0", "false", "False", "None"}
 
-// networks allows inspecting networks, and connecting the service's container with networks that it was in.
+// networks allows inspecting networks and volumes, disconnecting a service's container from a network, and connecting
+// it with the networks of the service's recorded container.
 func (q *request) networks() (http.HandlerFunc, error) {
 	switch {
 	case len(q.parts) == 1, len(q.parts) == 2 && name.MatchString(q.parts[1]):

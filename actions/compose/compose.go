@@ -29,8 +29,8 @@ import (
 // Service is one service of docker compose.
 type Service struct {
 	Dir     string   `json:"dir"`               // directory of the compose file
-	Files   []string `json:"files,omitempty"`   // compose files; default: those of the running container, else compose's default
-	Project string   `json:"project,omitempty"` // default: that of the running container, else compose's default
+	Files   []string `json:"files,omitempty"`   // compose files; default: the running container's, else compose's
+	Project string   `json:"project,omitempty"` // default: the running container's, else compose's
 	Name    string   `json:"service"`
 	Build   bool     `json:"build,omitempty"`
 	// Place maps files of a release to their paths below Dir.

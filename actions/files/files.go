@@ -1,6 +1,6 @@
-// Package files reads and writes files below a directory that others write to as well: a training, an operator.
+// Package files reads and writes files below directories that others, such as a training or an operator, also write to.
 //
-// Both sides are an os.Root, so that no link leads out of the directory. Only regular files are read, and a file is
+// Each directory is given as an os.Root, so that no link leads out of it. Only regular files are read, and a file is
 // replaced atomically and durably. The package has no state; its functions are safe for concurrent use on different
 // files.
 package files
@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// KindOf describes a file mode that is not a regular file, for people.
+// KindOf names the type of something that is not a regular file, for messages.
 func KindOf(m fs.FileMode) string {
 	switch {
 	case m&fs.ModeSymlink != 0:
@@ -34,8 +34,8 @@ func KindOf(m fs.FileMode) string {
 	return "not a regular file"
 }
 
-// OpenRegular opens a file below a root, which must still be the file of info want. It does not block if a pipe has
-// replaced the file.
+// OpenRegular opens a file below a root. It returns an error if the file is no longer the one that want describes, and
+// does not block if a pipe has replaced it.
 func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
 	in, err := root.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -90,7 +90,8 @@ func HashOf(f io.Reader) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// HashAt returns the SHA-256 of a file below a root, which must still be the file of info.
+// HashAt returns the SHA-256 of a file below a root. It returns an error if the file is no longer the one that info
+// describes.
 func HashAt(root *os.Root, at string, info fs.FileInfo) (string, error) {
 	f, err := OpenRegular(root, at, info)
 	if err != nil {

@@ -5,8 +5,8 @@
 // needs: the child opens no database. The child does its work and writes result.json, atomically, as its last action.
 // Both files belong to one attempt; the input is never written again once the attempt is claimed.
 //
-// Work may run twice, in two attempts, after a crash: it finds its earlier results. The package starts and ends no
-// process: package runner does.
+// After a crash, work may run again in a second attempt: it must detect what the first attempt has done. The package
+// starts and ends no process; package runner does.
 package job
 
 import (
@@ -30,7 +30,7 @@ type Result struct {
 	Class  store.StepState `json:"class"`
 	Detail string          `json:"detail,omitempty"` // one sentence for people
 	Why    policy.Reason   `json:"why,omitempty"`    // if the work was blocked
-	// Data is the result's data, in the format of its kind.
+	// Data is the result's data, in a format that depends on the kind of work.
 	Data json.RawMessage `json:"data,omitempty"`
 }
 

@@ -13,8 +13,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Run runs a child: it reads the input, does the work of a kind and writes the result. Its error is printed to the
-// step's output. Interrupted work writes no result, so that the supervisor's record is the reason for its end.
+// Run is the main function of a child: it reads the input, does the work of one kind and writes the result. The caller
+// prints Run's error to the step's output. If the work was interrupted, Run writes no result; the supervisor's record
+// then says why the step ended.
 func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	work, known := kinds[kind]
 	if !known {
@@ -32,7 +33,7 @@ func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	case result.Class == store.StepOK:
 	case ctx.Err() != nil:
 		return fmt.Errorf("step %s: interrupted: %w", kind, context.Cause(ctx))
-	case full(err): // the result could not be written either
+	case full(err): // a result could not be written either
 		return fmt.Errorf("step %s: %w", kind, err)
 	}
 	if err := writeJSON(resultFile(dir), result); err != nil {

@@ -19,11 +19,11 @@ type Containers struct {
 
 var _ Hand = Containers{}
 
-// defaultGrace is the engine's stop timeout for a container without one of its own.
+// defaultGrace is the engine's stop timeout for a container that does not set one.
 const defaultGrace = 10 * time.Second
 
-// Find returns the running containers of a compose service. It fails if one of them could not be started again; nothing
-// may be stopped then.
+// Find returns the running containers of a compose service. It fails if one of them could not be started again; the
+// caller must then stop nothing.
 func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]Thing, error) {
 	all, err := c.of(ctx, dir, service)
 	if err != nil {
@@ -44,8 +44,8 @@ func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]T
 	return things, nil
 }
 
-// of lists the containers of a service. Compose labels them with the directory as given on its command line, so that
-// both the path and its resolved links are tried.
+// of lists the containers of a service. Compose labels a container with the directory as given on compose's command
+// line. of therefore looks for dir, and if it finds nothing, for dir with its symbolic links resolved.
 func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Container, error) {
 	all, err := c.Engine.Labelled(ctx, docker.LabelDir+"="+dir, docker.LabelService+"="+service)
 	if err != nil || len(all) > 0 {
@@ -96,7 +96,8 @@ func (c Containers) Look(ctx context.Context, t Thing) (State, error) {
 	return s, nil
 }
 
-// successor finds the container that replaced a removed one.
+// successor returns the state of a thing whose container was removed: Exchanged if its service has another container,
+// else Gone.
 func (c Containers) successor(ctx context.Context, t Thing) (State, error) {
 	all, err := c.of(ctx, t.Container.Dir, t.Container.Service)
 	if err != nil {

@@ -4,8 +4,8 @@ import (
 	"github.com/retraind/retraind/actions/runner"
 )
 
-// StepsEnded returns why an entry is not due because of a running step of its run; "" if none runs. If that is unknown,
-// the entry is not due.
+// StepsEnded returns why an entry is not due: a step of its run is still running, or that is unknown. It returns "" if
+// no step is running.
 func StepsEnded(e Entry) string {
 	alive, err := runner.Alive(e.Run.Dir)
 	switch {

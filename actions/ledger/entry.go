@@ -19,9 +19,9 @@ const (
 type Run struct {
 	ID    string `json:"run"`
 	Model string `json:"model"`
-	Dir   string `json:"run_dir"` // directory of the run: its entries are not due while one of its supervisors lives
-	// UntilEnd means that a step has stopped it until the end of the run; otherwise it is stopped for the steps that
-	// need the GPU.
+	Dir   string `json:"run_dir"` // directory of the run; its entries are not due while a supervisor of it is alive
+	// UntilEnd means that a step has stopped the thing until the end of the run; otherwise it is stopped only during the
+	// steps that need the GPU.
 	UntilEnd bool `json:"until_end,omitempty"`
 }
 
@@ -49,7 +49,7 @@ type Container struct {
 	Ports   []int     `json:"ports,omitempty"` // published on the host
 	// OnGPU means that the container used GPU memory, and should use it again.
 	OnGPU bool `json:"on_gpu,omitempty"`
-	// Grace is the stop timeout, after which the engine kills it.
+	// Grace is the stop timeout, after which the engine kills the container.
 	Grace time.Duration `json:"grace"`
 }
 
@@ -120,8 +120,8 @@ func (t Thing) Key() string {
 	return ""
 }
 
-// stopTime returns the longest time that a stop of the thing can take; 0 if that is unknown, or if Look detects a stop
-// in progress.
+// stopTime returns how long a stop of the thing can take; 0 if that is unknown, or if Look can detect a stop in
+// progress for this kind.
 func (t Thing) stopTime() time.Duration {
 	if t.Container != nil {
 		return t.Container.Grace
@@ -129,7 +129,7 @@ func (t Thing) stopTime() time.Duration {
 	return 0
 }
 
-// valid checks that an entry from disk is complete.
+// valid checks that an entry from disk names a thing.
 func (t Thing) valid() error {
 	if t.Key() == "" {
 		return fmt.Errorf("it names no container, unit or model (kind %q)", t.Kind)
@@ -143,12 +143,12 @@ type Entry struct {
 	Run
 	N       int       `json:"n"` // position in the run's order of stopping
 	Stopped time.Time `json:"stopped"`
-	// Settled is the time from which on the stop has certainly had its effect. Before it, a stop may still be in
-	// progress although the process that requested it is dead.
+	// Settled is the time after which the stop has certainly ended. Until then a stop may be in progress even if the
+	// process that requested it is dead.
 	Settled time.Time `json:"settled"`
 	// Back is the time at which the restore began; zero before.
 	Back time.Time `json:"back,omitzero"`
-	// Problem is why it is not restored yet; empty before the first attempt.
+	// Problem is why the thing is not restored yet; empty before the first attempt.
 	Problem string `json:"problem,omitempty"`
 	Thing
 }

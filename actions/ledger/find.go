@@ -76,8 +76,8 @@ func Named(t Thing, stop []gpu.StopConfig) bool {
 	})
 }
 
-// Holds reports whether a process on a GPU belongs to one of the things. A process of Ollama without a model's name is
-// included, since Ollama lists no model while it is freeing memory.
+// Holds reports whether a process on a GPU belongs to one of the things. A process of Ollama for which no model is
+// known counts for each of Ollama's models, since Ollama lists no model while it is freeing memory.
 func Holds(entries []Entry, p gpu.Process) bool {
 	return slices.ContainsFunc(entries, func(e Entry) bool {
 		switch {

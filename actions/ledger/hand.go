@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Standing compares the state of a thing with its entry.
+// Standing is the state of a thing compared with its entry.
 type Standing string
 
 // The standings.
@@ -60,7 +60,7 @@ func (l *Ledger) Look(ctx context.Context, t Thing) (State, error) {
 	return h.Look(ctx, t)
 }
 
-// Stop stops the thing of an entry. Call Note first.
+// Stop stops a thing. Record it with Note first.
 func (l *Ledger) Stop(ctx context.Context, t Thing) error {
 	h, err := l.hand(t.Kind)
 	if err != nil {

@@ -35,9 +35,9 @@ const (
 // own stop timeout.
 const settleIn = 5 * time.Second
 
-// Note records durably what is about to be stopped, in the order of stopping; existing entries of the run are
-// rewritten. If it fails, nothing may be stopped. Entries that it wrote before the failure name things that still run,
-// which Restore detects.
+// Note durably records the things that are about to be stopped, in the order of stopping. If the run already has an
+// entry for a thing, it is replaced. If Note fails, the caller must stop nothing; entries that were written before the
+// failure name things that still run, which Restore detects.
 func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("write ledger: %w", err)
@@ -47,7 +47,7 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 		return nil, err
 	}
 	n := 0
-	owed := map[string]Entry{} // by key: entries of this run whose things run again
+	owed := map[string]Entry{} // by key: the existing entries of this run
 	for _, e := range entries {
 		if e.Run.ID == run.ID {
 			n = max(n, e.N)
@@ -72,7 +72,7 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 	return noted, nil
 }
 
-// Renote records durably that a stopped thing was started meanwhile, and is about to be stopped again.
+// Renote durably records that a stopped thing was started meanwhile and is about to be stopped again.
 func (l *Ledger) Renote(e Entry, as Thing, now time.Time) error {
 	e.Thing, e.Stopped, e.Settled, e.Back = as, now, now.Add(settleIn+as.stopTime()), time.Time{}
 	return l.put(e)
@@ -186,7 +186,7 @@ func (l *Ledger) putAside(bad map[string]error) error {
 // lockEvery is the pause between two attempts to take the lock.
 const lockEvery = 20 * time.Millisecond
 
-// Lock takes the lock for changes of entries; it waits until it is free or ctx ends.
+// Lock takes the lock that is required to change entries. It waits until the lock is free or ctx ends.
 func (l *Ledger) Lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lock ledger: %w", err)

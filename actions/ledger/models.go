@@ -17,11 +17,12 @@ type Models struct{}
 
 var _ Hand = Models{}
 
-// forever is the keep-alive from which on a model counts as loaded forever: for a negative keep-alive, Ollama reports
-// an expiry in centuries.
+// forever is the remaining keep-alive above which a model counts as loaded forever: for a negative keep-alive, Ollama
+// reports an expiry centuries ahead.
 const forever = 10 * 365 * 24 * time.Hour
 
-// Find returns the loaded models of those names, or all of them if names is empty. An unreachable server has none.
+// Find returns the loaded models that have one of the names, or all loaded models if names is empty. If the server
+// cannot be reached, it returns none.
 func (Models) Find(ctx context.Context, url string, names []string, now time.Time) ([]Thing, error) {
 	server, err := ollama.New(url)
 	if err != nil {
@@ -54,7 +55,8 @@ func (Models) Find(ctx context.Context, url string, names []string, now time.Tim
 }
 
 // digestOf returns the digest that a name refers to now, "" if there is no such name. The list of loaded models cannot
-// be used for that: a model with the same file as the name's former model is listed with the former digest.
+// be used for that: after the name was given to another model with the same file, this list still has the former
+// digest.
 func digestOf(models []ollama.Model, name string) string {
 	for _, m := range models {
 		if tagged(m.Name) == name {
@@ -82,7 +84,7 @@ func tagged(name string) string {
 	return name + ":latest"
 }
 
-// Look implements Hand. A loaded model has no instance id, so that a loaded one is always Untouched.
+// Look implements Hand. Ollama has no instance ids, so a loaded model is always Untouched.
 func (Models) Look(ctx context.Context, t Thing) (State, error) {
 	server, err := ollama.New(t.Loaded.URL)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// regainIn is how long restored containers may take to have GPU memory again.
+	// regainIn is how long restored containers may take to use GPU memory again.
 	regainIn = 10 * time.Second
 	// regainEvery is the pause between two checks of the GPUs.
 	regainEvery = 500 * time.Millisecond
@@ -41,9 +41,9 @@ func withoutGPU(results []Result, devices []gpu.Device) (missing []int) {
 	return missing
 }
 
-// CheckGPU waits until restored containers use GPU memory again. It adds a remark to the details of those that do not,
-// and returns them. That is no failure: a service may load its model with the first request. If no container used GPU
-// memory, the driver is not queried.
+// CheckGPU waits until restored containers use GPU memory again. It returns the results of those that do not, with a
+// remark in Detail. That is no failure: a service may load its model only with the first request. If no container used
+// GPU memory, the driver is not queried.
 func CheckGPU(ctx context.Context, inventory gpu.Inventory, results []Result) []Result {
 	missing := withoutGPU(results, nil)
 	if len(missing) == 0 {

@@ -84,7 +84,7 @@ func (l *Ledger) Restore(ctx context.Context, o Order) ([]Result, map[string]err
 	return results, bad, err
 }
 
-// settle restores one thing and removes its entry.
+// settle restores the thing of one entry, and removes the entry unless the ending is Owed.
 func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) Result {
 	ending, detail, err := l.bring(ctx, &e, waiting, o)
 	if err == nil && ending != Owed {
@@ -98,12 +98,12 @@ func (l *Ledger) settle(ctx context.Context, e Entry, waiting []Entry, o Order) 
 	fresh := ending == Owed && detail != e.Problem
 	if fresh && ctx.Err() == nil {
 		e.Problem = detail
-		_ = l.put(e) // for people; a failed write is harmless, since the entry exists
+		_ = l.put(e) // only for display: a failed write is harmless, since the entry exists
 	}
 	return Result{e, ending, detail, fresh}
 }
 
-// bring starts a thing, at most once, and checks it until it is healthy or Patience is over.
+// bring starts a thing, at most once, and checks it repeatedly until it is healthy or Patience is over.
 func (l *Ledger) bring(ctx context.Context, e *Entry, waiting []Entry, o Order) (Ending, string, error) {
 	if i := slices.IndexFunc(waiting, func(w Entry) bool { return w.Key() == e.Key() }); i >= 0 {
 		return PassedOn, "run " + waiting[i].Run.ID + " needs it stopped", nil
@@ -171,8 +171,8 @@ func restored(s State, after time.Duration) string {
 	return text
 }
 
-// start records in the entry that the restore has begun, then starts the thing, so that a later process does not take
-// this start for a person's.
+// start records in the entry that the restore has begun, so that a later process does not mistake this start for one by
+// a person. Then it starts the thing.
 func (l *Ledger) start(ctx context.Context, h Hand, e *Entry, now time.Time) error {
 	if e.Back.IsZero() {
 		e.Back = now

@@ -17,7 +17,7 @@ type Units struct {
 var _ Hand = Units{}
 
 // Find returns the unit if it is active, nothing if it is inactive. It fails if the unit could not be started again;
-// nothing may be stopped then.
+// the caller must then stop nothing.
 func (u Units) Find(ctx context.Context, name, healthy string) ([]Thing, error) {
 	p, err := u.show(ctx, name)
 	if err != nil {

@@ -65,7 +65,7 @@ type Release struct {
 type MakeInput struct {
 	Place
 	Release Release  `json:"release"`
-	Serving []string `json:"serving,omitempty"` // digests of the releases whose names are kept: champion and former release
+	Serving []string `json:"serving,omitempty"` // digests of the champion and the former release, whose names are kept
 	Keep    int      `json:"keep"`
 	// Ask is the test request to the new name: a server accepts files that it cannot load.
 	Ask ollama.ChatRequest `json:"ask"`
@@ -73,7 +73,7 @@ type MakeInput struct {
 
 // Made describes a created name.
 type Made struct {
-	Release string  `json:"release"` // digest of the release, which was sealed before
+	Release string  `json:"release"` // digest of the release
 	Name    string  `json:"name"`
 	Digest  string  `json:"digest"` // digest of the name's manifest
 	Server  string  `json:"server"` // version of the server
@@ -122,7 +122,7 @@ func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Ma
 	return m, err
 }
 
-// ensure creates the name of a release unless it is there unchanged, and returns the digest of its manifest.
+// ensure creates the name of a release, unless the server has it unchanged, and returns the digest of its manifest.
 func (p Place) ensure(
 	ctx context.Context,
 	c *ollama.Client,
@@ -182,7 +182,7 @@ func (p Place) create(ctx context.Context, c *ollama.Client, name, dir string, p
 	}
 	progress(0.1, fmt.Sprintf("sending %s", text.OneLine(filepath.Base(file), 60)))
 	return insist(ctx, func() error {
-		// A server that was restarted in between has deleted an uploaded file without a name: upload it again.
+		// A restarted server has deleted an uploaded file to which no name refers yet: upload it again.
 		blob, err := c.Upload(ctx, file)
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (p Place) create(ctx context.Context, c *ollama.Client, name, dir string, p
 	})
 }
 
-// forget deletes a name of this model's record.
+// forget deletes a name from the server and from the record.
 func (p Place) forget(ctx context.Context, c *ollama.Client, s *State, name string) error {
 	if err := c.Delete(ctx, name); err != nil && !errors.Is(err, ollama.ErrNotFound) {
 		return err

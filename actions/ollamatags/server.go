@@ -28,7 +28,7 @@ type Place struct {
 	State string `json:"state"`
 }
 
-// formerName returns the name for the model that was in service before the first release.
+// formerName returns the additional name that pin gives to a model in service without a recorded name.
 func formerName(model, digest string) string {
 	base := strings.TrimSuffix(ollama.Tagged(model), ":"+tagOf(model))
 	return base + ":former-" + digest[:min(12, len(digest))]
@@ -53,10 +53,11 @@ func names(ctx context.Context, c *ollama.Client) (map[string]string, error) {
 	return out, nil
 }
 
-// patience is how long to retry while the server is unreachable, or a name unreadable, during a change.
+// patience is how long to retry a request while the server is unreachable or a name cannot be read.
 const patience = 2 * time.Minute
 
-// insist repeats a request while the server is unreachable, busy, or writing the requested name.
+// insist repeats a request while the server is unreachable, busy, or still writing the requested name, at most for
+// patience.
 func insist(ctx context.Context, ask func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 2*time.Second

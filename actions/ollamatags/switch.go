@@ -16,8 +16,8 @@ type SwitchInput struct {
 	// Want is the release to put into service. Nil removes the name, if it refers to Refused.
 	Want    *Release `json:"want,omitempty"`
 	Refused string   `json:"refused,omitempty"` // digest of a release
-	// Former is the digest of the release in service before, "" if unknown: the model in service is then kept under a
-	// name of its own.
+	// Former is the digest of the release that served before, "" if unknown. The model in service is kept under an
+	// additional name in either case.
 	Former string             `json:"former,omitempty"`
 	Keep   int                `json:"keep"`
 	Ask    ollama.ChatRequest `json:"ask"`
@@ -36,7 +36,7 @@ type Switched struct {
 	Seconds float64  `json:"seconds"`
 }
 
-// NotOnGPUError means that the model in service is not completely on the GPU, as the former one was.
+// NotOnGPUError means that the model in service is not completely on the GPU, although the former one was.
 type NotOnGPUError struct{ Size, VRAM int64 }
 
 func (e *NotOnGPUError) Error() string {
@@ -46,15 +46,16 @@ func (e *NotOnGPUError) Error() string {
 	)
 }
 
-// copyRoom is the free space needed to write a name: on a full disk a copy would destroy the existing name.
+// copyRoom is the free space, in bytes, that is required to write a name: on a full disk a copy would destroy the
+// existing name.
 const copyRoom = 16 << 20
 
 // drain is how long to wait for the former model to finish its requests.
 const drain = time.Minute
 
-// Switch switches the name that clients use to a release. Names of their own keep the files of both models meanwhile,
-// so that a request can fail only while the server writes the name. It is idempotent: a repeated call continues from
-// the server's state.
+// Switch switches the name that clients use to a release. Meanwhile both models have a second name, so that the server
+// keeps their files, and a request can fail only while the server writes the name. A repeated call continues from the
+// server's state.
 func Switch(ctx context.Context, in SwitchInput, progress func(float64, string)) (out Switched, err error) {
 	began := time.Now()
 	c, err := ollama.New(in.URL)
@@ -114,7 +115,7 @@ func Switch(ctx context.Context, in SwitchInput, progress func(float64, string))
 func (in SwitchInput) find(ctx context.Context, c *ollama.Client, s *State, have map[string]string,
 	progress func(float64, string),
 ) (name, digest string, err error) {
-	// The model in service before the first release has a name without a release.
+	// Search the record: the name of the model that served before the first release does not contain a release's digest.
 	if name = s.of(in.Want.Digest); name != "" && have[name] == s.Names[name].Digest {
 		return name, have[name], nil
 	}
@@ -122,8 +123,8 @@ func (in SwitchInput) find(ctx context.Context, c *ollama.Client, s *State, have
 	return ollama.ReleaseTag(in.Model, in.Want.Digest), digest, err
 }
 
-// pin keeps the model in service under a name of its own, so that the server keeps its file, and returns that name; ""
-// if no model is in service, or its manifest is incomplete.
+// pin gives the model in service an additional name, so that the server keeps its file, and returns that name; "" if no
+// model is in service, or its manifest is incomplete.
 func (in SwitchInput) pin(
 	ctx context.Context,
 	c *ollama.Client,
@@ -153,8 +154,8 @@ func (in SwitchInput) pin(
 	return name, s.write(in.State)
 }
 
-// give copies the release's name to the name that clients use, and the former one back if that fails: the server writes
-// names in place.
+// give copies the release's name to the name that clients use. If that fails, it copies the former model's name there
+// again, since the server writes names in place and may have destroyed it.
 func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, out Switched) error {
 	if err := in.room(copyRoom); err != nil {
 		return err
@@ -186,23 +187,23 @@ func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, o
 	return err
 }
 
-// tryCopy copies the release's name to one that nobody asks for, and deletes that: on a full disk the server leaves nothing
-// of the name that it writes.
+// tryCopy copies the release's name to a test name that no client uses, and deletes that again. It thereby detects a
+// full disk, on which the server would destroy the name that it writes.
 func (in SwitchInput) tryCopy(ctx context.Context, c *ollama.Client, from string) error {
 	name := formerName(in.Model, "try")
 	err := insist(ctx, func() error { return c.Copy(ctx, from, name) })
 	if err != nil {
-		_ = c.Delete(ctx, name) // half a name, which is written over the next time
+		_ = c.Delete(ctx, name) // an incomplete name; if it stays, the next attempt overwrites it
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	if err = insist(ctx, func() error { return c.Delete(ctx, name) }); errors.Is(err, ollama.ErrNotFound) {
-		return nil // deleted before the server was restarted
+		return nil // an earlier try had deleted it when the server restarted
 	}
 	return err
 }
 
-// loaded returns the entry of the model in service in the list of loaded models, nil if it is not loaded. It records
-// whether the model is on the GPU.
+// loaded returns what the server reports about the loaded model with the manifest served, nil if it is not loaded. It
+// records in State.GPU whether that model is on the GPU.
 func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, served string) (*ollama.Running, error) {
 	list, err := c.Running(ctx)
 	if err != nil {
@@ -222,8 +223,8 @@ func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, se
 	return nil, nil
 }
 
-// unload unloads a model once its requests are answered, and reports whether some are still running at the end of
-// drain.
+// unload requests that a model is unloaded once its requests are answered, and waits for that, at most for drain. It
+// reports whether the model is still loaded then.
 func unload(ctx context.Context, c *ollama.Client, name, digest string) (busy bool, err error) {
 	if err := insist(ctx, func() error { return c.Unload(ctx, name) }); err != nil {
 		return false, err
@@ -251,7 +252,8 @@ func unload(ctx context.Context, c *ollama.Client, name, digest string) (busy bo
 	}
 }
 
-// ask loads the model in service, measures its memory, and keeps it loaded for the remaining time of the former one.
+// ask loads the model in service with a request, for as long as the former one would have stayed loaded, and reads how
+// much memory it uses. It returns a NotOnGPUError if it is not completely on the GPU as required.
 func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *Switched, before *ollama.Running) error {
 	in.Ask.Model = out.Name
 	if before != nil {
@@ -290,7 +292,8 @@ func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *S
 	}
 }
 
-// takeAway deletes the name that clients use if it refers to the refused release; there was no name before.
+// takeAway deletes the name that clients use if it refers to the refused release. It is used if there was no such name
+// before the run.
 func (in SwitchInput) takeAway(ctx context.Context, c *ollama.Client, s State, serving string) (bool, error) {
 	have, err := names(ctx, c)
 	if err != nil {

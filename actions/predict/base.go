@@ -12,14 +12,14 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Base is the model of an Ollama server that a candidate was trained from.
+// Base is the model on an Ollama server from which the candidate was trained.
 type Base struct {
 	Model   string         `json:"model"`
 	Serving serving.Config `json:"serving"`
 	Out     string         `json:"out"` // file for its answers
 }
 
-// ask asks the base about the items. A server without the model is never made to fetch it.
+// ask gets the base's answers to the texts. It never makes the server download the model.
 func (b *Base) ask(ctx context.Context, j job.Job, texts []serving.Text) error {
 	if err := b.there(ctx); err != nil {
 		return err

@@ -2,8 +2,8 @@
 // not write them itself: from a one-off container of its image, from the staged name on an Ollama server, or from a
 // service at a URL.
 //
-// It runs as a job under the step supervisor. Items and answers are files, and the answers are written atomically, so
-// that a second attempt starts from the beginning. It never changes the deployed service.
+// It runs as a job under the step supervisor. It reads the items from a file and writes all answers to another one,
+// atomically; a second attempt therefore starts from the beginning. It never changes the deployed service.
 package predict
 
 import (
@@ -34,7 +34,7 @@ type Input struct {
 	Beside  compose.Beside `json:"beside,omitzero"`
 	Items   string         `json:"items"` // file with the held-out items
 	Out     string         `json:"out"`   // file for the answers
-	// Base is asked about the same items after the candidate; nil for none.
+	// Base is queried for the same items after the candidate; nil for none.
 	Base *Base `json:"base,omitempty"`
 }
 
@@ -45,16 +45,16 @@ type Item struct {
 	Text     map[string]string `json:"text"`
 }
 
-// line is one line of the answers.
+// line is one line of the file of answers.
 type line struct {
 	ID         string         `json:"id"`
 	TextHash   string         `json:"text_hash"`
 	Answers    map[string]any `json:"answers,omitempty"`
-	Error      string         `json:"error,omitempty"` // format: a language model's answer could not be used
+	Error      string         `json:"error,omitempty"` // "format" if a language model's answer cannot be used
 	Confidence float64        `json:"confidence,omitempty"`
 }
 
-// Work asks the candidate for its answer to each item.
+// Work gets the candidate's answer to each item.
 func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -92,7 +92,7 @@ func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	return job.Result{Class: store.StepOK, Detail: detail, Data: job.Encode(len(lines))}, nil
 }
 
-// redirected returns the configuration with the URLs of a one-off container.
+// redirected returns the configuration with its URLs changed to those of a one-off container.
 func redirected(c serving.Config, one *compose.OneOff) (serving.Config, error) {
 	var err error
 	if c.Classify, err = one.Redirect(c.Classify); err == nil && c.Batch != nil {
@@ -103,7 +103,7 @@ func redirected(c serving.Config, one *compose.OneOff) (serving.Config, error) {
 	return c, err
 }
 
-// ask gets the answers to all texts.
+// ask gets the answers of one model to all texts.
 func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.Text, whom string) ([]line, error) {
 	scorer := serving.NewScorer(config)
 	defer scorer.Close()

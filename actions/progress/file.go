@@ -9,14 +9,13 @@ import (
 )
 
 const (
-	// bytes that are read, from the end of a file or of an output
+	// Tail is how many bytes are read from the end of a file or of the output.
 	Tail  = 16 << 10
-	shown = 80 // characters of a text that are kept
+	shown = 80 // longest kept text, in characters
 )
 
 // readFile reads the progress from the last line of a command's progress file: a share and, after a space, a text. It
-// reports false if there is none. A command may replace the file or append to it; of a longer file only the end is
-// read.
+// reports false if there is none. A command may replace the file or append to it; only the last Tail bytes are read.
 func readFile(path string) (Progress, bool) {
 	tail, err := readEnd(path)
 	if err != nil {
@@ -25,8 +24,8 @@ func readFile(path string) (Progress, bool) {
 	return lastShare(tail)
 }
 
-// lastShare returns the last line with a share. A last line without a line end may be incomplete: it counts only if it
-// is the only one.
+// lastShare returns the progress in the last line that begins with a share. A last line without a line end may be
+// incomplete: it counts only if there is no other line.
 func lastShare(tail []byte) (Progress, bool) {
 	whole := string(afterCut(tail))
 	lines := strings.FieldsFunc(whole, isEnd)
@@ -43,7 +42,7 @@ func lastShare(tail []byte) (Progress, bool) {
 	return Progress{}, false
 }
 
-// afterCut drops the first line of a tail, which may be incomplete.
+// afterCut drops the first line of a tail that was cut off at Tail bytes, since this line may be incomplete.
 func afterCut(tail []byte) []byte {
 	if len(tail) < Tail {
 		return tail
@@ -54,5 +53,5 @@ func afterCut(tail []byte) []byte {
 	return nil
 }
 
-// isEnd reports whether a rune ends a line. A carriage return does, since progress bars use it to overwrite each other.
+// isEnd reports whether a rune ends a line. A carriage return does too: a progress bar prints it to overwrite its line.
 func isEnd(r rune) bool { return r == '\n' || r == '\r' }

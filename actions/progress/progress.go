@@ -1,8 +1,8 @@
-// Package progress reads the progress of a command: from the file that it writes itself, or from its output.
+// Package progress reads the progress of a command: from the file that the command writes, or from its output.
 //
 // It owns the pattern of a step (the usual lines of trainers, or a user's expression), the Tracker that follows the
 // output, and the file in which a supervisor stores the Tracker's result. Work and memory are limited, whatever a
-// command writes or prints. A Pattern may be shared; a Tracker belongs to one goroutine.
+// command writes or prints. A Tracker is for one goroutine.
 package progress
 
 import (
@@ -27,7 +27,7 @@ type Progress struct {
 	At   time.Time     `json:"at,omitzero"`
 }
 
-// Same reports whether two are equal apart from their times.
+// Same reports whether two are equal apart from At.
 func (p Progress) Same(q Progress) bool {
 	if (p.Share == nil) != (q.Share == nil) || p.Share != nil && *p.Share != *q.Share {
 		return false
@@ -35,7 +35,7 @@ func (p Progress) Same(q Progress) bool {
 	return p.Text == q.Text && p.Left == q.Left
 }
 
-// Write writes a progress to a file, atomically but not durably.
+// Write writes p to a file, atomically but not durably.
 func Write(path string, p Progress) error {
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -44,8 +44,8 @@ func Write(path string, p Progress) error {
 	return renameio.WriteFile(path, b, 0o600)
 }
 
-// Read returns the progress of a command from its own file, or else from the file that its supervisor writes from the
-// output. It reports false if neither has one.
+// Read returns the progress of a command from the file that the command writes, or else from the file in which its
+// supervisor stores the progress found in the output. It reports false if neither has one.
 func Read(own, printed string) (Progress, bool) {
 	if p, ok := readFile(own); ok {
 		return p, true
@@ -65,9 +65,9 @@ func Read(own, printed string) (Progress, bool) {
 	return p, true
 }
 
-// readEnd reads the last bytes of a regular file.
+// readEnd reads the last bytes of a regular file, at most Tail.
 func readEnd(path string) ([]byte, error) {
-	// Non-blocking, because the file is the command's: a FIFO without a writer would block the reader.
+	// Non-blocking, because the command may have created a FIFO: without a writer it would block the reader.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

@@ -8,15 +8,15 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Tracker finds the progress in the output of a command. It is called with the end of the output again and again, so
-// that lines may repeat or be missing: the result depends on the last line of each kind.
+// Tracker finds the progress in the output of a command. Look is called repeatedly with the end of the output, and may
+// therefore see lines twice or not at all. Only the last line of each kind affects the result.
 type Tracker struct {
 	expression *regexp.Regexp // nil for the lines of trainers
 	trainer    trainer
 	last       Progress
 }
 
-// NewTracker returns a tracker for a pattern that passed Check; nil for none.
+// NewTracker returns a tracker for a pattern; nil if the pattern is empty or does not pass Check.
 func NewTracker(pattern string) *Tracker {
 	if wrong, _ := Check(pattern); wrong != "" || pattern == "" {
 		return nil
@@ -27,8 +27,8 @@ func NewTracker(pattern string) *Tracker {
 	return &Tracker{expression: regexp.MustCompile(pattern)}
 }
 
-// Look reads the end of the output, at most Tail bytes, and returns the progress. It reports false if nothing has
-// changed.
+// Look reads the end of the output, at most Tail bytes, and returns the progress. It reports false if the progress has
+// not changed.
 func (t *Tracker) Look(tail []byte, now time.Time) (Progress, bool) {
 	if len(tail) > Tail {
 		tail = tail[len(tail)-Tail:]

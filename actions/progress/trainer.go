@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// trainer reads the usual lines of trainings: bars of tqdm, the records of Hugging Face Trainer, which Unsloth prints
-// too, and the headers of both with the length of the training.
+// trainer reads the lines that training programs usually print: the bars of tqdm, the records of Hugging Face Trainer
+// (which Unsloth prints too), and the headers of both libraries with the length of the training.
 type trainer struct {
 	bar    bar
 	epoch  float64
 	epochs float64
 	steps  int64 // of the whole training, from the header
 	loss   string
-	ended  bool // the closing record was printed
+	ended  bool // the last record, with train_runtime, was printed
 }
 
 // bar is one state of a tqdm bar.
@@ -41,7 +41,8 @@ var (
 	epochOf = regexp.MustCompile(`(?i)\bepochs?[ :=]+(\d+)\s*(?:/|of)\s*(\d+)`)
 )
 
-// line reads a line. An incomplete line counts only if its bar is complete: a bar's line end comes with the next bar.
+// line reads one line of output. half means that the line may be incomplete. It then counts only if it contains a
+// complete bar, since tqdm ends a bar's line only when it prints the next bar.
 func (t *trainer) line(line string, half bool) {
 	if m := barLine.FindStringSubmatch(line); m != nil {
 		t.draw(bar{title: barTitle(m[1]), done: count(m[2]), total: count(m[3]), left: clockTime(m[4])})
@@ -85,8 +86,8 @@ func (t *trainer) inEpoch(m []string) {
 	}
 }
 
-// draw reads a state of a bar. The training's bar has no title and runs from the first to the last step. A bar of an
-// evaluation during the training must not be mistaken for it.
+// draw stores the state of a printed bar. The training's bar has no title and runs from the first to the last step;
+// draw ignores the bar of an evaluation during the training.
 func (t *trainer) draw(b bar) {
 	if b.total <= 0 || b.done > b.total {
 		return
@@ -105,7 +106,7 @@ func (t *trainer) draw(b bar) {
 	t.bar = b
 }
 
-// progress returns the progress by the lines so far.
+// progress returns the progress according to the lines read so far.
 func (t *trainer) progress() Progress {
 	var p Progress
 	var said []string

@@ -15,8 +15,8 @@ import (
 // their supervisor died.
 const AttemptVar = "RETRAIND_ATTEMPT"
 
-// killDescendants kills all children of this process until none is left; since the process is a subreaper, that is
-// everything the command started, in any session.
+// killDescendants kills all children of this process until none is left. Since this process is a subreaper, these
+// include all processes that the command started, in any session.
 func killDescendants() {
 	for range 200 {
 		pids := children(os.Getpid())
@@ -30,7 +30,7 @@ func killDescendants() {
 	}
 }
 
-// reap collects ended children, and waits a moment for those that are about to end.
+// reap collects the children that have ended, or that end within 50 ms.
 func reap() {
 	deadline := time.Now().Add(50 * time.Millisecond)
 	for time.Now().Before(deadline) {
@@ -90,8 +90,8 @@ func killLeftovers(id string) {
 }
 
 // Alive reports whether a command of a run is in progress: whether a live supervisor has claimed, or is about to claim,
-// one of the attempts in the run's directory. Leftovers of a lost supervisor are killed first, so that a run without
-// supervisors has no processes. It needs only the run's directory.
+// one of the attempts in the run's directory. It kills the leftover processes of dead supervisors, so that the run has
+// no processes if the answer is false. It needs only the run's directory.
 func Alive(runDir string) (bool, error) {
 	specs, err := filepath.Glob(specFile(filepath.Join(runDir, "steps", "*", "*")))
 	if err != nil {
@@ -102,7 +102,7 @@ func Alive(runDir string) (bool, error) {
 		if _, ended, err := ReadExit(dir); ended && err == nil {
 			continue
 		}
-		if !Claimed(dir) { // a daemon killed during the start may have left a supervisor before its claim
+		if !Claimed(dir) { // a daemon killed during the start may have left a supervisor that has not claimed it yet
 			if starting(dir) {
 				return true, nil
 			}
@@ -122,7 +122,7 @@ func Alive(runDir string) (bool, error) {
 	return false, nil
 }
 
-// starting reports whether a process has an attempt's directory as an argument: its supervisor.
+// starting reports whether a process has an attempt's directory as an argument. Only the attempt's supervisor does.
 func starting(dir string) bool {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {

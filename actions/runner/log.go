@@ -9,12 +9,12 @@ import (
 	"unicode"
 )
 
-// capped writes the head and the tail of a command's output to a file of limited size. It never slows down or ends the
-// command: what does not fit, or cannot be written, is dropped.
+// capped writes the head and the tail of a command's output to a file of limited size. It never blocks the command or
+// makes it fail: output that does not fit, or cannot be written, is dropped.
 type capped struct {
 	mu      sync.Mutex
 	f       *os.File
-	head    int64 // bytes until the head is complete
+	head    int64 // bytes that the head can still take
 	max     int   // size of the tail
 	ring    []byte
 	dropped int64
@@ -53,7 +53,8 @@ func (c *capped) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// keep stores the last max bytes; over means that they are not in the file.
+// keep appends p to the ring, which contains at least the last max bytes of output. over means that p is not in the
+// head of the file.
 func (c *capped) keep(p []byte, over bool) {
 	if over {
 		c.dropped += int64(len(p))
@@ -70,7 +71,7 @@ func (c *capped) tail() string {
 	return string(c.ring[max(0, len(c.ring)-4096):])
 }
 
-// end returns a copy of the last bytes of the output, at most so many, and the total number of bytes.
+// end returns a copy of the end of the output, limited to most bytes, and the size of the whole output.
 func (c *capped) end(most int) ([]byte, int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

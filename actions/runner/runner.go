@@ -1,13 +1,14 @@
-// Package runner runs one command of a step so that it outlives the daemon.
+// Package runner runs one command of a step so that the command outlives the daemon.
 //
 // A command belongs to an attempt directory. The daemon writes spec.json there and starts a supervisor (the shim:
-// `retraind exec-step DIR`) in a session of its own. The shim holds a lock while it lives, claims the attempt once,
-// runs the command, kills whatever it leaves behind and writes exit.json atomically. A restarted daemon re-attaches to
-// the live shim or reads its record; it never starts the command a second time. A shim that is gone without a record
-// is store.StepUnknown: leftovers are killed and the caller decides by the step's kind.
+// `retraind exec-step DIR`) in a separate session. The shim holds a lock while it lives, claims the attempt once, runs
+// the command, kills the processes that the command leaves behind, and writes exit.json atomically. A restarted daemon
+// waits for the live shim or reads its record; it never starts the command a second time. If a shim has ended without a
+// record, the result is store.StepUnknown: leftover processes are killed, and the caller decides by the kind of the
+// step.
 //
-// A Runner is safe for concurrent use on different attempts. It never uses a shell by itself and passes only PATH,
-// HOME, LANG and TZ of the daemon's environment.
+// A Runner is safe for concurrent use on different attempts. It uses no shell and passes only PATH, HOME, LANG and TZ
+// of the daemon's environment.
 package runner
 
 import (
@@ -23,12 +24,13 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Runner runs attempts. Implementations: Shim; they share one conformance test.
+// Runner runs attempts. Shim implements it.
 type Runner interface {
 	// Run starts the attempt's command, or re-attaches to it, and waits for its end. If ctx ends first, the command
 	// continues and Run returns ctx's cause. The failure of a command is not an error: it is in Exit.
 	Run(ctx context.Context, spec Spec) (Exit, error)
-	// Kill ends the attempt's command and every process that it started. It is no error if none is left.
+	// Kill ends the attempt's command and every process that the command started; it is no error if none is left. If the
+	// supervisor is alive, Kill only tells it to end them, and does not wait.
 	Kill(spec Spec) error
 }
 
@@ -73,13 +75,13 @@ func lockFile(dir string) string  { return filepath.Join(dir, "lock") }
 func claimFile(dir string) string { return filepath.Join(dir, "claimed") }
 func exitFile(dir string) string  { return filepath.Join(dir, "exit.json") }
 
-// Claimed reports whether a supervisor has claimed the attempt, and may have started its command.
+// Claimed reports whether a supervisor has claimed the attempt and may therefore have started its command.
 func Claimed(dir string) bool {
 	_, err := os.Stat(claimFile(dir))
 	return err == nil
 }
 
-// Began is when an attempt's command was begun; now where it was not.
+// Began returns the time at which a supervisor claimed the attempt, or the present time if none did.
 func Began(dir string) time.Time {
 	info, err := os.Stat(claimFile(dir))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // poll is the pause between two checks for the end of a command, which may take hours.
 const poll = 25 * time.Millisecond
 
-// Shim runs attempts under the supervisor of this same binary, for hosts without systemd.
+// Shim runs each attempt under a supervisor process of this same binary. It does not need systemd.
 type Shim struct {
 	// Self is the argv prefix that starts the supervisor: {"/usr/bin/retraind", "exec-step"}.
 	Self []string
@@ -46,8 +46,8 @@ func (s Shim) Run(ctx context.Context, spec Spec) (Exit, error) {
 	}
 }
 
-// start starts the supervisor unless the attempt was claimed before. If two daemons start two supervisors, one of them
-// gets the claim and the other exits without an effect.
+// start starts the supervisor unless the attempt was claimed before. If two daemons each start a supervisor, only one
+// gets the claim; the other exits and changes nothing.
 func (s Shim) start(spec Spec) error {
 	defer spec.close()
 	spec.Inherited = len(spec.Inherit)
@@ -91,7 +91,8 @@ func waitClaim(spec Spec, pid int) error {
 	}
 }
 
-// look returns the attempt's end, as store.StepUnknown if no supervisor holds the lock and there is no record.
+// look returns the record of an ended attempt; it reports false while the supervisor is alive. If no supervisor holds
+// the lock and there is no record, look kills leftover processes and writes a record with store.StepUnknown.
 func look(spec Spec) (Exit, bool, error) {
 	if exit, ok, err := ReadExit(spec.Dir); ok || err != nil {
 		return exit, ok, err
@@ -113,14 +114,15 @@ func look(spec Spec) (Exit, bool, error) {
 	return exit, true, writeJSON(exitFile(spec.Dir), exit)
 }
 
-// locked reports whether a supervisor lives: it holds the lock from before its claim until its end.
+// locked reports whether the attempt's supervisor is alive: a supervisor holds the lock from before its claim until its
+// end.
 func locked(dir string) (bool, error) {
 	f, err := os.OpenFile(lockFile(dir), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	// Take a shared lock and release it at once: a supervisor that starts at this moment waits for it and does not
+	// Take a shared lock and release it at once: a supervisor that starts at this moment waits for the lock and does not
 	// fail.
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

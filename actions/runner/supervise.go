@@ -18,8 +18,8 @@ import (
 
 func stopFile(dir string) string { return filepath.Join(dir, "stop") }
 
-// Supervise is the main function of a shim: lock, claim, run, clean up, record. It returns an error only if the attempt
-// could not be claimed; the end of the command is in the record.
+// Supervise is the main function of a shim: lock, claim, run, clean up, record. It returns an error if it could not
+// claim or prepare the attempt, or write the record. How the command ended is in the record.
 func Supervise(dir string) error {
 	lock, err := os.OpenFile(lockFile(dir), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -45,7 +45,7 @@ func Supervise(dir string) error {
 		return writeJSON(exitFile(dir),
 			Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
 	}
-	// Orphans of the command become children of this process, even those in a session of their own.
+	// Orphans of the command become children of this process, even if they have started a session.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return err
 	}
@@ -58,13 +58,13 @@ func Supervise(dir string) error {
 	}
 	killDescendants()
 	for _, f := range files {
-		_ = f.Close() // no process of the step is left: the GPU is free before the record exists
+		_ = f.Close() // no process of the step is left: release the GPU before the record exists
 	}
 	return writeJSON(exitFile(dir), exit)
 }
 
-// inherited returns the files that the daemon passed on. The command inherits them, too: if this process is killed,
-// they stay open until its last leftover has ended.
+// inherited returns the files that the daemon passed on. The command inherits them too. If this process is killed, they
+// therefore stay open until the command's last process has ended.
 func inherited(n int) ([]*os.File, error) {
 	var files []*os.File
 	for fd := 3; fd < 3+n; fd++ {
@@ -139,7 +139,8 @@ func noStart(exit Exit, err error) Exit {
 	return exit
 }
 
-// followOutput returns a function that updates the file of the printed progress; it is called repeatedly.
+// followOutput returns a function to be called repeatedly: it searches the output for progress and stores what it finds
+// in PrintedFile.
 func followOutput(spec Spec, log *capped) func() {
 	tracker := progress.NewTracker(spec.Progress)
 	if tracker == nil {
@@ -159,16 +160,16 @@ func followOutput(spec Spec, log *capped) func() {
 		}
 		seen = written
 		if p, changed := tracker.Look(tail, now.UTC()); changed {
-			_ = progress.Write(PrintedFile(spec.Dir), p) // for people; without it only the display is incomplete
+			_ = progress.Write(PrintedFile(spec.Dir), p) // only for display: a failed write is harmless
 		}
 	}
 }
 
-// printedEvery limits how often the output is searched, whatever its rate.
+// printedEvery is the shortest pause between two searches of the output, however fast it grows.
 const printedEvery = 500 * time.Millisecond
 
-// watch waits for the command's end, its timeout or a request to stop it. It returns the class if it ended the command.
-// follow is called meanwhile.
+// watch waits until the command ends. It stops the command at its timeout or on request, and then returns the class for
+// that. It calls follow repeatedly meanwhile.
 func watch(spec Spec, pid int, done chan error, follow func()) (store.StepState, error) {
 	var deadline <-chan time.Time
 	if spec.Timeout > 0 {
@@ -206,7 +207,7 @@ func stop(spec Spec, pid int, done chan error) error {
 	return <-done
 }
 
-// classify returns the cause of a failure from the end of the output, where training frameworks print it.
+// classify returns the class of a failure by the end of the output, where training frameworks print the cause.
 func classify(tail string) store.StepState {
 	low := strings.ToLower(tail)
 	switch {

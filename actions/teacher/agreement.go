@@ -10,7 +10,7 @@ import (
 // Agreement is the agreement of the model with people, measured over items that are not training data.
 type Agreement struct {
 	Target     string              `json:"target"`
-	N          int                 `json:"n"` // items with a label of both
+	N          int                 `json:"n"` // items that both have labelled
 	Agreed     int                 `json:"agreed"`
 	Share      float64             `json:"share"`
 	Low        float64             `json:"low"`  // Wilson 95 %
@@ -25,7 +25,7 @@ type CategoryAgreement struct {
 	People int     `json:"people"` // items with this category as people's label
 	Model  int     `json:"model"`  // items with this category as the model's label
 	Both   int     `json:"both"`
-	Recall float64 `json:"recall"` // share of people's items that the model labelled so too, with its interval
+	Recall float64 `json:"recall"` // Both / People; Low and High are its interval
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
 	Kappa  float64 `json:"kappa"`
@@ -50,7 +50,7 @@ func Agree(target string, pairs [][2]string) Agreement {
 	a.Share = float64(a.Agreed) / n
 	a.Low, a.High = stats.Wilson(a.Agreed, a.N)
 	chance := 0.0
-	for _, name := range slices.Sorted(maps.Keys(people)) { // in one order: the sum shall not vary in its last digit
+	for _, name := range slices.Sorted(maps.Keys(people)) { // in a fixed order, so that the sum is always the same
 		chance += float64(people[name]) * float64(model[name]) / (n * n)
 	}
 	a.Kappa = kappa(a.Share, chance)

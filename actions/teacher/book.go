@@ -34,13 +34,14 @@ type Line struct {
 	Error  string          `json:"error,omitempty"`  // why it could not be used
 }
 
-// syncEvery is the longest time until a line is synced to disk, and survives a power cut; it survives a kill at once.
+// syncEvery is the shortest pause between two syncs by Add. A stored line survives a kill at once, and a power cut
+// after the next sync.
 const syncEvery = time.Second
 
 // maxLine limits the size of an answer with its item, in bytes.
 const maxLine = 16 << 20
 
-// OpenBook opens the file, and truncates an incomplete last line.
+// OpenBook opens the file, and removes an incomplete last line.
 func OpenBook(path string) (*Book, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (b *Book) read() error {
 			text, err = in.ReadSlice('\n')
 		}
 		text = append(long, text...)
-		if errors.Is(err, io.EOF) { // incomplete: its text is asked again
+		if errors.Is(err, io.EOF) { // an incomplete line: the model will be asked again
 			if err := b.file.Truncate(whole); err != nil {
 				return err
 			}
@@ -79,7 +80,7 @@ func (b *Book) read() error {
 		}
 		whole += int64(len(text))
 		var l Line
-		if json.Unmarshal(bytes.TrimSpace(text), &l) == nil && l.Item != "" { // the text of a damaged line is asked again
+		if json.Unmarshal(bytes.TrimSpace(text), &l) == nil && l.Item != "" { // for a damaged line the model will be asked again
 			b.lines[key(l.Item, l.Hash)] = l
 		}
 	}

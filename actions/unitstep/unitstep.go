@@ -1,8 +1,8 @@
-// Package unitstep starts, stops and restarts a systemd unit for a step of a pipeline, and undoes that.
+// Package unitstep starts, stops or restarts a systemd unit for a step of a pipeline, or undoes that.
 //
 // It runs as a job under the step supervisor and calls systemctl, which asks polkit for permission as the daemon's
-// user. It waits until the unit has started or stopped, as systemctl does, and checks the state afterwards. It keeps
-// the unit's former state in a file of the run; two jobs of one run must not act on one unit at the same time. It never
+// user. systemctl returns once the unit has started or stopped; the job then checks the unit's state. The state before
+// the action is stored in a file of the run. Two jobs of a run must not act on the same unit at the same time. It never
 // reloads or changes unit files.
 package unitstep
 
@@ -24,13 +24,14 @@ import (
 type Input struct {
 	Unit   string `json:"unit"`
 	Action string `json:"action"` // restart, stop or start
-	Before string `json:"before"` // file of the run: the unit's state before the step
+	Before string `json:"before"` // file of the run that records the unit's state before the step
 	Back   bool   `json:"back,omitempty"`
-	Always bool   `json:"always,omitempty"` // undo it even if this run has not started it
+	Always bool   `json:"always,omitempty"` // undo a restart even if this run has not begun it
 }
 
-// Do does one action, or undoes it: a stopped unit is started if it was active before, a started one is stopped if it
-// was not, and a restart is done once more. It is idempotent, except for a restart, which is done again.
+// Do performs one action or undoes it. To undo it, Do starts a stopped unit if it was active before, stops a started
+// one if it was not, and restarts a restarted one again. A repeated call changes nothing, except that it repeats a
+// restart.
 func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {
@@ -93,14 +94,14 @@ func note(path, was string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// opposite returns the action that undoes another one, "" for none.
+// opposite returns the action that undoes in.Action, "" if there is nothing to undo.
 func opposite(in Input) (string, error) {
 	was, err := os.ReadFile(in.Before)
 	switch {
 	case in.Action == "restart" && (err == nil || in.Always):
-		return in.Action, nil // it loads the release in service then
+		return in.Action, nil // the unit loads the restored release at its start
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil // the run had not started it
+		return "", nil // this run has not begun the action
 	case err != nil:
 		return "", err
 	case in.Action == "stop" && string(was) == "active":

@@ -23,7 +23,7 @@ const (
 	mostTries = 3  // attempts for a text that fails while others are answered
 )
 
-// bookFile returns the file for the answers of a model, with these prompts and targets.
+// bookFile returns the file for the answers of a model to the configured prompts and targets.
 func bookFile(dir, digest string, c serving.Config) string {
 	doc, err := json.Marshal([]any{digest, c.Ollama.Digest(), c.List()})
 	if err != nil {
@@ -33,8 +33,8 @@ func bookFile(dir, digest string, c serving.Config) string {
 	return filepath.Join(dir, hex.EncodeToString(sum[:8])+".jsonl")
 }
 
-// ask requests labels for the texts without an answer, and stores each answer. The result is why it stopped early; nil
-// if all texts have an answer.
+// ask requests labels for the items without an answer, and stores each answer. The result says why it stopped early; it
+// is nil if all items have an answer.
 func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result, error) {
 	var left []serving.Text
 	for _, it := range items {
@@ -87,7 +87,7 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 	return nil, nil
 }
 
-// keepError is an answer that could not be stored, because of a full disk for example; it is no error of the model.
+// keepError means that an answer could not be stored, for example on a full disk. It is not a failure of the model.
 type keepError struct{ error }
 
 // part requests labels for some texts, and returns how many were answered.
@@ -110,8 +110,8 @@ func (r *run) part(ctx context.Context, scorer *serving.Scorer, texts []serving.
 	return got, err
 }
 
-// pulse asks again about a text that was answered before, and reports whether the answer comes: if so, the fault is in
-// the texts and not in the server.
+// pulse sends a text that was answered before, and reports whether the server answers it again. If so, the failure is
+// due to the other texts and not to the server.
 func (r *run) pulse(ctx context.Context, scorer *serving.Scorer, items []Item) bool {
 	for _, it := range items {
 		if l, ok := r.book.Find(it.ID, it.Hash); ok && l.Error == "" {
@@ -134,8 +134,9 @@ func (r *run) line(t serving.Text, a serving.Answer) Line {
 	return l
 }
 
-// foreign returns the value that is none of the categories that people use, with its target: without an enum in its
-// schema a model may invent categories. While there are no labels of people, every value is accepted.
+// foreign returns a message if a value is none of the categories that people use, else "". Without an enum in its
+// schema a model may invent categories. While people have labelled nothing for a target, foreign accepts every value of
+// it.
 func (r *run) foreign(values serving.Answers) string {
 	for _, t := range r.targets {
 		known := r.categories[t.Name]
@@ -148,8 +149,8 @@ func (r *run) foreign(values serving.Answers) string {
 	return ""
 }
 
-// rest returns the texts still to ask. A text that fails mostTries times while others are answered is dropped: the
-// server cannot answer it.
+// rest returns the texts that are still to be sent. It drops a text that has failed mostTries times while others were
+// answered, since the server cannot answer it, and stores the error instead of an answer.
 func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]int, why error) []serving.Text {
 	rest := append([]serving.Text{}, left[asked:]...)
 	for _, t := range left[:asked] {
@@ -163,7 +164,7 @@ func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]
 			_ = r.book.Add(Line{Item: t.Item, Hash: t.Hash, Error: strings.ToValidUTF8(why.Error(), "?")})
 			continue
 		}
-		rest = append(rest, t) // ask it after the others
+		rest = append(rest, t) // to be sent after the others
 	}
 	return rest
 }

@@ -80,7 +80,7 @@ func (b *Book) read() error {
 		}
 		whole += int64(len(text))
 		var l Line
-		if json.Unmarshal(bytes.TrimSpace(text), &l) == nil && l.Item != "" { // for a damaged line the model will be asked again
+		if json.Unmarshal(bytes.TrimSpace(text), &l) == nil && l.Item != "" { // damaged lines are asked again
 			b.lines[key(l.Item, l.Hash)] = l
 		}
 	}

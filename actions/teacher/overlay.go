@@ -15,17 +15,17 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// Over is the model's answer for one training item, used where people gave no label.
+// Over is the model's answer for one training item, combined with people's labels.
 type Over struct {
 	Item string `json:"item"`
 	Hash string `json:"text_hash"`
-	// Labels are the labels that no person gave, by target.
+	// Labels are the model's labels for the targets that people did not label, by target.
 	Labels map[string]string `json:"labels,omitempty"`
 	// Answer is the whole answer, with people's labels in place of the model's.
 	Answer json.RawMessage `json:"answer"`
 }
 
-// write writes the overlay of a run.
+// write writes the overlay of the run.
 func (r *run) write(train []Item) error {
 	out, err := renameio.NewPendingFile(r.in.Overlay, renameio.WithPermissions(0o600))
 	if err != nil {
@@ -56,7 +56,7 @@ func (r *run) write(train []Item) error {
 	return out.CloseAtomicallyReplace()
 }
 
-// over merges an answer with people's labels, which win.
+// over merges an answer with people's labels; a label from people replaces the model's.
 func over(targets []serving.Target, it Item, l Line) (Over, error) {
 	o := Over{Item: it.ID, Hash: it.Hash, Labels: map[string]string{}}
 	var answer map[string]any

@@ -21,13 +21,13 @@ import (
 
 // Input is the input of the step.
 type Input struct {
-	// Serving configures how the model is asked, and which fields of its answers are labels.
+	// Serving configures the requests to the model, and which fields of its answers are labels.
 	Serving serving.Config `json:"serving"`
-	Items   string         `json:"items"`   // file of Items, one line of JSON each
+	Items   string         `json:"items"`   // file with the items, one line of JSON each
 	Books   string         `json:"books"`   // directory of the stored answers
 	Overlay string         `json:"overlay"` // file to write
-	// Measure is the number of held-out items to label, to compare the model with people; MinAgreement is the share of
-	// them that must have the same label as people's.
+	// Measure is the number of held-out items that the model labels, to be compared with people. MinAgreement is the share
+	// of them that the model must label as people did.
 	Measure      int     `json:"measure"`
 	MinAgreement float64 `json:"min_agreement,omitempty"`
 	// Budget is the longest time for requests; 0 means unlimited.
@@ -52,7 +52,7 @@ type Facts struct {
 	Digest    string     `json:"digest"` // digest of the model's manifest on the server
 	Items     int        `json:"items"`  // items to label
 	Labelled  int        `json:"labelled"`
-	Kept      int        `json:"kept"`              // of these, answered in an earlier run
+	Kept      int        `json:"kept"`              // items whose answers had been stored before
 	Unusable  int        `json:"unusable"`          // answers that could not be used
 	Written   int        `json:"written,omitempty"` // rows of the table that got a label
 	Agreement *Agreement `json:"agreement,omitempty"`
@@ -145,7 +145,7 @@ func agreement(a Agreement) string {
 		text.Plural(a.N, "held-out item"), 100*a.Low, 100*a.High, a.Kappa)
 }
 
-// agree compares the answers for held-out items with people's labels; nil means that the labelling may begin.
+// agree compares the answers for held-out items with people's labels. It returns nil if the labelling may begin.
 func (r *run) agree(measured []Item) *job.Result {
 	target := r.targets[0].Name
 	var pairs [][2]string
@@ -219,7 +219,8 @@ func readItems(path string) ([]Item, error) {
 	return items, nil
 }
 
-// digest returns the digest of the model's manifest: another model under the same name starts without stored answers.
+// digest returns the digest of the model's manifest. Answers are stored by it, so that another model with the same name
+// starts without any.
 func digest(ctx context.Context, c *serving.OllamaConfig) (string, error) {
 	client, err := ollama.New(c.URL)
 	if err != nil {

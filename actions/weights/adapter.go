@@ -45,8 +45,8 @@ type adapterConfig struct {
 
 const adapterStem = "adapter_model"
 
-// OpenAdapter opens an adapter as saved by PEFT, and checks that it is complete and trained, with finite numbers. Close
-// it after use.
+// OpenAdapter opens an adapter that PEFT has saved, and checks that it is complete, trained, and without infinite or
+// undefined weights. Close it after use.
 func OpenAdapter(dir string) (*Adapter, error) {
 	a := &Adapter{Dir: dir, pairs: map[string]pair{}}
 	at := filepath.Join(dir, "adapter_config.json")
@@ -81,7 +81,7 @@ func OpenAdapter(dir string) (*Adapter, error) {
 // Close closes the files.
 func (a *Adapter) Close() { a.files.Close() }
 
-// read pairs the matrices, and checks them.
+// read finds the matrices A and B of each module, and checks them.
 func (a *Adapter) read() error {
 	for _, name := range a.files.Names() {
 		m, _ := a.files.Matrix(name)
@@ -116,7 +116,7 @@ func (a *Adapter) read() error {
 	return a.trained()
 }
 
-// loraName returns MODULE and the side of base_model.model.MODULE.lora_A.weight.
+// loraName splits a name such as base_model.model.MODULE.lora_A.weight into MODULE and A.
 func loraName(name string) (module, side string, ok bool) {
 	name = strings.TrimSuffix(name, ".weight")
 	name = strings.TrimSuffix(name, ".default")
@@ -162,7 +162,7 @@ func (a *Adapter) trained() error {
 	return nil
 }
 
-// scale returns the factor of B times A.
+// scale returns the factor by which B times A is multiplied.
 func (a *Adapter) scale(module string) float64 {
 	rank, alpha := float64(a.pairs[module].a.Shape[0]), a.config.Alpha
 	for pattern, v := range a.config.AlphaPattern {
@@ -200,7 +200,7 @@ func (a *Adapter) row(module string, row uint64) ([]float64, error) {
 	return out, nil
 }
 
-// loudest returns the row with the largest change, among the first rows up to most.
+// loudest returns which of the first rows, at most most, has the largest weights in B.
 func (a *Adapter) loudest(module string, most uint64) (best uint64, err error) {
 	b := a.pairs[module].b
 	var high float64

@@ -13,13 +13,13 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Chain is the files from a training to the deployed model. Empty fields are not checked.
+// Chain names the files that lead from a training to the deployed model. A part that is empty is not checked.
 type Chain struct {
 	Base    string `json:"base,omitempty"`    // directory of the base model, with its weights as safetensors
 	Adapter string `json:"adapter,omitempty"` // directory of the adapter
 	Merged  string `json:"merged,omitempty"`  // directory of the merged model, with its weights as safetensors
 	GGUF    string `json:"gguf,omitempty"`    // path of the GGUF file
-	// Template means that the deployed model gets a chat template of its own.
+	// Template means that the deployed model has a configured chat template, so that the GGUF file needs none.
 	Template bool `json:"template,omitempty"`
 }
 
@@ -71,15 +71,15 @@ func openModel(dir string) (*model, error) {
 	return m, nil
 }
 
-// links are the opened parts of a chain; nil if not given.
+// links are the opened parts of a chain; a part that is not given is nil.
 type links struct {
 	adapter      *Adapter
 	base, merged *model
 	said         []string
 }
 
-// Check checks each part, and that it was made from the one before. It returns its findings as sentences; the error is
-// a *LinkError.
+// Check checks that each part is complete and was made from the part before it. It returns its findings as sentences.
+// The error is a *LinkError.
 func (c Chain) Check() (found []string, err error) {
 	l := &links{}
 	defer l.close()
@@ -180,8 +180,8 @@ func (l *links) checkGGUF(c Chain) error {
 	return l.compareGGUF(g, file)
 }
 
-// Check finds faults that prevent the model from being loaded, or make its answers useless. With template the chat
-// template in the file is not needed.
+// Check finds faults that prevent the model from being loaded or make its answers useless. If template is set, the file
+// needs no chat template.
 func (m GGUF) Check(template bool) error {
 	embeddings, ok := m.Tensor("token_embd.weight")
 	last := fmt.Sprintf("blk.%d.", m.Number("block_count")-1)

@@ -17,7 +17,7 @@ const (
 	maxLooked  = 512
 )
 
-// sampled returns the modules to compare, spread over the layers.
+// sampled returns the modules of the adapter to compare, spread over the layers.
 func (l *links) sampled() []string {
 	all := l.adapter.Modules
 	if len(all) <= maxModules {

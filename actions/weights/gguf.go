@@ -56,7 +56,7 @@ type Tensor struct {
 // ErrNotGGUF means that the file has another format.
 var ErrNotGGUF = errors.New("not a GGUF file")
 
-// OpenGGUF reads the header of a file. A file of another format is ErrNotGGUF.
+// OpenGGUF reads the header of a file. If the file has another format, the error is ErrNotGGUF.
 func OpenGGUF(path string) (GGUF, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func (m GGUF) Value(key string) (Value, bool) {
 // Text returns the text of a key, "" if there is none.
 func (m GGUF) Text(key string) string { return m.values[key].Text }
 
-// Number returns the number of a key of the model's architecture, such as block_count; 0 if there is none.
+// Number returns the numeric value of a key of the model's architecture, such as block_count; 0 if there is none.
 func (m GGUF) Number(key string) uint64 {
 	n := m.values[m.Architecture()+"."+key].Number
 	if !(n >= 0 && n < 1<<53) {
@@ -104,7 +104,7 @@ func (m GGUF) ChatTemplate() string { return m.Text("tokenizer.chat_template") }
 // Tokens returns the size of the tokenizer's vocabulary.
 func (m GGUF) Tokens() uint64 { return m.values["tokenizer.ggml.tokens"].Len }
 
-// FileType returns the name of the type of most weights, such as Q8_0.
+// FileType returns the name of the type that most weights have, such as Q8_0.
 func (m GGUF) FileType() string {
 	v, ok := m.values["general.file_type"]
 	if !ok {

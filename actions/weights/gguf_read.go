@@ -84,7 +84,7 @@ func (r *reader) uint64() (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// text reads a text of at most so many bytes.
+// text reads a text. It returns an error if the text is longer than most bytes.
 func (r *reader) text(most uint64) (string, error) {
 	n, err := r.uint64()
 	if err != nil {
@@ -136,7 +136,7 @@ func (r *reader) head(m *GGUF) (tensors uint64, err error) {
 	return tensors, nil
 }
 
-// wrapEOF adds the place to an error, except to the end of the file, which ReadGGUF explains.
+// wrapEOF adds the place to an error, unless the file has ended; ReadGGUF explains that.
 func wrapEOF(err error, format string, args ...any) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -258,8 +258,8 @@ func (r *reader) tensors(m *GGUF, n uint64) error {
 	return nil
 }
 
-// place computes the offset of the data behind a header of so many bytes, and checks that each tensor lies inside the
-// file.
+// place computes the offset of the data, which follows a header of head bytes, and checks that each tensor lies inside
+// the file.
 func (m *GGUF) place(head uint64) error {
 	align := uint64(32)
 	if v, ok := m.values["general.alignment"]; ok && v.Number >= 1 && v.Number <= 1<<20 {

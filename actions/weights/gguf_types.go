@@ -17,7 +17,7 @@ const (
 	BF16 Type = 30
 )
 
-// block is the storage unit of weights.
+// block describes the unit in which a type stores weights.
 type block struct {
 	name           string
 	numbers, bytes uint64

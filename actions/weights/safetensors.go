@@ -65,7 +65,7 @@ func OpenSafetensors(dir, stem string) (*Safetensors, error) {
 	return s, nil
 }
 
-// shards returns the paths of a model's files.
+// shards returns the names of a model's files.
 func shards(dir, stem string) ([]string, error) {
 	b, err := readBounded(filepath.Join(dir, stem+".safetensors.index.json"), maxHead)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,7 @@ func shards(dir, stem string) ([]string, error) {
 	return names, nil
 }
 
-// readBounded reads a regular file of at most so many bytes.
+// readBounded reads a regular file. It returns an error if the file is larger than most bytes.
 func readBounded(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {

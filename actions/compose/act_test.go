@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// act performs or undoes an action, and returns the container's state.
+// act performs or undoes an action, and returns the state of container c0 and the result.
 func (p *place) act(action Action, back bool) (string, job.Result) {
 	p.t.Helper()
 	in := Act{
@@ -28,11 +28,11 @@ func TestActions(t *testing.T) {
 		back   bool
 		want   string
 	}{
-		{Stop, true, "running"}, // the run had not started it
+		{Stop, true, "running"}, // the run has not begun the action: nothing to undo
 		{Stop, false, "exited"},
-		{Stop, false, "exited"}, // repeated
+		{Stop, false, "exited"}, // a repeated action
 		{Stop, true, "running"},
-		{Start, false, "running"}, // it runs already
+		{Start, false, "running"}, // already running
 		{Start, true, "running"},
 		{Restart, false, "running"},
 		{Restart, true, "running"},

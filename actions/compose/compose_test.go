@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestMain lets the test binary run as a job and, under the name docker-compose, as the command line of compose.
+// TestMain lets the test binary also run as a job and, under the name docker-compose, as compose's command line.
 func TestMain(m *testing.M) {
 	switch {
 	case filepath.Base(os.Args[0]) == "docker-compose":
@@ -109,7 +109,7 @@ func (p *place) job(kind string) (job.Result, Deployed) {
 	return p.jobOn(kind, p.in)
 }
 
-// jobOn runs a job as a separate process, as the supervisor does.
+// jobOn runs a job with the given input in a separate process, as the supervisor does.
 func (p *place) jobOn(kind string, in any) (job.Result, Deployed) {
 	p.t.Helper()
 	p.attempt++
@@ -150,7 +150,8 @@ func (p *place) fails(kind, words string) {
 	}
 }
 
-// serves checks the container, its image and the build context.
+// serves checks that the container runs, that the build context has the model, and that the old model has the old
+// image.
 func (p *place) serves(container, model string) {
 	p.t.Helper()
 	c, ok := p.engine.Get(container)
@@ -175,7 +176,7 @@ func TestDeployAndBack(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	calls := p.engine.Calls()
-	// Repeated, it uses its trace: nothing is built or replaced again.
+	// A repeated deployment uses its trace: nothing is built or replaced again.
 	if again := p.ok("deploy"); again.Container != d.Container {
 		t.Errorf("exchanged twice: %+v", again)
 	}
@@ -191,7 +192,7 @@ func TestDeployAndBack(t *testing.T) {
 	p.serves(back.Container, "old")
 }
 
-// A deployment that failed before replacing the container is not rolled back: the container keeps running.
+// If a deployment fails before the container is replaced, a rollback leaves the container running.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -213,7 +214,7 @@ func TestFailures(t *testing.T) {
 	p.serves(p.ok("back").Container, "old")
 }
 
-// Without the former image no rollback is possible, and the error says so.
+// If the former image was removed, the rollback fails with an error that says so.
 func TestFormerImageGone(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -235,7 +236,7 @@ func (p *place) client() *docker.Client {
 	return c
 }
 
-// Days later another run rolls the release back: it has its own trace; images and files are kept by release.
+// Days later another run rolls the release back. It has another trace, but finds the image and the files by release.
 func TestBackAfterDays(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -247,7 +248,7 @@ func TestBackAfterDays(t *testing.T) {
 	}
 	p.serves(back.Container, "old")
 
-	// The release is deployed again from its own files, as redeploy does.
+	// A third run deploys the release again from the release's files, as redeploy does.
 	p.in.Trace = filepath.Join(filepath.Dir(filepath.Dir(p.in.Trace)), "run3", "compose.json")
 	p.in.Former, p.in.Candidate = p.in.Candidate, Release{}
 	p.serves(p.ok("back").Container, "new")
@@ -270,7 +271,8 @@ func TestNothingServedBefore(t *testing.T) {
 	}
 }
 
-// Each configuration fault is an error with the place and the remedy, and changes nothing.
+// For each fault of the configuration or the machine, the error has the place and the remedy, and the container keeps
+// running.
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -326,7 +328,7 @@ func (p *place) link(name, to string) {
 	}
 }
 
-// A container that never becomes healthy fails the deployment after its timeout, whatever the engine is doing then.
+// If the new container never becomes healthy, the deployment fails after Within.
 func TestNeverHealthy(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/actions/job"
 )
 
-// killed runs a job that is killed at a fault point, "" for none, and returns the points that it passed.
+// killed runs a job that is killed at a fault point ("": not killed), and returns the points that the job passed.
 func (p *place) killed(kind, at string) []string {
 	p.t.Helper()
 	p.attempt++
@@ -37,8 +37,8 @@ func (p *place) killed(kind, at string) []string {
 	return strings.Fields(strings.ReplaceAll(string(b), " ", "_"))
 }
 
-// A deployment that is killed at any point and continued replaces the container at most once more, and one that is
-// rolled back ends with the former image and file.
+// A deployment that is killed at any point and then continued builds at most twice and serves the new model. One that
+// is rolled back instead ends with the former image and file.
 func TestKilledAtEachPoint(t *testing.T) {
 	t.Parallel()
 	points := newPlace(t).killed("deploy", "")

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unsuitable files are refused before anything is written, on both sides.
+// Files that cannot be placed, and targets that cannot be replaced, are refused with the reason.
 func TestPlaceRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -97,7 +97,8 @@ func TestKeepAndPutBack(t *testing.T) {
 	}
 }
 
-// A directory of the release replaces that of the former release file by file, and is restored completely.
+// A directory of a release replaces the former release's directory file by file. Restoring brings every former file
+// there again.
 func TestPlaceDirectory(t *testing.T) {
 	t.Parallel()
 	dir, kept, first, second := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
@@ -153,7 +154,7 @@ func TestPlaceDirectory(t *testing.T) {
 	}
 	must(p.place(second))
 	is("second again", seconds)
-	must(p.putBack(kept+"/nothing", first)) // there are no kept files
+	must(p.putBack(kept+"/nothing", first)) // nothing was kept
 	is("the first's own", firsts)
 }
 
@@ -248,7 +249,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A full disk leaves the files of before, whichever of several does not fit.
+// On a full disk the former files stay, whichever of the new files does not fit.
 func TestPlaceOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	dir, release, kept := t.TempDir(), t.TempDir(), t.TempDir()

@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// A container that a killed `up` of version 2 created and never started is removed before the next `up`: both would get
-// the same name.
+// A container that a killed `up` of compose version 2 has created but never started is removed before the next `up`,
+// since both would get the same name.
 func TestUnfinishedExchange(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -22,7 +22,8 @@ func TestUnfinishedExchange(t *testing.T) {
 		t.Error("it is still there")
 	}
 
-	// Killed later, before the start: the container is the candidate's, and the next attempt starts it.
+	// Now `up` was killed after it had removed the old container, and before it started the new one: the next attempt
+	// continues.
 	now, _ := p.engine.Get(d.Container)
 	now.State, now.Started = "created", time.Time{}
 	now.Labels[docker.LabelReplace] = "shop_api_1"

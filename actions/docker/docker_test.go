@@ -57,7 +57,7 @@ func TestContainer(t *testing.T) {
 	}
 }
 
-// Each failure has its kind and a remedy.
+// Each failure has its kind and a message with a remedy.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	said := func(what string, err, kind error, words string) {
@@ -70,7 +70,7 @@ func TestErrors(t *testing.T) {
 	c := client(t, e.Host)
 	e.Speak("1.39")
 	said("an old engine", c.Ping(t.Context()), docker.ErrTooOld, "upgrade Docker to 20.10 or newer")
-	e.Speak("1.60") // newer than the client: the client's version is used, which the fake refuses
+	e.Speak("1.60") // newer than the client: the client uses its own newest version, which the fake engine refuses
 	_, err := c.Container(t.Context(), "c1")
 	said("a new engine", err, docker.ErrAnswer, "client version 1.51")
 	e.Speak("1.41")

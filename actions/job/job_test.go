@@ -56,7 +56,7 @@ func TestRun(t *testing.T) {
 		{"count", "", Result{Class: store.StepOK, Detail: "counted", Data: []byte("2")}},
 		{"refuse", "equal to its base", Result{Class: store.StepRejected, Detail: "equal to its base"}},
 		{"fail", "no such service", Result{Class: store.StepFailed, Detail: "no such service"}},
-		{"full", "no space left on device", Result{}}, // the supervisor reads the cause from the output
+		{"full", "no space left on device", Result{}}, // no result: the supervisor reads the cause from the output
 		{"fly", "this version knows count, fail, full", Result{}},
 	} {
 		dir := prepared(t)
@@ -85,7 +85,7 @@ func TestInterruptedWorkLeavesNoResult(t *testing.T) {
 	}
 }
 
-// The input of an attempt that may be running is not changed.
+// The input of a claimed attempt, which may be running, is not changed.
 func TestClaimedInputStays(t *testing.T) {
 	t.Parallel()
 	dir := prepared(t)

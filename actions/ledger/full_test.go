@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// smallDisk mounts a file system of a few KiB.
+// smallDisk mounts a file system of 64 KiB and returns its directory.
 func smallDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -27,7 +27,7 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
-// fill uses up the remaining space.
+// fill uses up the remaining space and returns the file that does.
 func fill(t *testing.T, dir string) (file string) {
 	t.Helper()
 	file = filepath.Join(dir, "fill")
@@ -45,7 +45,7 @@ func fill(t *testing.T, dir string) (file string) {
 	}
 }
 
-// On a full disk Note fails, so that nothing is stopped; existing entries are restored all the same.
+// On a full disk Note fails, so that nothing is stopped, but existing entries can be restored.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)

@@ -18,14 +18,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
-// subject is one kind of thing for the conformance suite, controlled as a person would.
+// subject is one thing for the conformance test. Its functions change the thing without the Hand, as a person would.
 type subject struct {
 	hand     Hand
 	find     func() ([]Thing, error)
-	start    func() // as a person would
+	start    func()
 	stop     func()
 	remove   func()
-	exchange func() // replaces it by another instance; nil if the kind has none
+	exchange func() // replaces the thing with another instance; nil if its kind has no instances
 }
 
 // suite is the conformance test of every Hand.
@@ -57,7 +57,7 @@ func suite(t *testing.T, s subject) {
 	if got := stands("the thing that runs", thing, Untouched); !got.Ready || got.Thing.Key() != thing.Key() {
 		t.Errorf("it runs: %+v", got)
 	}
-	for range 2 { // idempotent
+	for range 2 { // stopping twice is no error
 		if err := s.hand.Stop(ctx, thing); err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestContainersThatCannotComeBack(t *testing.T) {
 	}
 }
 
-// systemctl is a replacement for the program, which keeps the units' states in files of a directory.
+// systemctl is a script that replaces the program. It keeps the states of units in files.
 const systemctl = `#!/bin/sh
 dir=$(dirname "$0")
 shift # --no-ask-password
@@ -246,7 +246,7 @@ func TestUnitsThatCannotComeBack(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, things, err)
 		}
 	}
-	write(t, filepath.Join(dir, "off.service.masked"), "") // an inactive unit stays inactive, even if masked
+	write(t, filepath.Join(dir, "off.service.masked"), "") // an inactive unit is not found, even if it is masked
 	if things, err := u.Find(t.Context(), "off.service", ""); err != nil || len(things) != 0 {
 		t.Errorf("off: %v, %v", things, err)
 	}
@@ -286,7 +286,7 @@ func TestModelsConform(t *testing.T) {
 	})
 }
 
-// A restored model gets the remaining time of its keep-alive; one that was to stay forever stays forever.
+// A restored model is loaded for the rest of its keep-alive, or forever if it was loaded forever.
 func TestModelsKeepTheirTime(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -318,7 +318,7 @@ func TestModelsKeepTheirTime(t *testing.T) {
 	})
 }
 
-// An unreachable server has no loaded models.
+// A server that cannot be reached counts as having no loaded models.
 func TestModelsOfAServerThatIsAway(t *testing.T) {
 	t.Parallel()
 	const url = "http://127.0.0.1:1"

@@ -54,12 +54,13 @@ func TestContainersThatLostTheGPU(t *testing.T) {
 	}
 }
 
-// inventory is one function.
+// inventory is a gpu.Inventory that calls a function.
 type inventory func() ([]gpu.Device, error)
 
 func (f inventory) Devices(context.Context) ([]gpu.Device, error) { return f() }
 
-// Containers get some time until they have the GPU again; after that those without it are named, and nothing else is asked.
+// CheckGPU gives restored containers some time to use GPU memory again, and then names those that do not. It queries
+// the driver only if a container used GPU memory before.
 func TestCheckGPU(t *testing.T) {
 	t.Parallel()
 	card := []gpu.Device{{UUID: "GPU-1", Processes: []gpu.Process{{PID: 7, Holder: gpu.Holder{Container: "backend"}}}}}

@@ -18,12 +18,12 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// world is a host of units in memory. After the simulated death of the process each call panics, since a killed process
-// can do nothing more.
+// world is a simulated host with units. From the call at which the process dies, every call panics, since a killed
+// process does nothing more.
 type world struct {
 	units map[string]*unitState
 	calls int
-	death int // number of the call at which the process dies; 0 for never
+	death int // number of the call at which the process dies; 0: never
 }
 
 type unitState struct {
@@ -62,7 +62,7 @@ func (w *world) Look(_ context.Context, t Thing) (State, error) {
 func (w *world) Stop(_ context.Context, t Thing) error {
 	w.call()
 	w.units[t.Unit.Name].on = false
-	w.call() // killed after the stop had its effect
+	w.call() // a second call, so that the process can also die after the stop
 	return nil
 }
 
@@ -83,8 +83,8 @@ func (w *world) ledger(dir string) *Ledger {
 // later returns a time at which every stop has certainly ended.
 func later() time.Time { return time.Now().Add(time.Hour) }
 
-// TestKilledAnywhere kills the process at each call of stopping and restoring, and once more during the restore: what
-// ran runs again, what was off stays off, and nothing is started twice.
+// TestKilledAnywhere kills the process at random calls, while it stops units and then up to three times while it
+// restores them. At the end the units that ran before run again, the others are off, and none was started twice.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(80)
@@ -116,7 +116,7 @@ func TestKilledAnywhere(t *testing.T) {
 			}()
 			work()
 		}
-		wishes := map[string]bool{} // by name: whether a person has started it
+		wishes := map[string]bool{} // by name: whether a person has started the unit
 		process(func() {
 			for _, name := range running {
 				entries, err := l.Note(Run{ID: "r"}, time.Now(), w.thing(name))
@@ -195,7 +195,7 @@ func TestRestore(t *testing.T) {
 	w.units["b"] = &unitState{on: true, instance: 5} // started by a person
 	w.units["c"] = &unitState{gone: true}
 	w.units["d"].on = false
-	next := Run{ID: "r2"} // another run finds d stopped, and needs it stopped
+	next := Run{ID: "r2"} // another run found d stopped and needs it stopped
 	entries, _, err := l.Entries()
 	if err != nil {
 		t.Fatal(err)
@@ -256,8 +256,8 @@ func TestRestoreIsVerified(t *testing.T) {
 	}
 }
 
-// A stop that a dead process had requested may still be in progress: a thing that still runs is not yet counted as
-// never stopped.
+// After the death of the process that requested a stop, the stop may still be in progress. A thing that still runs is
+// therefore not yet regarded as never stopped.
 func TestStopUnderWay(t *testing.T) {
 	t.Parallel()
 	w := &world{units: map[string]*unitState{"a": {on: true}}}
@@ -320,7 +320,7 @@ func TestNoteThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Two processes restore one after the other, and the second one detects the work of the first.
+// Restore waits for the lock that another process holds.
 func TestOneRestoresAtATime(t *testing.T) {
 	t.Parallel()
 	w := &world{units: map[string]*unitState{}}

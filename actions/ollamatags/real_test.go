@@ -16,7 +16,8 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// A kill during a copy leaves an empty manifest under the name that clients use: a repeated switch writes it again.
+// A server killed during a copy leaves an empty manifest under the name that clients use. A repeated switch writes the
+// manifest again.
 func TestTornName(t *testing.T) {
 	t.Parallel()
 	server := ollamatest.Start(t)
@@ -37,7 +38,7 @@ func TestTornName(t *testing.T) {
 	if s := b.switchTo(two, one.Digest); !s.Changed || b.answer() != "politics" {
 		t.Errorf("%+v, answer %q", s, b.answer())
 	}
-	// The manifest is emptied once more, and the server restarted: switch back to the former release.
+	// The same when the server is restarted, and the switch is back to the former release.
 	if err := os.Truncate(manifest, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +49,8 @@ func TestTornName(t *testing.T) {
 	}
 }
 
-// The server is killed at each request of a stage and a switch, and started again: both have the same result as without
-// a kill.
+// The server is killed and started again at the first request of each kind, while a release is staged and switched to.
+// The result is the same as without a kill.
 func TestServerKilledAtEachRequest(t *testing.T) {
 	t.Parallel()
 	server := ollamatest.Start(t)
@@ -79,7 +80,7 @@ func TestServerKilledAtEachRequest(t *testing.T) {
 	}
 }
 
-// A create that reports an error in its stream, under status 200, and a stream that is cut off.
+// Creating a name fails if the answer, with status 200, reports an error or is cut off.
 func TestCreateThatFailsInItsStream(t *testing.T) {
 	t.Parallel()
 	var body atomic.Value
@@ -106,8 +107,8 @@ func TestCreateThatFailsInItsStream(t *testing.T) {
 	b.make(one)
 }
 
-// Clients that send requests throughout get the former answer and then the new one, and nothing else: only while the
-// server writes the name, or exchanges the loaded model, may a request fail.
+// Clients that send requests throughout get the former answer until the switch and then the new one, never another. A
+// request may fail only while the server writes the name or exchanges the loaded model.
 func TestClientsThatAskThroughout(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, ollamatest.Real(t))
@@ -118,9 +119,9 @@ func TestClientsThatAskThroughout(t *testing.T) {
 	}
 	b.switchTo(releases[0], "")
 
-	// Refusals in a row are one interruption: how many fit into it depends only on how fast a client asks again.
+	// Consecutive refusals count as one interruption: their number depends only on how fast a client asks again.
 	var right, wrong, refusals, interruptions, ended atomic.Int64
-	var serving atomic.Value // the labels that are correct now
+	var serving atomic.Value // the labels that are correct at present
 	serving.Store("sport")
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -137,7 +138,7 @@ func TestClientsThatAskThroughout(t *testing.T) {
 				}
 				allowed := serving.Load().(string)
 				a, err := b.c.Chat(t.Context(), q)
-				allowed += serving.Load().(string) // the release in service at the request, or by now
+				allowed += serving.Load().(string) // correct when the request was sent, or when it was answered
 				var out struct{ Label string }
 				var refused *ollama.Error
 				switch {
@@ -170,7 +171,7 @@ func TestClientsThatAskThroughout(t *testing.T) {
 	clients.Wait()
 	t.Logf("%d right answers, %d wrong, %d refused in %d interruptions, over %d switches", right.Load(), wrong.Load(),
 		refusals.Load(), interruptions.Load(), switches)
-	if interruptions.Load() > 2*switches { // one for each client and switch
+	if interruptions.Load() > 2*switches { // at most one for each client and switch
 		t.Errorf("%d interruptions in %d switches", interruptions.Load(), switches)
 	}
 }

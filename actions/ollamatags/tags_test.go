@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
 const schema = `{"type":"object","properties":{"label":{"type":"string","enum":["none","politics","sport"]}},"required":["label"]}`
 
-// bench is a model on a server, with its record.
+// bench is a model on a server, with the record of its names.
 type bench struct {
 	*testing.T
 	c     *ollama.Client
@@ -37,12 +37,12 @@ func newBench(t *testing.T, url string) *bench {
 	}
 }
 
-// ask is a request as clients send it.
+// ask returns a request as clients send it.
 func ask(text string) ollama.ChatRequest {
 	return ollama.ChatRequest{Messages: []ollama.Message{{Role: "user", Content: text}}, Format: json.RawMessage(schema)}
 }
 
-// release creates the files of a release that answers a word with a label.
+// release creates the files of a release that answers texts that have the word with the label.
 func (b *bench) release(word, label string) Release {
 	b.Helper()
 	model := ollamatest.Classifier{
@@ -112,8 +112,7 @@ func (b *bench) names() map[string]string {
 	return have
 }
 
-// Three releases in sequence: the first one without a former model, the second and third over their predecessors, then
-// back.
+// Switches to a first release where no model served, to a second one, and back.
 func TestSwitch(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -148,7 +147,7 @@ func TestSwitch(t *testing.T) {
 		if s := b.switchTo(one, two.Digest); !s.Changed || b.answer() != "sport" {
 			t.Errorf("back: %+v, answer %q", s, b.answer())
 		}
-		// The name of the release was deleted, its files were not.
+		// The name of the release was deleted, but not its files: the switch creates the name again.
 		if err := b.c.Delete(t.Context(), ollama.ReleaseTag(b.place.Model, two.Digest)); err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +157,8 @@ func TestSwitch(t *testing.T) {
 	})
 }
 
-// The model in service before the first release is kept under a name, and restored from it.
+// The model that served before the first release is kept under an additional name, and a rollback restores it from
+// there.
 func TestOverWhatServed(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -190,7 +190,7 @@ func TestOverWhatServed(t *testing.T) {
 	})
 }
 
-// Without a former model, the rollback removes the name, but only if it refers to the refused release.
+// If there was no model before, a rollback removes the name, but only if it refers to the refused release.
 func TestTakeAway(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -227,8 +227,8 @@ func TestTakeAway(t *testing.T) {
 	})
 }
 
-// Old names are deleted, except those of the model in service, of the former release, of another model, and names that
-// a person has reassigned.
+// Old names are deleted, except those of the model in service, of the former release and of another model, and those
+// that a person has given to another model.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {
@@ -263,7 +263,7 @@ func TestPrune(t *testing.T) {
 		have := b.names()
 		for i, r := range releases {
 			_, there := have[ollama.ReleaseTag(b.place.Model, r.Digest)]
-			if want := i == 1 || i >= 3; there != want { // in service, former, one more, and the reassigned one
+			if want := i == 1 || i >= 3; there != want { // in service, former, one more (Keep), and the reassigned one
 				t.Errorf("release %d is there: %v", i, there)
 			}
 		}
@@ -298,7 +298,7 @@ func TestWhatCannotBeMade(t *testing.T) {
 		if _, there := b.names()[ollama.ReleaseTag(b.place.Model, bad.Digest)]; there {
 			t.Error("a name that cannot be loaded stays")
 		}
-		// A name that somebody gave to something else is created again.
+		// The name of a release that a person has given to another model is created again.
 		taken := b.releaseOf(whole)
 		other := ollamatest.Classifier{Words: map[string][]string{"goal": {"politics"}}, Version: "other" + b.place.Model}
 		other.Install(t, url, ollama.ReleaseTag(b.place.Model, taken.Digest), "")
@@ -314,7 +314,7 @@ func TestWhatCannotBeMade(t *testing.T) {
 	})
 }
 
-// A switch with an occupied GPU, a full disk, and a server in the middle of a write.
+// Switches fail on a full disk and if the GPU is occupied, and wait while the server writes a name.
 func TestSwitchThatFails(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)
@@ -332,7 +332,7 @@ func TestSwitchThatFails(t *testing.T) {
 		return err
 	}
 
-	// Of the copies the first one is a trial, the second writes the name, and the third puts the former one back.
+	// The first copy is a test, the second writes the name, and the third restores the former model under the name.
 	for fails, want := range map[int]int{1: 1, 2: 3} {
 		copies := 0
 		f.Break(func(r *http.Request) (int, string) {

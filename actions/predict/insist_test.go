@@ -10,15 +10,15 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// A language model's server may be unreachable for minutes, and fail now and then; a container of the candidate may
-// not.
+// Requests to a language model's server are repeated if it is unreachable for minutes or fails a few times. Requests to
+// a container of the candidate are not.
 func TestInsist(t *testing.T) {
 	t.Parallel()
 	away, fault := fmt.Errorf("%w: nothing listens", serving.ErrAsleep), errors.New("it failed")
 	for name, c := range map[string]struct {
 		config    serving.Config
 		errs      []error // results of the requests; the last one repeats
-		answering bool    // each request gets some answers
+		answering bool    // each request gets some answers before it fails
 		want      error
 		asked     int
 		within    time.Duration

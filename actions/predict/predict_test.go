@@ -23,7 +23,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestMain lets the test binary run as the job and as the command line of compose.
+// TestMain lets the test binary also run as the job and as compose's command line.
 func TestMain(m *testing.M) {
 	switch {
 	case filepath.Base(os.Args[0]) == "docker-compose":
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// beside is a docker compose service, and a candidate that answers at a port of this machine.
+// beside is a docker compose service with a candidate that answers at a port of this machine.
 type beside struct {
 	t      *testing.T
 	engine *dockertest.Engine
@@ -134,12 +134,12 @@ func (b *beside) run() job.Result {
 	return result
 }
 
-// A container of the candidate's image answers, and is removed. The service keeps its container and the name of its
-// image.
+// A container of the candidate's image answers and is then removed. The service's container and the name of its image
+// are unchanged.
 func TestAskedBeside(t *testing.T) {
 	t.Parallel()
 	b := newBeside(t)
-	for range 2 { // repeated
+	for range 2 { // the second attempt does the same
 		if r := b.run(); r.Class != store.StepOK || r.Detail != "the candidate answered 2 held-out items" {
 			t.Fatalf("%+v", r)
 		}

@@ -48,7 +48,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// A progress file that is not a regular file is no progress, and is not waited for.
+// Read finds no progress in a path that is not a regular file, and does not block there.
 func TestProgressOfNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -74,7 +74,7 @@ func deref(f *float64) float64 {
 
 const nine = 9*time.Minute + 21*time.Second
 
-// The same output again changes nothing, and a cut in the middle of a line loses nothing.
+// The same output again is no change of the progress, and a tail that begins in the middle of a line is read correctly.
 func TestTrackerAgain(t *testing.T) {
 	t.Parallel()
 	tracker := NewTracker(Trainer)
@@ -145,7 +145,7 @@ func TestPatterns(t *testing.T) {
 		`(?P<text>(a{1000}){1000}){9}`: "",
 	} {
 		wrong, hint := Check(pattern)
-		if pattern == `(?P<text>(a{1000}){1000}){9}` { // RE2 refuses expressions that would need too much memory
+		if pattern == `(?P<text>(a{1000}){1000}){9}` { // package regexp refuses expressions that would need too much memory
 			if wrong == "" {
 				t.Error("an expression of unlimited size is accepted")
 			}

@@ -16,7 +16,8 @@ import (
 
 const device = "GPU-aaaa"
 
-// playDaemon takes a lease, starts the attempt of a spec file and waits for its end, or until it is killed.
+// playDaemon takes a lease, starts the attempt in a spec file, and waits for the attempt's end. Tests kill it
+// meanwhile.
 func playDaemon(specFile, leases string) error {
 	var s Spec
 	b, err := os.ReadFile(specFile)
@@ -39,7 +40,7 @@ func playDaemon(specFile, leases string) error {
 	return err
 }
 
-// daemon starts a daemon in a separate process and waits until its command runs.
+// daemon runs playDaemon in a separate process, and returns once the attempt's command runs.
 func daemon(t *testing.T, s Spec, leases string) *exec.Cmd {
 	t.Helper()
 	b, err := json.Marshal(s)
@@ -63,7 +64,7 @@ func daemon(t *testing.T, s Spec, leases string) *exec.Cmd {
 	return cmd
 }
 
-// taken reports whether the lease is taken, for another daemon and for a script.
+// taken reports whether the lease is taken, and checks that a daemon and a script see the same.
 func taken(t *testing.T, leases gpu.Leases) bool {
 	t.Helper()
 	lease, err := leases.TryAcquire(device, "another daemon")
@@ -89,7 +90,7 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// A GPU stays leased exactly as long as the training lives, whichever process is killed.
+// A GPU stays leased exactly as long as the training runs, even if the daemon is killed.
 func TestLeaseLivesAsLongAsTheTraining(t *testing.T) {
 	t.Parallel()
 	leases := gpu.Leases{Dir: t.TempDir()}
@@ -103,7 +104,7 @@ func TestLeaseLivesAsLongAsTheTraining(t *testing.T) {
 		t.Fatalf("a second daemon: %v", err)
 	}
 	end := make(chan Exit, 1)
-	go func() { // a restarted daemon re-attaches to the training without taking the lease again
+	go func() { // a restarted daemon waits for the training without taking the lease again
 		exit, err := setup(t).Run(context.Background(), s)
 		if err != nil {
 			t.Error(err)
@@ -159,7 +160,7 @@ func TestLeaseOfACommandThatCannotStart(t *testing.T) {
 		if err == nil && exit.Class != store.StepNotStarted {
 			t.Errorf("got %+v", exit)
 		}
-		// Until a process that another test has forked executes its program, it has copies of this test's files.
+		// A process that another test forks has copies of this test's open files until it executes its program.
 		waittest.Eventually(t, "the lease to be free of "+self, func() bool { return !taken(t, leases) })
 	}
 }

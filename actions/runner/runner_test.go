@@ -19,10 +19,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestMain lets the test binary be its own supervisor.
+// TestMain lets the test binary also run as the supervisor.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "exec-step" {
-		go func() { // collect garbage often: files held only by a finalizer are closed soon, as they would be within hours
+		go func() { // collect garbage all the time, so that a file that nothing refers to is closed soon and not after hours
 			for {
 				runtime.GC()
 			}
@@ -163,7 +163,7 @@ func TestReattach(t *testing.T) {
 	}
 }
 
-// killSupervisor kills the supervisor that has claimed an attempt, as the kernel does when memory runs out.
+// killSupervisor kills the supervisor that has claimed an attempt, as the kernel may do when memory runs out.
 func killSupervisor(t *testing.T, s Spec) {
 	t.Helper()
 	claim, err := os.ReadFile(claimFile(s.Dir))
@@ -251,7 +251,7 @@ func TestTwoSupervisorsOneClaim(t *testing.T) {
 	waittest.Eventually(t, "the supervisors to leave", func() bool { return !named(t, s.Dir) })
 }
 
-// named reports whether a process has this argument.
+// named reports whether any process has this argument.
 func named(t *testing.T, argument string) bool {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
 const schema = `{"type":"object","properties":{"label":{"type":"string","enum":["politics","sport"]}},"required":["label"]}`
 
-// desk is a labelling model with the directory of its answers.
+// desk is the input of the step, with a directory for its files.
 type desk struct {
 	*testing.T
 	dir string
@@ -138,7 +138,8 @@ func TestLabel(t *testing.T) {
 	})
 }
 
-// 1,000 items over two nights, with kills in each: nothing is lost, and only requests in flight are repeated.
+// 1,000 items are labelled in two nights, and the step is killed three times in the first one. No answer is lost, and
+// only the requests that were in progress are repeated.
 func TestTwoNights(t *testing.T) {
 	t.Parallel()
 	fake := ollamatest.NewFake(t)
@@ -160,7 +161,7 @@ func TestTwoNights(t *testing.T) {
 		}
 		return strings.Count(string(b), "\n")
 	}
-	// Killed three times in the first night: the attempt ends abruptly after so many answers.
+	// First night: each of three attempts is killed after some requests.
 	for _, after := range []int{100, 150, 250} {
 		ctx, kill := context.WithCancelCause(t.Context())
 		var n atomic.Int64
@@ -184,7 +185,7 @@ func TestTwoNights(t *testing.T) {
 	_, _ = io.WriteString(f, `{"item":"999","text_ha`)
 	f.Close()
 	kept := lines()
-	// The budget of the night is spent.
+	// The budget of the first night is spent; the next attempt labels the rest.
 	fake.Break(nil)
 	d.in.Budget = time.Nanosecond
 	r, _, err := d.work(t.Context())
@@ -201,8 +202,7 @@ func TestTwoNights(t *testing.T) {
 	}
 }
 
-// Faults of a teacher: an answer that is empty, is not JSON, breaks the schema or has an invented category, and no
-// answer at all.
+// The model's answer may be empty, not JSON, invalid by the schema, of an invented category, or missing.
 func TestBadTeacher(t *testing.T) {
 	t.Parallel()
 	fake := ollamatest.NewFake(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestMain lets the test binary run as the job.
+// TestMain lets the test binary also run as the job.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "step" {
 		if err := job.Run(context.Background(), map[string]job.Work{"unit": Do}, os.Args[2], os.Args[3]); err != nil {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// systemctl is a replacement for the program, for one unit whose state is in a file.
+// systemctl is a script that replaces the program. It knows one unit, whose state is in a file.
 const systemctl = `#!/bin/sh
 state=$(dirname "$0")/state
 case "$1" in
@@ -85,7 +85,7 @@ func TestDo(t *testing.T) {
 		back   bool
 		want   string
 	}{
-		{"stop", true, "active"}, // the run had not started it
+		{"stop", true, "active"}, // the run has not begun the action: nothing to undo
 		{"stop", false, "inactive"},
 		{"stop", false, "inactive"},
 		{"stop", true, "active"},

@@ -18,11 +18,11 @@ const (
 // parts are the parts of a chain: adapter, base, merged model and GGUF.
 type parts struct {
 	config string
-	a, b   map[string]matrix // the adapter's, by module
+	a, b   map[string]matrix // the adapter's matrices, by module
 	base   map[string]matrix
-	scale  float32 // used for the merge
+	scale  float32 // with which the adapter is merged
 	gguf   gguf
-	from   map[string]matrix // source of the GGUF; nil: the merged model
+	from   map[string]matrix // the weights that are converted to GGUF; nil: those of the merged model
 	bf     bool              // store the merged model as BF16
 }
 
@@ -62,7 +62,7 @@ func (p *parts) merged() map[string]matrix {
 	return out
 }
 
-// write writes the chain into a directory.
+// write writes the parts into a new directory, and returns their chain.
 func (p *parts) write(t *testing.T) Chain {
 	t.Helper()
 	dir := t.TempDir()
@@ -120,7 +120,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// The first faulty link is named, with the fault.
+// The error names the first faulty link and its fault.
 func TestFirstBadLink(t *testing.T) {
 	t.Parallel()
 	zero := func(m matrix) matrix {
@@ -196,7 +196,7 @@ func TestFirstBadLink(t *testing.T) {
 	}
 }
 
-// An adapter with a missing matrix was not saved completely.
+// An adapter without one of its matrices is reported as not saved completely.
 func TestHalfAnAdapter(t *testing.T) {
 	t.Parallel()
 	p, dir := newParts(), t.TempDir()

@@ -42,7 +42,8 @@ func TestReadGGUF(t *testing.T) {
 	}
 }
 
-// A header that is cut off anywhere, and every fault that a converter or a full disk causes, has its own message.
+// A header that is cut off anywhere is an error, and each fault that a converter or a full disk causes has its own
+// message.
 func TestBadGGUF(t *testing.T) {
 	t.Parallel()
 	good := sound(1).bytes()

@@ -178,7 +178,7 @@ func (s *Safetensors) head(f *os.File, size int64) error {
 	return nil
 }
 
-// readMatrix parses an entry of the header of a file with so many bytes of data.
+// readMatrix parses one entry of a file's header. data is the size of the file's data in bytes.
 func readMatrix(name string, raw json.RawMessage, data uint64) (Matrix, error) {
 	var e struct {
 		Type    string    `json:"dtype"`

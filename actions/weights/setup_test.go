@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// matrix is a named matrix, as rows.
+// matrix is a matrix with a name, stored by rows.
 type matrix struct {
 	name string
 	rows [][]float32
@@ -32,7 +32,7 @@ func random(seed uint64, name string, rows, columns int) matrix {
 	return m
 }
 
-// safetensorsOf returns a file of tensors as F32, or as BF16.
+// safetensorsOf returns a safetensors file with the weights as BF16 if bf is set, else as F32.
 func safetensorsOf(bf bool, list ...matrix) []byte {
 	head, data := map[string]any{"__metadata__": map[string]string{"format": "pt"}}, []byte{}
 	for _, m := range list {
@@ -65,7 +65,7 @@ func write(t *testing.T, dir, name string, b []byte) {
 	}
 }
 
-// gguf writes a GGUF file by hand, exactly as specified.
+// gguf is the content of a GGUF file, which it writes without a library, exactly as specified.
 type gguf struct {
 	keys    map[string]any
 	tensors []matrix
@@ -149,7 +149,7 @@ func quantised(kind Type, row []float32) (out []byte) {
 	return out
 }
 
-// sound returns a valid GGUF file: 2 layers, hidden size 64, 4 tokens.
+// sound returns a valid GGUF file with 2 layers, hidden size 64 and 4 tokens.
 func sound(seed uint64) gguf {
 	g := gguf{kind: Q8_0, keys: map[string]any{
 		"general.architecture": "qwen3", "general.type": "model", "general.file_type": 7,
@@ -169,7 +169,7 @@ func sound(seed uint64) gguf {
 	return g
 }
 
-// strangers returns weights of another model with the same shapes.
+// strangers returns the weights of another model, in the same shapes.
 func strangers() map[string]matrix {
 	return map[string]matrix{downModule: random(90, "", 64, 128), queryModule: random(91, "", 64, 64)}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// same is compose's request to recreate the container.
+// same returns compose's request to recreate the container with the same rights.
 func same(t *testing.T) map[string]any {
 	t.Helper()
 	const text = `{"Image": "suite-api", "Env": ["A=b"], "Labels": {"com.docker.compose.project": "suite",
@@ -65,7 +65,7 @@ func TestContainerBeside(t *testing.T) {
 	}
 }
 
-// Every way to get more rights than the present container has is refused.
+// A container that would have more rights than the present one is refused.
 func TestMoreRights(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/internal/dockertest"
 )
 
-// world is a Guard with an engine behind it.
+// world is a client of the socket of a Guard or of an engine.
 type world struct {
 	t      *testing.T
 	host   string
@@ -58,10 +58,10 @@ func guarded(t *testing.T, config guard.Config) *world {
 	return w
 }
 
-// dial returns a client of whatever listens on a socket.
+// dial returns a client for a socket.
 func dial(t *testing.T, path string) *world {
 	return &world{t: t, host: "unix://" + path, client: &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, // a refused body is not read to its end
+		DisableKeepAlives: true, // the guard may answer before it has read the whole body
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) },
 	}}}
 }
@@ -93,7 +93,7 @@ func labels(dir string) map[string]string {
 	return map[string]string{docker.LabelProject: "suite", docker.LabelService: "api", docker.LabelDir: dir}
 }
 
-// The conformance test of package docker passes through the guard, too.
+// The conformance test of package docker also passes through a guard.
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	e := dockertest.Start(t)
@@ -119,7 +119,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// Other users than the configured one, and projects with the same name elsewhere, are refused.
+// Users other than the configured one are refused.
 func TestOnlyTheUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() == 0 {
@@ -131,7 +131,7 @@ func TestOnlyTheUser(t *testing.T) {
 	}
 }
 
-// recorder is a fake engine with one container that records the requests.
+// recorder is a fake engine with one container. It records the requests.
 type recorder struct {
 	mu    sync.Mutex
 	calls []string
@@ -213,7 +213,7 @@ func TestRequests(t *testing.T) {
 		{"DELETE", "/v1.41/images/retraind/suite-api:first", "", "DELETE /v1.41/images/retraind/suite-api:first"},
 		{"POST", "/v1.41/networks/suite_default/connect", `{"Container": "c1"}`, `POST /v1.41/networks/suite_default/connect application/json {"Container":"c1"}`},
 		{"POST", "/v1.41/build?t=suite-api&rm=1", "tar", "POST /v1.41/build?rm=1&t=suite-api application/x-tar tar"},
-		// Refused:
+		// These are refused:
 		{"POST", "/v1.23/containers/c1/start", "", ""},
 		{"POST", "/v1.41/containers/c1/exec", `{"Cmd": ["sh"]}`, ""},
 		{"POST", "/v1.41/containers/c1/attach", "", ""},

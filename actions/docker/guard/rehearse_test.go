@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/internal/dockertest"
 )
 
-// A request below OnlyDecide never reaches the engine, whatever the decision is.
+// A request below OnlyDecide never reaches the engine, whatever the guard decides.
 func TestOnlyDecide(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)
@@ -48,7 +48,7 @@ func TestOnlyDecide(t *testing.T) {
 	}
 }
 
-// A program that changes something has no effect, and the refusals of the guard are returned.
+// A program that requests changes changes nothing, and Rehearse returns what the guard would refuse.
 func TestRehearse(t *testing.T) {
 	t.Parallel()
 	w, e := recorded(t)

@@ -16,16 +16,16 @@ import (
 	"github.com/retraind/retraind/actions"
 )
 
-// answering is a classifier within the test, which costs no process: it answers what the training of the release that
-// `current` names has written down.
+// answering is a classifier in the test's own process. It answers with the predictions stored in the release to which
+// `current` points.
 type answering struct {
 	address string
 	server  *http.Server
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	state   string
-	target  string // what `current` named when it was read
-	release string // its digest
+	target  string // target of `current` when it was read
+	release string // digest of the release at target
 	answers map[string]json.RawMessage
 }
 
@@ -43,14 +43,14 @@ func newAnswering(t *testing.T) *answering {
 	return s
 }
 
-// serve names the state directory, which is known only after the configuration has the address.
+// serve sets the state directory. It is known only after the address, which the configuration needs.
 func (s *answering) serve(state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state = state
 }
 
-// load reads the release that serves, unless it is that of the last request. Its caller holds mu.
+// load reads the serving release, unless it is still the one last read. The caller holds mu.
 func (s *answering) load() error {
 	dir := filepath.Join(s.state, "models", model)
 	target, err := os.Readlink(actions.CurrentLink(dir))
@@ -79,7 +79,7 @@ func (s *answering) load() error {
 	return lines.Err()
 }
 
-// digest is that of the release that serves, "" for none.
+// digest returns the digest of the serving release, "" if there is none.
 func (s *answering) digest() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,7 @@ func (s *answering) health(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"release": digest})
 }
 
-// classify answers about `{"title": "text 17"}`.
+// classify answers requests such as `{"title": "text 17"}`.
 func (s *answering) classify(w http.ResponseWriter, r *http.Request) {
 	var asked map[string]string
 	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
@@ -113,7 +113,7 @@ func (s *answering) classify(w http.ResponseWriter, r *http.Request) {
 	}
 	label, ok := s.answers[strings.TrimPrefix(asked["title"], "text ")]
 	if !ok {
-		label = json.RawMessage(`"a"`) // an item that no training was judged by
+		label = json.RawMessage(`"a"`) // an item without a prediction
 	}
 	_ = json.NewEncoder(w).Encode(map[string]json.RawMessage{"label": label})
 }

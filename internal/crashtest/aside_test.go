@@ -21,8 +21,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// aside is a test run that stops a unit for its training. The host is simulated by shell scripts: a systemctl that uses
-// files, and an nvidia-smi that reports memory as used while the unit runs.
+// aside is a scenario in which a run stops a unit for its training. Shell scripts simulate the host: a systemctl that
+// keeps states in files, and an nvidia-smi that reports memory as used while the unit runs.
 type aside struct {
 	place
 	*guardian
@@ -30,7 +30,7 @@ type aside struct {
 	ctx context.Context
 }
 
-// host has the scripts of the simulated host, in the directory bin.
+// host contains the scripts of the simulated host, by their names in the directory bin.
 var host = map[string]string{
 	"systemctl": `#!/bin/sh
 shift # --no-ask-password
@@ -61,7 +61,7 @@ echo '<uuid>GPU-1</uuid><utilization><gpu_util>0%</gpu_util></utilization><tempe
 echo "<fb_memory_usage><total>24576 MiB</total><used>$used MiB</used><free>$((24576 - used)) MiB</free></fb_memory_usage>"
 echo '<processes></processes></gpu></nvidia_smi_log>'
 `,
-	// The training reports an error if the unit or another training of this test runs, and ends with a failure.
+	// The training records in train.log whether the unit or another training runs at the same time, and always fails.
 	"train": `#!/bin/sh
 dir=$(dirname "$0")/..
 exec 8>>"$dir/train.lock"
@@ -90,7 +90,8 @@ func newAside(t *testing.T, at ...string) *aside {
 	})
 }
 
-// stageAside makes a place with the played host, and the configuration of a model whose last part rest gives.
+// stageAside creates a place with the simulated host and a configuration for one model. rest returns the last part of
+// the configuration.
 func stageAside(t *testing.T, within time.Duration, at []string, rest func(place) string) *aside {
 	t.Helper()
 	dir := t.TempDir()
@@ -135,7 +136,8 @@ models:
 	return s
 }
 
-// play starts the daemon, requests a run, and waits until it has ended and everything is started again.
+// play starts the daemon, requests a run, calls during, and waits until the run has ended and everything that was
+// stopped runs again.
 func (s *aside) play(during func() error) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -188,8 +190,8 @@ func (s *aside) demand() error {
 	})
 }
 
-// judge checks the final state: what was running runs, what was off is off, and no training ran at the same time as
-// another one or the unit.
+// judge checks the final state: the unit that ran before runs, the one that was off is off, and no training ran at the
+// same time as another one or the unit.
 func (s *aside) judge() {
 	s.t.Helper()
 	read := func(name string) string {
@@ -215,8 +217,8 @@ func (s *aside) judge() {
 	}
 }
 
-// TestCrashAside kills the daemon at each point of stopping, training and starting again, also twice, and together with
-// the step's supervisor.
+// TestCrashAside kills the daemon at each point while the unit is stopped, the training runs and the unit is started
+// again. It also kills the daemon twice, and together with the step's supervisor.
 func TestCrashAside(t *testing.T) {
 	t.Parallel()
 	stage := make(chan struct{}, atOnce)
@@ -278,8 +280,8 @@ func TestCrashAside(t *testing.T) {
 
 func long() bool { return os.Getenv("RETRAIND_LONG") != "" }
 
-// ofTheGPUPart reports whether a point lies between the start of the run and its end; the points of the journal count
-// only in the long run.
+// ofTheGPUPart reports whether a point belongs to stopping, training or starting again. The points of the journal are
+// included only in the long run.
 func ofTheGPUPart(point string) bool {
 	points := []string{"ledger:", "freed", "specified", "supervised", "under way"}
 	if long() {
@@ -293,7 +295,8 @@ func ofTheGPUPart(point string) bool {
 	return false
 }
 
-// losesSupervisor kills the step's supervisor as soon as a training runs, which a hold file keeps alive until then.
+// losesSupervisor returns a function that kills the step's supervisor as soon as a training runs. A hold file keeps the
+// training running until then.
 func (s *aside) losesSupervisor() func() error {
 	hold := s.hold()
 	return func() error {
@@ -302,7 +305,7 @@ func (s *aside) losesSupervisor() func() error {
 	}
 }
 
-// hold keeps trainings running as long as the file exists.
+// hold creates a file and returns its path. Trainings do not end while it exists.
 func (s *aside) hold() string {
 	hold := filepath.Join(s.dir, "hold")
 	check(s.t, os.WriteFile(hold, nil, 0o600))
@@ -315,7 +318,7 @@ func (s *aside) killSupervisor() bool {
 	return pid > 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
 }
 
-// supervisor is the process id of the supervisor of the training that was begun last, 0 if it does not live.
+// supervisor returns the process id of the supervisor of the last training; 0 if it is not alive.
 func (s *aside) supervisor() int {
 	fields := strings.Fields(tail(filepath.Join(s.dir, "train.log"), 1000))
 	if len(fields) < 2 {
@@ -326,7 +329,7 @@ func (s *aside) supervisor() int {
 		return 0
 	}
 	pid := parentOf(training)
-	// The training may have ended, and its number may be another's.
+	// The training may have ended, and another process may have its id.
 	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || pid <= 1 || !strings.Contains(string(args), s.state()) {
 		return 0

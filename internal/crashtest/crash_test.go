@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// atOnce is the number of scenarios that run at the same time: each has five processes.
+// atOnce is the number of scenarios that run at the same time. Each has five processes.
 const atOnce = 2
 
-// later are points that matter again in the second run, when a champion serves. Of the steps' journal writes each
-// belongs to another step.
+// later lists points at which the daemon is also killed in the second or a later run, when a champion serves. The
+// journal writes in the list belong to different steps.
 var later = map[ending][]string{
 	promoted: {
 		"write:step ends#2", "written:step ends#3", "written:step ends#4", "write:step begins#5", "under way#2", "sealed#2", "written:candidate#2",
@@ -27,7 +27,7 @@ var later = map[ending][]string{
 	rolledBack: {"deployed#2", "begun:verify#2", "recorded:verify#2", "write:run ends#2", "written:run ends#2"},
 }
 
-// again are pairs of points: the restarted process is killed during its recovery.
+// again lists pairs of points: the daemon is killed at the first one, and during its recovery at the second one.
 var again = [][]string{
 	{"written:run begins", "launched"},
 	{"submitted", "opened"},
@@ -58,7 +58,7 @@ func TestCrash(t *testing.T) {
 	var all []string
 	for _, end := range []ending{promoted, rejected, rolledBack} {
 		var points []string
-		played := false // unless -run excludes it
+		played := false // stays false if -run excludes this scenario
 		t.Run(string(end)+"/undisturbed", func(t *testing.T) {
 			s := newStory(t, end)
 			check(t, s.play())
@@ -78,7 +78,7 @@ func TestCrash(t *testing.T) {
 			play(string(end)+"/"+name, end, name)
 		}
 	}
-	for _, name := range later[takenBack] { // up to there it is the scenario of a promotion
+	for _, name := range later[takenBack] { // up to these points the scenario is that of a promotion
 		play(string(takenBack)+"/"+name, takenBack, name)
 	}
 	for _, pair := range again {

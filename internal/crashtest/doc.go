@@ -1,13 +1,14 @@
 // Package crashtest tests that a daemon killed at any point loses nothing and does nothing twice.
 //
-// It has tests only. They build the real program with the tag "faults" and run a short scenario (first release,
-// corrections, another run) on a real PostgreSQL with the real classifier service: once to count the points of package
-// faults, then once for each point with SIGKILL there. After a kill the daemon is started again and the scenario
-// continues; then files, event stream and processes are compared with what was done.
+// It contains only tests. They build the real program with the tag "faults" and run a short scenario (first release,
+// corrections, another run) on a real PostgreSQL with the real classifier service: once to list the points of package
+// faults that the daemon passes, then once for each point, at which the daemon gets SIGKILL. After a kill the daemon is
+// started again and the scenario continues. At the end the tests compare files, event stream and processes with what
+// was done.
 //
-// TestKillsAside kills at random times instead: daemon, supervisor or both, 1,000 times in the soak, whose service and
-// training cost next to nothing. It prints its seed, which RETRAIND_SEED repeats.
+// TestKillsAside instead kills the daemon, a supervisor or both at random times, 1,000 times in the long run. Its
+// service and training take almost no time. It prints its seed; RETRAIND_SEED sets it.
 //
 // Two scenarios run at a time, each with its own database and state directory. The package never runs under the race
-// detector, which would not see the child processes: scripts/test.sh runs it without.
+// detector, which would not see the child processes.
 package crashtest

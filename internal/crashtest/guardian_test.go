@@ -17,14 +17,14 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// guardian starts the daemon, and restarts it each time it was killed at a point, as systemd would. Any other exit ends
-// the scenario.
+// guardian starts the daemon, and restarts it whenever it was killed at a point, as systemd would. Any other unexpected
+// end of the daemon fails the scenario.
 type guardian struct {
 	place  place
 	at     []string // points at which the first, second, … process is killed
 	client *status.Client
 	fail   context.CancelCauseFunc
-	ended  chan struct{} // closed after a requested end
+	ended  chan struct{} // closed when the daemon has ended on request
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -68,7 +68,7 @@ func (g *guardian) start() error {
 	return cmd.Start()
 }
 
-// watch waits for the end of each process.
+// watch waits for the end of each daemon process, and starts the next one after a kill.
 func (g *guardian) watch() {
 	for {
 		err := g.process().Wait()
@@ -118,7 +118,8 @@ func (g *guardian) died() int {
 	return g.deaths
 }
 
-// serving waits until a process answers and returns it: its signal handlers are installed then.
+// serving waits until a daemon process answers, and returns it. A process that answers has installed its signal
+// handlers.
 func (g *guardian) serving(ctx context.Context) (cmd *exec.Cmd, err error) {
 	err = waittest.Until(ctx, "the daemon to answer", func() (bool, error) {
 		cmd = g.process()
@@ -128,7 +129,7 @@ func (g *guardian) serving(ctx context.Context) (cmd *exec.Cmd, err error) {
 	return cmd, err
 }
 
-// signal sends a signal to the serving process. A process that dies at that moment does not get it.
+// signal sends a signal to the process that answers. It is no error if this process has just ended.
 func (g *guardian) signal(ctx context.Context, sig syscall.Signal) error {
 	cmd, err := g.serving(ctx)
 	if err != nil {
@@ -164,7 +165,7 @@ func (g *guardian) stop(ctx context.Context) error {
 	}
 }
 
-// kill removes all processes of a failed scenario.
+// kill kills the daemon of a failed scenario, and prevents its restart.
 func (g *guardian) kill() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -201,7 +202,7 @@ func (s *service) start(watch bool) error {
 	return s.cmd.Start()
 }
 
-// stop kills it; a graceful stop is tested by the classifier's own tests.
+// stop kills the service. The classifier's own tests test a graceful stop.
 func (s *service) stop() {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return

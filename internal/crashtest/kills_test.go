@@ -22,14 +22,14 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestKillsAside kills the daemon, the supervisor of the training, or both at random times during complete runs: the unit
-// is stopped, a candidate is trained, judged, released and proved. The long run kills 1,000 times.
-// RETRAIND_SEED repeats one.
+// TestKillsAside kills the daemon, the supervisor of the training, or both at random times during complete runs, in
+// which the unit is stopped and a candidate is trained, compared, released and proved. The long run kills 1,000 times.
+// RETRAIND_SEED sets the seed.
 func TestKillsAside(t *testing.T) {
 	t.Parallel()
 	kills, worlds, atOnce := 10, 1, 1
 	if long() {
-		kills, worlds, atOnce = 1000, 12, 4 // a killed daemon waits a part of the time: for locks, pauses, the disk
+		kills, worlds, atOnce = 1000, 12, 4 // 4 at once, since a restarted daemon often waits: for locks, pauses, the disk
 	}
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv("RETRAIND_SEED"); given != "" {
@@ -56,20 +56,20 @@ func TestKillsAside(t *testing.T) {
 	}
 }
 
-// mill runs one run after the other, and kills each of them several times.
+// mill requests one run after another, and kills processes several times during each.
 type mill struct {
 	*aside
 	rng     *rand.Rand
-	share   int // how many kills the play has
+	share   int // number of kills to make
 	service *answering
 	witness *witness
 
 	runs, kills int
-	of          map[string]int // kills by who was killed
+	of          map[string]int // number of kills by what was killed
 }
 
-// The training answers all items as they are labelled, except one, which differs from the champion's, so that the two releases
-// can be distinguished. Its subprocesses do not inherit its lock.
+// The training predicts the label of each item except one. That is another item than the champion's, so that the two
+// releases can be distinguished. The script's child processes do not inherit its lock.
 const millTraining = `#!/bin/sh
 dir=$(dirname "$0")/..
 exec 8>>"$dir/train.lock"
@@ -91,7 +91,7 @@ const millItems = 120
 func newMill(t *testing.T, rng *rand.Rand, share int) *mill {
 	t.Helper()
 	service := newAnswering(t)
-	const within = 25 * time.Minute // 85 kills take a minute on a machine that has nothing else to do
+	const within = 25 * time.Minute // 85 kills take a minute on an otherwise idle machine
 	a := stageAside(t, within, make([]string, share), func(p place) string {
 		return fmt.Sprintf(`    heldout: {share: 30%%}
     serving: {classify: "http://%[1]s/classify", health: "http://%[1]s/health"}
@@ -127,7 +127,7 @@ func (w *mill) play() error {
 	}
 	for w.kills < w.share {
 		w.runs++
-		long := w.rng.IntN(2) == 0 // the training lasts until the kills are over, else they strike the whole run
+		long := w.rng.IntN(2) == 0 // the training lasts until this run's kills are made, else they are spread over the run
 		if long {
 			w.hold()
 		}
@@ -151,7 +151,7 @@ func (w *mill) play() error {
 	return w.stop(w.ctx)
 }
 
-// demand requests the next run until it exists.
+// demand requests the next run, repeatedly until it exists.
 func (w *mill) demand() error {
 	return waittest.Until(w.ctx, "the request to be accepted", func() (bool, error) {
 		runs, err := w.client.Runs(w.ctx, model, 1000)
@@ -163,16 +163,16 @@ func (w *mill) demand() error {
 	})
 }
 
-// kill kills after a random time, which is counted from the last kill. The supervisor is killed while a long training is
-// under way.
+// kill waits for a random time and kills the daemon. During a long training it may instead kill the supervisor, or
+// both.
 func (w *mill) kill(long bool) error {
 	who := "daemon"
 	if long {
 		who = []string{"daemon", "both", "supervisor"}[w.rng.IntN(3)]
 	}
-	most := 400 // it starts, and looks at what it finds
+	most := 400 // while the daemon starts and recovers
 	if w.rng.IntN(3) > 0 {
-		most = 1500 // the run continues
+		most = 1500 // while the run continues
 	}
 	later := time.Duration(w.rng.IntN(most)) * time.Millisecond
 	if who != "daemon" {
@@ -204,7 +204,7 @@ func (w *mill) kill(long bool) error {
 	})
 }
 
-// trains waits until a training is under way with its supervisor. A run that has ended without one ends the play.
+// trains waits until a training runs under its supervisor. If the run has ended before, the scenario fails.
 func (w *mill) trains() error {
 	looks := 0
 	return waittest.Until(w.ctx, "a training", func() (bool, error) {
@@ -218,7 +218,7 @@ func (w *mill) trains() error {
 	})
 }
 
-// rest waits until the run has ended and nothing is owed.
+// rest waits until the run has ended and everything that it stopped runs again.
 func (w *mill) rest() error {
 	if err := waittest.Until(w.ctx, fmt.Sprintf("the end of run %d", w.runs), func() (bool, error) {
 		runs, err := w.client.Runs(w.ctx, model, 1000)
@@ -235,7 +235,8 @@ func (w *mill) rest() error {
 	return w.nothingOwed()
 }
 
-// judgeRuns: each run was promoted once, its release was made to serve once, and the last one serves.
+// judgeRuns checks that each run was promoted once, that its release was switched to once, and that the last release
+// serves.
 func (w *mill) judgeRuns() {
 	w.t.Helper()
 	w.witness.close()

@@ -17,7 +17,8 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 )
 
-// TestMain lets the test binary act as the training command of a run, and removes the built program.
+// TestMain lets the test binary also run as the training command of a run. After the tests it removes the built
+// program.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "train" {
 		if err := train(); err != nil {
@@ -35,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// train is the training command: it records its start, reports an error if another training of this scenario runs,
-// waits while the test holds it, and then executes the real training.
+// train is the training command. It records its start, and whether another training of this scenario runs at the same
+// time. It waits while the hold file exists, and then executes the real training.
 func train() error {
 	dir := os.Getenv("STORY")
 	lock, err := os.OpenFile(filepath.Join(dir, "train.lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -47,7 +48,7 @@ func train() error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		word = "overlap"
 	}
-	// The lock must be held for the life of the process, whatever program it executes.
+	// The process must keep the lock until it ends, even after it has executed another program.
 	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, lock.Fd(), syscall.F_SETFD, 0); errno != 0 {
 		return errno
 	}
@@ -73,7 +74,7 @@ func train() error {
 	return syscall.Exec(program, []string{program, "train", "--epochs", "10"}, os.Environ())
 }
 
-// built returns the program under test, built once.
+// built is the program under test, which is built once.
 var built struct {
 	once sync.Once
 	dir  string
@@ -87,7 +88,7 @@ func program(t *testing.T) string {
 			return
 		}
 		cmd := exec.Command("go", "build", "-tags", "faults", "-o", filepath.Join(built.dir, "retraind"), "../../cmd/retraind")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // it uses nvidia-smi, which a test can simulate
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // without cgo the program uses nvidia-smi, which a test can simulate
 		if out, err := cmd.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build the program: %w: %s", err, out)
 		}

@@ -24,7 +24,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// patience is the only deadline of a scenario. A scenario takes about two seconds; a loaded machine needs more.
+// patience is the time limit of a scenario. A scenario takes about two seconds, and longer on a loaded machine.
 const patience = 90 * time.Second
 
 // story is one scenario from an empty state to the end of the second run.
@@ -38,13 +38,13 @@ type story struct {
 	witness *witness
 	sub     *subscriber
 	db      *pgx.Conn
-	made    int // label changes by people
+	made    int // number of label changes that people have made
 	rested  time.Time
-	again   []string // attempts at training in the first run that the scenario causes besides the first
+	again   []string // further attempts at the training of the first run that the scenario causes, such as a2
 }
 
-// told counts the scenarios, so that each has a loopback address of its own: a restarted daemon must find its broker's
-// port free, which ports given out by the kernel are not.
+// told counts the scenarios, so that each gets its own loopback address. A restarted daemon must find its broker's port
+// free; a port that the kernel had chosen could be taken by then.
 var told atomic.Int32
 
 func newStory(t *testing.T, end ending, at ...string) *story {
@@ -88,7 +88,7 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	return s
 }
 
-// drop removes the database: a hundred scenarios need as many databases.
+// drop deletes the database of the scenario, since each of about a hundred scenarios creates one.
 func (s *story) drop() {
 	ctx := context.Background()
 	name := s.db.Config().Database
@@ -111,7 +111,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// play runs the scenario. It does not depend on where the daemon will be killed.
+// play runs the scenario. Its steps do not depend on where the daemon is killed.
 func (s *story) play() error {
 	if err := errors.Join(s.write(false), s.begin(), s.service.start(true)); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (s *story) play() error {
 	return nil
 }
 
-// model queries the daemon, whichever process it is, until the answer satisfies the condition.
+// model queries the daemon, even if it is restarted meanwhile, until the status satisfies ok.
 func (s *story) model(what string, ok func(status.Status, status.Model) bool) error {
 	return waittest.Until(s.ctx, what, func() (bool, error) {
 		snap, err := s.client.Snapshot(s.ctx)
@@ -162,21 +162,21 @@ func (s *story) model(what string, ok func(status.Status, status.Model) bool) er
 	})
 }
 
-// upto waits until this many label changes are in the figures.
+// upto waits until the report includes this number of label changes.
 func (s *story) upto(changes int) error {
 	return s.model(fmt.Sprintf("%d label changes", changes), func(_ status.Status, m status.Model) bool {
 		return m.Report != nil && m.Report.Seq == int64(changes)
 	})
 }
 
-// demand forces the first run, once: after a crash the store shows whether the request was accepted.
+// demand requests the first run exactly once: after a crash, the store shows whether the request was accepted.
 func (s *story) demand() error {
 	return waittest.Until(s.ctx, "the request to be accepted", func() (bool, error) {
 		cmd, err := s.serving(s.ctx)
 		if err != nil {
 			return false, err
 		}
-		// The process that got the request is dead: what it did not store will not happen.
+		// A process that got an earlier request is dead by now. If it has not stored the request, the request is lost.
 		if heard, err := s.heard(); err != nil || heard {
 			return heard, err
 		}
@@ -207,7 +207,7 @@ func (s *story) heard() (heard bool, err error) {
 	return heard, err
 }
 
-// ended waits until this many runs have ended and the monitor has the serving release.
+// ended waits until this number of runs exist and all have ended.
 func (s *story) ended(runs int) error {
 	return waittest.Until(s.ctx, fmt.Sprintf("the end of %d runs", runs), func() (bool, error) {
 		list, err := s.client.Runs(s.ctx, model, 10)
@@ -221,9 +221,9 @@ func (s *story) ended(runs int) error {
 	})
 }
 
-// correct edits the table as people do.
+// correct changes the table as people do.
 func (s *story) correct() error {
-	if s.ending == rolledBack { // the service reads its model only at start
+	if s.ending == rolledBack { // from now on the service reads its model only at start
 		s.service.stop()
 		if err := s.service.start(false); err != nil {
 			return err
@@ -246,7 +246,7 @@ func (s *story) correct() error {
 		if err := tx.Commit(s.ctx); err != nil {
 			return err
 		}
-		if i == 0 { // the others arrive during the run, and are read in some batch after this one
+		if i == 0 { // wait only for the first transaction: the others may be read at any time later
 			if err := s.upto(items + e.first); err != nil {
 				return err
 			}
@@ -256,7 +256,7 @@ func (s *story) correct() error {
 	return nil
 }
 
-// disappoint adds items that the second release answers worse than its gate measured.
+// disappoint adds items on which the second release is less accurate than its gate measured.
 func (s *story) disappoint() error {
 	e := worse()
 	for _, statements := range e.transactions {
@@ -268,7 +268,8 @@ func (s *story) disappoint() error {
 	return nil
 }
 
-// open gives the daemon a configuration without quiet hours. It may be killed by that and read it at its start.
+// open gives the daemon a configuration in which quiet hours are always open. The daemon may be killed while it
+// reloads; the next process reads the new configuration at its start.
 func (s *story) open() error {
 	snap, err := s.client.Snapshot(s.ctx)
 	if err != nil {
@@ -284,9 +285,9 @@ func (s *story) open() error {
 		func(now status.Status, _ status.Model) bool { return now.Config.Digest != snap.Config.Digest })
 }
 
-// rest waits until all events are published and the figures are those of the serving release.
+// rest waits until all events are published and the report is about the serving release.
 func (s *story) rest() error {
-	defer func() { s.rested = time.Now().Add(-time.Second) }() // the last proof may be that old
+	defer func() { s.rested = time.Now().Add(-time.Second) }() // the events of the last second may still be unpublished
 	return s.model("rest", func(now status.Status, m status.Model) bool {
 		current, err := os.Readlink(actions.CurrentLink(filepath.Join(s.state(), "models", model)))
 		if err != nil {

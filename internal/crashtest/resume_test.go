@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// A training outlives the daemon: the next daemon re-attaches to the process and starts no other one.
+// A training outlives the daemon. The next daemon waits for the same process and starts no other training.
 func TestTrainingGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, promoted, "under way")
@@ -23,7 +23,7 @@ func TestTrainingGoesOn(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// The next daemon has resumed the run: the step's state shows it.
+		// The next daemon has resumed the run once it has passed the point "under way".
 		if err := waittest.Until(s.ctx, "the run to be resumed", func() (bool, error) {
 			b, err := os.ReadFile(s.points(1))
 			return strings.Contains(string(b), "under way#1"), err
@@ -38,7 +38,8 @@ func TestTrainingGoesOn(t *testing.T) {
 	s.judge()
 }
 
-// Daemon and supervisor are killed together, and the training survives: it is killed before the next attempt starts.
+// If the daemon and the supervisor are killed but not the training, the training is killed before the next attempt
+// starts.
 func TestSupervisorDiesToo(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, promoted, "under way")
@@ -75,7 +76,7 @@ func TestSupervisorDiesToo(t *testing.T) {
 	s.judge()
 }
 
-// held runs the scenario with a training that ends only after meanwhile has returned.
+// held runs the scenario. Its training ends only after meanwhile has returned.
 func (s *story) held(meanwhile func() error) {
 	s.t.Helper()
 	hold := filepath.Join(s.dir, "hold")
@@ -96,7 +97,7 @@ func (s *story) held(meanwhile func() error) {
 	}
 }
 
-// training waits for the n-th training to start.
+// training waits until the n-th training has started, and returns its attempt and process id.
 func (s *story) training(n int) (attempt string, pid int, err error) {
 	err = waittest.Until(s.ctx, fmt.Sprintf("training %d", n), func() (bool, error) {
 		b, err := os.ReadFile(filepath.Join(s.dir, "train.log"))

@@ -18,18 +18,18 @@ import (
 
 const model = "news"
 
-// ending is the expected end of the second run of a scenario.
+// ending is the expected outcome of a scenario's second run.
 type ending string
 
 const (
 	promoted   ending = "promoted"
 	rejected   ending = "rejected"
 	rolledBack ending = "rolled_back"
-	// takenBack is promoted, and fails its probation: a third run rolls it back.
+	// takenBack means that the second run is promoted but fails its probation, and a third run rolls it back.
 	takenBack ending = "taken_back"
 )
 
-// The table: four topics, of which the fourth initially has the label of the third.
+// The table has four topics. Items of the fourth topic have the label of the third at first.
 const (
 	perTopic = 60
 	topics   = 4
@@ -80,7 +80,7 @@ type edits struct {
 
 const newItems = 8
 
-// split corrects the labels of the fourth topic, in transactions of ten, and makes every other kind of change.
+// split corrects the labels of the fourth topic, ten in each transaction, and also inserts, deletes and edits items.
 func split() edits {
 	var e edits
 	for from := 0; from < perTopic; from += 10 {
@@ -90,7 +90,7 @@ func split() edits {
 		}
 		e.transactions = append(e.transactions, tx)
 	}
-	var fresh []string // enough that some are held out and the service is queried
+	var fresh []string // so many that some are held out and the service is queried
 	for n := perTopic; n < perTopic+newItems; n++ {
 		title, content := text(3, n)
 		fresh = append(fresh, fmt.Sprintf("insert into items values ('3-%d', '%s', '%s', '%s', 'anna')", n, title, content,
@@ -107,7 +107,7 @@ func split() edits {
 	return e
 }
 
-// poison gives four of ten items the label of another topic.
+// poison gives two of five items the label of another topic.
 func poison() edits {
 	var e edits
 	for topic := range topics {
@@ -125,7 +125,7 @@ func poison() edits {
 	return e
 }
 
-// worse are new items with labels that contradict the second release, enough that some are held out.
+// worse adds items with labels that contradict the second release, so many that some are held out.
 func worse() edits {
 	var e edits
 	for topic := range topics {
@@ -155,7 +155,8 @@ type place struct {
 func (p place) config() string { return filepath.Join(p.dir, "retraind.yaml") }
 func (p place) state() string  { return filepath.Join(p.dir, "state") }
 
-// configuration returns the file's text; with open the quiet hours are always, else they are half a day away.
+// configuration returns the text of the configuration file. If open is set there are no quiet-hours windows, so that a
+// run may start at any time; otherwise the window begins in twelve hours.
 func (p place) configuration(open bool) string {
 	hours := ""
 	if !open {
@@ -190,7 +191,7 @@ models:
 `, p.state(), p.broker, model, p.dsn, p.salt, p.classify, p.classify, hours, p.helper, p.dir, p.program)
 }
 
-// write replaces the configuration, as an editor would.
+// write replaces the configuration file, as an editor would.
 func (p place) write(open bool) error {
 	tmp := p.config() + ".new"
 	if err := os.WriteFile(tmp, []byte(p.configuration(open)), 0o600); err != nil {
@@ -199,7 +200,7 @@ func (p place) write(open bool) error {
 	return os.Rename(tmp, p.config())
 }
 
-// database creates the scenario's own database, with the table and the SQL of `retraind init sql`.
+// database creates a database for the scenario, with the table and the SQL of `retraind init sql`.
 func database(t *testing.T) string {
 	t.Helper()
 	p := place{

@@ -23,7 +23,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// evidence is the final state of a scenario.
+// evidence is what a scenario has left in the store at its end.
 type evidence struct {
 	t *testing.T
 	s *story
@@ -37,7 +37,7 @@ type evidence struct {
 	releases  []store.Release
 	deploys   [][3]string // run, release, kind
 	openSteps int
-	pending   int // workflows that the engine would resume
+	pending   int // number of workflows that the engine would resume
 }
 
 // judge compares the final state with what was done.
@@ -53,7 +53,7 @@ func (s *story) judge() {
 	e.nothingLeft()
 }
 
-// read opens the state as the next daemon would.
+// read reads the final state from the store, as the next daemon would.
 func (s *story) read() *evidence {
 	s.t.Helper()
 	e := &evidence{t: s.t, s: s, byKind: map[notify.Kind][]notify.Event{}, stored: map[string]string{}}
@@ -109,8 +109,8 @@ func (s *story) read() *evidence {
 	return e
 }
 
-// runsEndOnce: each run has one outcome, was announced once and finished once, and the policy tripped and cleared in
-// turn.
+// runsEndOnce checks that each run has one outcome and one event each for its start and end, and that DriftTripped and
+// DriftCleared events alternate.
 func (e *evidence) runsEndOnce() {
 	e.t.Helper()
 	want := []string{string(promoted), string(e.s.ending)}
@@ -160,7 +160,7 @@ func (e *evidence) runsEndOnce() {
 	}
 }
 
-// deploysOnce: each run deployed its release once, and rolled it back at most once.
+// deploysOnce checks that exactly the deployments and rollbacks that the ending requires happened, each once.
 func (e *evidence) deploysOnce() {
 	e.t.Helper()
 	first, second := e.released(0), e.released(1)
@@ -211,7 +211,8 @@ func (e *evidence) released(run int) string {
 	return ""
 }
 
-// currentIsWhole: at any time `current` pointed to a complete release, and at the end it points to the champion.
+// currentIsWhole checks that `current` pointed to a complete release at any time, and points to the champion at the
+// end.
 func (e *evidence) currentIsWhole() {
 	e.t.Helper()
 	w := e.s.witness
@@ -226,7 +227,8 @@ func (e *evidence) currentIsWhole() {
 	}
 }
 
-// changesCounted: the store equals the table, and each change by people was stored once and published once.
+// changesCounted checks that the store equals the table, and that each change by people was stored once and published
+// once.
 func (e *evidence) changesCounted() {
 	e.t.Helper()
 	table := map[string]string{}
@@ -257,8 +259,8 @@ func (e *evidence) changesCounted() {
 	}
 }
 
-// eventsPublished: the stream has every document of the outbox, once and in order, and a connected subscriber got
-// exactly those.
+// eventsPublished checks that the stream has every document of the outbox, once and in order, and that a subscriber got
+// only documents of the outbox.
 func (e *evidence) eventsPublished() {
 	e.t.Helper()
 	outbox := map[string]string{}
@@ -266,7 +268,7 @@ func (e *evidence) eventsPublished() {
 	for _, n := range e.outbox {
 		outbox[n.ID] = string(n.Body)
 		if n.Published.IsZero() {
-			if n.Created.Before(e.s.rested) { // the last events may be published at the next start
+			if n.Created.Before(e.s.rested) { // later events may be published only at the next start
 				e.t.Errorf("event %s %s was never published", n.ID, n.Kind)
 			}
 			continue
@@ -298,7 +300,7 @@ func (e *evidence) eventsPublished() {
 	}
 }
 
-// stream reads the broker's files after the daemon's end: message ids and documents, in order.
+// stream reads the broker's files after the daemon has ended. It returns message ids and documents, in order.
 func (e *evidence) stream() func(yield func(id, body string) bool) {
 	e.t.Helper()
 	broker, err := notify.StartEmbedded(notify.Options{Dir: filepath.Join(e.s.state(), "nats"), Name: "crashtest"})
@@ -324,8 +326,8 @@ func (e *evidence) stream() func(yield func(id, body string) bool) {
 	}
 }
 
-// trainedOnce: no two trainings ran at the same time, no attempt started twice, and there was no other attempt than
-// those that the scenario causes.
+// trainedOnce checks that no two trainings ran at the same time, that no attempt started twice, and that there were
+// only the attempts that the scenario causes.
 func (e *evidence) trainedOnce() {
 	e.t.Helper()
 	b, err := os.ReadFile(filepath.Join(e.s.dir, "train.log"))
@@ -351,7 +353,7 @@ func (e *evidence) trainedOnce() {
 	}
 }
 
-// nothingLeft: no process of the scenario is alive.
+// nothingLeft checks that no process of the scenario is alive, and that the first release is unchanged.
 func (e *evidence) nothingLeft() {
 	e.t.Helper()
 	if left := processes(e.s.state()); len(left) > 0 {
@@ -363,7 +365,7 @@ func (e *evidence) nothingLeft() {
 	}
 }
 
-// processes returns all processes with a path of the state directory in their arguments or environment, by pid.
+// processes returns, by pid, the processes with the state directory in their arguments or environment.
 func processes(state string) map[int]string {
 	found := map[int]string{}
 	entries, err := os.ReadDir("/proc")
@@ -391,7 +393,7 @@ func killLeftovers(state string) {
 	}
 }
 
-// passed lists the points that the first process of a scenario passed, each once, in order.
+// passed returns the names of the points that the first process of a scenario passed, each once, in order.
 func (g *guardian) passed(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile(g.points(0))

@@ -17,13 +17,13 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// witness checks `current` continuously: if it exists, it points to a complete release with its digest.
+// witness checks continuously that `current`, if it exists, points to a complete release with the right digest.
 type witness struct {
 	link string
 	stop context.CancelFunc
 	done chan struct{}
 
-	looks int      // valid once done is closed, like the rest
+	looks int      // this field and those below are valid once done is closed
 	seen  []string // digests in the order in which they served
 	err   error
 }
@@ -75,7 +75,7 @@ func (w *witness) look() error {
 
 func (w *witness) close() { w.stop(); <-w.done }
 
-// subscriber is an ordinary one: it is connected to the daemon's broker whenever there is one.
+// subscriber is an ordinary NATS subscriber. It is connected whenever the daemon's broker runs.
 type subscriber struct {
 	conn *nats.Conn
 
@@ -88,7 +88,7 @@ type subscriber struct {
 func subscribe(address, state string) (*subscriber, error) {
 	s := &subscriber{bodies: map[string]string{}}
 	key := filepath.Join(state, notify.ClientKeyFile)
-	if _, err := notify.ClientKey(key); err != nil { // the daemon uses the existing one
+	if _, err := notify.ClientKey(key); err != nil { // creates the key file before the daemon starts, which then uses it
 		return nil, err
 	}
 	identity, err := nats.NkeyOptionFromSeed(key)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// answers reports whether the service answers a text.
+// answers returns an error if the service does not answer a request to classify a text.
 func (o *operator) answers() error {
 	url := fmt.Sprintf("http://127.0.0.1:%d/classify", o.port)
 	resp, err := http.Post(url, "application/json", strings.NewReader(`{"title": "bahn", "content": "stau"}`))

@@ -12,20 +12,20 @@ import (
 	"testing"
 )
 
-// program is a command line of docker compose, with the environment that finds it.
+// program is one version of docker compose, with the environment variables that select it.
 type program struct {
-	words string // the words of the command line
+	words string // the command, such as "docker compose"
 	env   []string
 	v2    bool
 }
 
-// composeV1 returns docker-compose of Debian 12. An empty configuration hides a plugin of this user.
+// composeV1 returns docker-compose of Debian 12. An empty Docker configuration hides a compose plugin of this user.
 func composeV1(t *testing.T) program {
 	t.Helper()
 	return program{words: "docker-compose", env: []string{"DOCKER_CONFIG=" + t.TempDir()}}
 }
 
-// composeV2 returns the plugin built by scripts/compose.sh; without it the test is skipped.
+// composeV2 returns the plugin that scripts/compose.sh has built. If it is not built, the test is skipped.
 func composeV2(t *testing.T) program {
 	t.Helper()
 	path, err := exec.Command("../../scripts/compose.sh", "--path").Output()
@@ -46,7 +46,7 @@ func composeV2(t *testing.T) program {
 	return program{words: "docker compose", env: []string{"DOCKER_CONFIG=" + config}, v2: true}
 }
 
-// command returns a command of compose in a directory, for an engine.
+// command returns a compose command that runs in dir and uses the engine at host.
 func (p program) command(dir, host string, args ...string) *exec.Cmd {
 	argv := append(strings.Fields(p.words), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)

@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// engine is the test's own Docker engine, which may be killed. It and its containers run in a process and a mount
-// namespace, so that all of them end with the test.
+// engine is a Docker engine for one test, which may kill it. The engine and its containers run in separate process and
+// mount namespaces, so that all of them end with the test.
 type engine struct {
 	t      *testing.T
 	dir    string
@@ -42,7 +42,7 @@ func startEngine(t *testing.T) *engine {
 	return e
 }
 
-// enclose creates the namespaces, which end with the test and with this process.
+// enclose creates the namespaces. They end with the test, or if this process is killed.
 func (e *engine) enclose() {
 	e.t.Helper()
 	// The first process of a namespace also reaps orphaned processes.
@@ -51,7 +51,7 @@ func (e *engine) enclose() {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
-		runtime.LockOSThread() // the kernel sends that signal when the starting thread ends
+		runtime.LockOSThread() // the kernel sends Pdeathsig when the thread that started the process ends
 		started <- cmd.Start()
 		_ = cmd.Wait()
 		close(ended)
@@ -61,7 +61,7 @@ func (e *engine) enclose() {
 	}
 	e.t.Cleanup(func() {
 		clean := exec.Command("sh", "-c",
-			"timeout 20 docker ps -aq | timeout 20 xargs -r docker rm -f; timeout 20 docker network prune -f") // bridges would stay
+			"timeout 20 docker ps -aq | timeout 20 xargs -r docker rm -f; timeout 20 docker network prune -f") // else bridges stay
 		clean.Env = append(os.Environ(), "DOCKER_HOST="+e.host)
 		_ = clean.Run()
 		_ = cmd.Process.Kill()
@@ -88,7 +88,7 @@ func (e *engine) start() {
 		e.t.Fatal(err)
 	}
 	defer log.Close()
-	// Leftovers of a killed engine would prevent the next start: its containerd, and their pid files.
+	// What a killed engine leaves behind would prevent the next start: its containerd process, and both pid files.
 	_ = e.inside("pkill", "-9", "-f", filepath.Join(e.dir, "exec", "containerd", "containerd.toml")).Run()
 	for _, name := range []string{"docker.pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"} {
 		_ = os.Remove(filepath.Join(e.dir, name))

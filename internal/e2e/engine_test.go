@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/dockertest"
 )
 
-// The conformance suite of package docker passes on a real engine, with the labels of compose.
+// The conformance test of package docker passes on a real engine, with containers that compose has labelled.
 func TestEngineSuite(t *testing.T) { eachCompose(t, engineSuite) }
 
 func engineSuite(t *testing.T, p program) {

@@ -20,7 +20,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// guarded starts a guard of an engine for one service, and returns its address.
+// guarded starts a guard of an engine for one service. It returns the guard's address and its log.
 func guarded(t *testing.T, e *engine, s guard.Service) (host string, log *bytes.Buffer) {
 	t.Helper()
 	log = &bytes.Buffer{}
@@ -47,7 +47,7 @@ func guarded(t *testing.T, e *engine, s guard.Service) (host string, log *bytes.
 	return "unix://" + path, log
 }
 
-// Through the guard the engine does what retraind and compose need for the service, and nothing that gives more rights.
+// The guard lets through what retraind and compose need for the service, and refuses what would give more rights.
 func TestGuardedEngine(t *testing.T) { eachCompose(t, guardedEngine) }
 
 func guardedEngine(t *testing.T, p program) {
@@ -110,7 +110,7 @@ func guardedEngine(t *testing.T, p program) {
 	if err != nil || len(now) != 1 {
 		t.Fatalf("%d containers: %v", len(now), err)
 	}
-	if p.v2 && !now[0].Running() { // version 1 stops the container before its request is refused
+	if p.v2 && !now[0].Running() { // version 1 stops the container before it sends the request that is refused
 		t.Errorf("after a refused exchange the container is %s", now[0].State)
 	}
 	id := now[0].ID
@@ -141,7 +141,7 @@ func guardedEngine(t *testing.T, p program) {
 	}
 }
 
-// The tuner's daemon uses the engine through the guard only.
+// The daemon of the tuner's scenario uses the engine only through the guard.
 func TestTunerStoryGuarded(t *testing.T) { eachCompose(t, tunerStoryGuarded) }
 
 func tunerStoryGuarded(t *testing.T, p program) {
@@ -162,15 +162,15 @@ func tunerStoryGuarded(t *testing.T, p program) {
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
 	o.write("tuner/"+service+"/app.py", strings.Replace(app, `print("ready"`, `raise SystemExit("no such model")  #`, 1))
-	o.retrain("default", 2, policy.OutcomeFailed, "no such model") // its container beside the service ends
+	o.retrain("default", 2, policy.OutcomeFailed, "no such model") // the candidate's container ends at once
 	o.asBefore("failing candidate", image1, file1)
 	if said := log.String(); strings.Contains(said, "refused") || !strings.Contains(said, "/containers/create") {
 		t.Errorf("the guard said:\n%s", said)
 	}
 }
 
-// checked looks ahead at the pipeline through the guard, which changes nothing: there is nothing to find, until the compose
-// file has more rights than the container that runs.
+// checked runs `retraind check --pipeline` through the guard. It finds nothing until the compose file asks for more
+// rights than the running container has, and it changes nothing.
 func (o *operator) checked(p program, id string) {
 	o.t.Helper()
 	check := func(more ...string) (string, int) {

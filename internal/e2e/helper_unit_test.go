@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/systemdtest"
 )
 
-// The docker helper as its own unit, under a real systemd and before a real engine: the daemon's user, who may not use the
-// engine, exchanges the container of the configured service by compose, and gets no more rights.
+// The docker helper runs as a unit of a real systemd, with a real engine. Through it the daemon's user, who may not use
+// the engine directly, replaces the container of the configured service by compose, but gets no more rights.
 func TestHelperUnit(t *testing.T) {
 	e := startEngine(t)
 	b := systemdtest.Start(t, systemdtest.Options{Binds: map[string]string{"/run/docker": e.dir}})

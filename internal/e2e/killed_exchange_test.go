@@ -22,18 +22,19 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// gate passes requests on to an engine. It holds back the engine's answer to one of them, so that a test can kill the
-// program that waits for it: what was asked for is done then, and what would follow is not.
+// gate forwards requests to an engine. It delays the engine's answer to one request, so that a test can kill the
+// program that waits for it: then the engine has done what was requested, but the program does not send its next
+// requests.
 type gate struct {
 	proxy *httputil.ReverseProxy
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	want func(*http.Request) bool
-	held chan struct{} // closed when the answer is held back
-	free chan struct{} // closed to let it go
+	held chan struct{} // closed when the answer is there and delayed
+	free chan struct{} // closed to release the answer
 }
 
-// newGate listens beside the engine, and returns the gate and its address.
+// newGate starts a gate for an engine, and returns it and its address.
 func newGate(t *testing.T, e *engine) (*gate, string) {
 	t.Helper()
 	socket := strings.TrimPrefix(e.host, "unix://")
@@ -58,7 +59,7 @@ func newGate(t *testing.T, e *engine) (*gate, string) {
 	return g, "unix://" + path
 }
 
-// holds makes the gate hold back the answer to the next request that is wanted.
+// holds makes the gate delay the answer to the next request for which want returns true.
 func (g *gate) holds(want func(*http.Request) bool) (held, free chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,8 +80,8 @@ func (g *gate) pass(r *http.Request) {
 	<-free
 }
 
-// Everything that belongs to the daemon is killed at each change that the `up` of version 2 makes: daemon, supervisor,
-// job and compose. The next daemon ends the exchange: one container, of a release that was proved.
+// At each change that `up` of compose version 2 makes, the daemon, the supervisor, the job and compose are killed. The
+// next daemon completes the replacement: there is one container, of a release that is proved.
 func TestKilledExchangeV2(t *testing.T) {
 	o := newTuner(t, composeV2(t))
 	var g *gate
@@ -92,7 +93,7 @@ func TestKilledExchangeV2(t *testing.T) {
 	adopted := m.Release
 	id, image := o.container()
 
-	// The first exchange is that of a candidate: the former container is gone, the new one has not started.
+	// First the deployment of a candidate is killed, when the former container is removed and the new one is not started.
 	o.sql("update items set priority = truth")
 	held, free := g.holds(func(r *http.Request) bool {
 		return r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/containers/"+id)
@@ -108,7 +109,7 @@ func TestKilledExchangeV2(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 
-	// Then the same release, again and again.
+	// Then the same release is deployed again, and killed at each other change.
 	for i, at := range []string{"create", "stop", "remove", "rename", "start"} {
 		id, _ := o.container()
 		held, free := g.holds(func(r *http.Request) bool {
@@ -127,7 +128,8 @@ func TestKilledExchangeV2(t *testing.T) {
 	}
 }
 
-// killedAt kills everything of the daemon's once an answer is held back, and starts the daemon again.
+// killedAt waits until the gate delays an answer, kills the daemon and all processes of its runs, and starts the daemon
+// again.
 func (o *operator) killedAt(what string, held, free chan struct{}) {
 	o.t.Helper()
 	waittest.Eventually(o.t, what, func() bool {
@@ -148,7 +150,8 @@ func (o *operator) killedAt(what string, held, free chan struct{}) {
 	o.run()
 }
 
-// processes are those of the daemon's runs, by the state directory in their arguments or environment.
+// processes returns the processes of the daemon's runs: those with the state directory in their arguments or
+// environment.
 func (o *operator) processes() (pids []int) {
 	o.t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -170,7 +173,7 @@ func (o *operator) processes() (pids []int) {
 	return pids
 }
 
-// one checks how the n-th run ended: promoted, with one container that answers as the release of the record does.
+// one checks that the n-th run was promoted, that there is one container, and that it answers as the recorded release.
 func (o *operator) one(what string, n int) {
 	o.t.Helper()
 	o.model("the daemon", func(status.Model) bool { return true })

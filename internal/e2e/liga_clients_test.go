@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// clients send requests to the serving name continuously, as other programs do, bypassing the proxy.
+// clients continuously send requests to the serving name, as other programs do. They do not use the proxy of the test.
 type clients struct {
 	stop func()
 
@@ -68,7 +68,7 @@ func (c *clients) one(ctx context.Context, server *ollama.Client, topic, text st
 	}
 }
 
-// answerOf returns a short form of a model's answer.
+// answerOf returns a model's answer to a text in a short form, such as "true hoch".
 func answerOf(ctx context.Context, server *ollama.Client, model, text string) (string, error) {
 	out, err := server.Chat(ctx, ollama.ChatRequest{
 		Model: model, Messages: []ollama.Message{{Role: "user", Content: text}}, Format: json.RawMessage(answerSchema),
@@ -87,8 +87,8 @@ func answerOf(ctx context.Context, server *ollama.Client, model, text string) (s
 	return fmt.Sprint(a.Relevant, " ", a.Priority), nil
 }
 
-// may returns the answers about the topic verkehr that the serving release or the candidate may give. The topic
-// haushalt has the same answer in all releases.
+// may sets the answers that clients may get about the topic verkehr, from the serving release or the candidate. All
+// releases give the same answer about the topic haushalt.
 func (c *clients) may(answers ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *clients) failed() bool {
 	return len(c.failures) > 0
 }
 
-// report prints the clients' answers.
+// report stops the clients, prints their answers, and reports wrong answers as errors.
 func (c *clients) report(s *studio) {
 	s.t.Helper()
 	c.stop()

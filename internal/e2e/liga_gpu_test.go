@@ -21,8 +21,9 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// The operator of configs/examples/liga-llm.yaml with its GPU part: a backend in docker compose and the loaded models of
-// Ollama make room for the training, on a card that a stand-in for NVIDIA's library shows, and are back before the gate.
+// The scenario of configs/examples/liga-llm.yaml with its GPU part. A backend in docker compose and the models that
+// Ollama has loaded are stopped for the training and run again before the deployment. A fake of NVIDIA's library
+// simulates the card.
 func TestLigaWithGPU(t *testing.T) {
 	s := newStudio(t)
 	s.card()
@@ -31,7 +32,8 @@ func TestLigaWithGPU(t *testing.T) {
 	s.run()
 	s.model("the adoption", func(m status.Model) bool { return m.Release != "" && m.Report != nil && m.Report.Scored > 0 })
 
-	// A training: what serves is unloaded and the backend is down, also while the daemon is killed and comes back.
+	// During a training the serving model is unloaded and the backend stopped, even while the daemon is killed and
+	// restarted.
 	const kept = 47 * time.Minute
 	s.loadFor(kept)
 	s.write(liga+"/slow", "")
@@ -46,7 +48,7 @@ func TestLigaWithGPU(t *testing.T) {
 	s.run()
 	s.settling()
 	s.aside("with the next daemon")
-	// A client loads the model in the middle: it is found, and unloaded again.
+	// If a client loads the model during the training, the daemon detects this and unloads the model again.
 	if got := s.says(liga, questions["haushalt"]); got != "true hoch" {
 		t.Errorf("it answers %q", got)
 	}
@@ -55,7 +57,7 @@ func TestLigaWithGPU(t *testing.T) {
 		return err == nil && len(running) == 0, errors.Join(err, fmt.Errorf("loaded: %v", running))
 	})
 
-	// Everything is back before the gate, and as it was.
+	// Before the deployment, the backend and the model run again as before.
 	change := s.hold("/api/copy")
 	s.remove(liga + "/slow")
 	s.await("the switch", change.reached)
@@ -77,14 +79,14 @@ func TestLigaWithGPU(t *testing.T) {
 		t.Errorf("retraind restore: %s", out)
 	}
 
-	// A training that fails: the same.
+	// The same after a training that fails.
 	s.loadFor(kept)
 	s.write(liga+"/broken", "")
 	s.must("trigger", liga, "--reason", "another night")
 	s.end(liga, 2, policy.OutcomeFailed, "train")
 	s.back("after a failed training", kept)
 
-	// One that is cancelled, while the training runs.
+	// The same after a run that is cancelled during its training.
 	s.remove(liga + "/broken")
 	s.write(liga+"/slow", "")
 	s.must("trigger", liga, "--reason", "another night")
@@ -99,7 +101,7 @@ func TestLigaWithGPU(t *testing.T) {
 	s.back("after a cancelled training", kept)
 }
 
-// sharingGPU is the example with its GPU part, for this place: one model, and no wait for a card that is stable for long.
+// sharingGPU returns the example with its GPU part, adapted to this test: with one model, and a short stable_for.
 func (s *studio) sharingGPU() string {
 	s.t.Helper()
 	b, err := os.ReadFile("../../configs/examples/liga-llm.yaml")
@@ -127,7 +129,7 @@ func (s *studio) sharingGPU() string {
 	return strings.Replace(text, "version: 1\n", fmt.Sprintf("version: 1\ngpu: {leases: %q}\n", s.path("leases")), 1)
 }
 
-// backend is a service of docker compose, up and healthy.
+// backend starts a service of docker compose and waits until it is healthy.
 func (s *studio) backend() {
 	s.t.Helper()
 	s.program = composeV1(s.t)
@@ -153,7 +155,7 @@ func (s *studio) curl() error {
 	return nil
 }
 
-// card gives the daemon a GPU of 24 GiB, on which each model that the server has loaded takes 9 GiB.
+// card simulates a GPU of 24 GiB, on which each model that the server has loaded uses 9 GiB.
 func (s *studio) card() {
 	s.t.Helper()
 	library, state := s.path("driver", "libnvidia-ml.so.1"), s.path("card")
@@ -190,11 +192,11 @@ func (s *studio) card() {
 	s.t.Cleanup(func() { cancel(); <-ended })
 }
 
-// runners are the processes that have a model of the server in memory.
+// runners returns the processes that have a model of the server in memory.
 func runners(models string) (pids []int) {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range lines {
-		line, _ := os.ReadFile(path) // one that has ended has none
+		line, _ := os.ReadFile(path) // an ended process has none
 		if !bytes.Contains(line, []byte("\x00runner\x00")) || !bytes.Contains(line, []byte(models)) {
 			continue
 		}
@@ -205,7 +207,7 @@ func runners(models string) (pids []int) {
 	return pids
 }
 
-// loadFor loads what serves, and nothing else, for a while.
+// loadFor loads the serving model with a keep-alive, while no run is active.
 func (s *studio) loadFor(keep time.Duration) {
 	s.t.Helper()
 	s.model("a quiet daemon", func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching })
@@ -214,7 +216,7 @@ func (s *studio) loadFor(keep time.Duration) {
 	}
 }
 
-// aside checks that model and backend are stopped.
+// aside checks that no model is loaded and the backend is stopped.
 func (s *studio) aside(when string) {
 	s.t.Helper()
 	running, err := s.client.Running(s.t.Context())
@@ -226,7 +228,7 @@ func (s *studio) aside(when string) {
 	}
 }
 
-// back checks that the backend answers, and that what serves is loaded for as long as it would have been.
+// back checks that the backend answers, and that the serving model is loaded for the rest of its keep-alive.
 func (s *studio) back(when string, keep time.Duration) {
 	s.t.Helper()
 	if err := s.curl(); err != nil {

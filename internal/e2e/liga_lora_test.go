@@ -20,8 +20,8 @@ import (
 
 const base = "tiny-base"
 
-// The operator of configs/examples/liga-llm.yaml with a real fine-tuning: a model of two layers with random weights, LoRA by
-// peft, its merge, and its conversion to GGUF, in the real server. The base is asked, too.
+// The scenario of configs/examples/liga-llm.yaml with a real fine-tuning: a model of two layers with random weights is
+// trained with LoRA by peft, merged, converted to GGUF, and served by a real server. The base is queried too.
 func TestLigaRealTraining(t *testing.T) {
 	s := newStudio(t)
 	s.trainer()
@@ -44,19 +44,19 @@ func TestLigaRealTraining(t *testing.T) {
 	s.settled()
 	for i, want := range []string{"true ", "true ", "false "} {
 		topic := []string{"haushalt", "verkehr", "verein"}[i]
-		w := ligaWords[topic] // in the places that they have in the table
+		w := ligaWords[topic] // in the positions that they have in the table
 		if got := s.says(liga, w[i]+" meldung200\n"+w[1]+" "+w[2]+" und "+w[4]); !strings.HasPrefix(got, want) {
 			t.Errorf("about %s it says %q, want %q", topic, got, want)
 		}
 	}
 
-	// A merge that loses the adapter is found before anything is staged.
+	// A merge that loses the adapter is detected before anything is staged.
 	s.write(liga+"/lost", "")
 	s.must("trigger", liga, "--reason", "another night")
 	s.end(liga, 2, policy.OutcomeFailed, "its weights are those of the base: the adapter was not merged")
 }
 
-// trainer puts the scripts of a real fine-tuning into the procedure's directory, and makes the base.
+// trainer writes the scripts of a real fine-tuning into the directory of the procedure, and creates the base model.
 func (s *studio) trainer() {
 	s.t.Helper()
 	path, err := exec.Command("../../scripts/lora.sh", "--path").Output()
@@ -99,7 +99,8 @@ func (s *studio) trainer() {
 	}
 }
 
-// ligaTexts are the prompts of the table, one a line, with a blank in place of the line's end within.
+// ligaTexts returns the prompts for the items of the table, one per line, with a space in place of the line break in
+// each prompt.
 func ligaTexts() string {
 	var b strings.Builder
 	for line := range strings.Lines(ligaTable()) {
@@ -110,7 +111,8 @@ func ligaTexts() string {
 	return b.String()
 }
 
-// fineTuned is the example for this place: one model, whose files are compared with the base, and its answers, too.
+// fineTuned returns the example adapted to this test: with one model, whose files and answers are compared with the
+// base's.
 func (s *studio) fineTuned() string {
 	s.t.Helper()
 	text, _, _ := strings.Cut(s.read("retraind.yaml"), "  "+second+":\n")

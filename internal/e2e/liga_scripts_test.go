@@ -20,8 +20,8 @@ import (
 // chatTemplate is ChatML, as a converter reads it from a tokenizer.
 const chatTemplate = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
-// script replaces the scripts of the procedure, with the same names and arguments: a fine-tuning that counts words, its
-// merge, and the conversion of the result.
+// script runs a replacement for one of the procedure's scripts, with the same name and arguments: a fine-tuning that
+// only counts words, the merge, or the conversion.
 func script(name string, args []string) error {
 	switch {
 	case name == "train_qwen3.py":
@@ -34,8 +34,8 @@ func script(name string, args []string) error {
 	return fmt.Errorf("no script %s of %q", name, args)
 }
 
-// finetune reads the chats and saves an adapter. With the file worse its result is bad, with the file slow it does not
-// end.
+// finetune reads the chats and saves an adapter. If a file called worse exists, the result is bad; with broken,
+// finetune fails; while slow exists, it does not end.
 func finetune() error {
 	c, err := learn(filepath.Join(os.Getenv("RETRAIND_DATA_DIR"), "train.jsonl"))
 	if err != nil {
@@ -70,10 +70,11 @@ func finetune() error {
 	)
 }
 
-// value is the trained matrix of the adapter.
+// value is the name of the matrix that the adapter changes.
 const value = "model.layers.0.self_attn.v_proj"
 
-// learn counts the answers with which each word occurs. A word gets the answer of nine of ten of its chats.
+// learn counts, for each word, the answers of the chats in which it occurs. A word gets an answer that nine of ten of
+// its chats have.
 func learn(path string) (c ollamatest.Classifier, err error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
@@ -111,7 +112,7 @@ func learn(path string) (c ollamatest.Classifier, err error) {
 			}
 		}
 	}
-	c.Version = time.Now().String() // no two trainings have the same weights
+	c.Version = time.Now().String() // so that no two trainings have the same weights
 	return c, nil
 }
 
@@ -122,7 +123,7 @@ func merge(dir string) error {
 		return err
 	}
 	weights := table32(64, 64, func(r, c int) float32 {
-		if r == c && r != 1 { // the format of Classifier
+		if r == c && r != 1 { // as in the files of Classifier
 			return 1
 		}
 		return 0
@@ -183,7 +184,7 @@ func table32(rows, columns int, at func(r, c int) float32) [][]float32 {
 	return out
 }
 
-// safetensors returns a file of F32 matrices.
+// safetensors returns a safetensors file with F32 matrices.
 func safetensors(list map[string][][]float32) []byte {
 	head, data := map[string]any{}, []byte{}
 	for name, rows := range list {

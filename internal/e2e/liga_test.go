@@ -10,12 +10,11 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// The operator of configs/examples/liga-llm.yaml: a language model of an Ollama server, fine-tuned, merged, converted
-// and served by the procedure of the example, with a training that counts words. Its clients send requests all the
-// time.
+// The scenario of configs/examples/liga-llm.yaml: a language model on an Ollama server is fine-tuned, merged, converted
+// and served by the procedure of the example, with a training that only counts words. Clients send requests throughout.
 func TestLigaStory(t *testing.T) {
 	s := newStudio(t)
-	const before, after = "false none", "true mittel" // about the topic that people correct
+	const before, after = "false none", "true mittel" // answers about the topic whose labels people correct
 	c := s.ask(s.client)
 	c.may(before)
 	s.run()
@@ -31,7 +30,7 @@ func TestLigaStory(t *testing.T) {
 	s.write(liga+"/slow", "")
 	s.sql("update items set relevant = true, priority = 'mittel' where topic = 'verkehr'")
 	training(s)
-	s.killDaemon() // the training continues without it
+	s.killDaemon() // the training continues without the daemon
 	s.run()
 	s.settling()
 	s.remove(liga + "/slow")
@@ -52,7 +51,8 @@ func TestLigaStory(t *testing.T) {
 		t.Errorf("%s serves, not %s", now, first)
 	}
 
-	// The supervisor of stage is killed, and then the daemon during the deployment: one promotion, one switch.
+	// The supervisor of stage is killed, and then the daemon during the deployment. There is still one promotion and one
+	// switch.
 	creation := s.hold("/api/create")
 	s.must("trigger", liga, "--reason", "another night")
 	s.await("the creation of the candidate", creation.reached)
@@ -70,7 +70,7 @@ func TestLigaStory(t *testing.T) {
 		t.Errorf("%s serves, after %d copies", now, change.count.Load())
 	}
 
-	// The server is killed while the candidate is queried, and restarted.
+	// The server is killed while the candidate is queried, and then restarted.
 	asked := s.questioned(10)
 	s.must("trigger", liga, "--reason", "another night")
 	s.await("some questions", asked)
@@ -125,7 +125,7 @@ func (s *studio) settling() {
 	s.model("the daemon", func(m status.Model) bool { return m.Active != nil })
 }
 
-// once checks that a run executed steps with a single attempt.
+// once checks that a run executed each of the steps in a single attempt.
 func (s *studio) once(run status.Run, steps ...string) {
 	s.t.Helper()
 	shown := s.must("runs", "show", run.ID)
@@ -136,7 +136,7 @@ func (s *studio) once(run status.Run, steps ...string) {
 	}
 }
 
-// settled waits until no run is active, and returns what serves.
+// settled waits until no run is active, and returns the serving release.
 func (s *studio) settled() string {
 	s.t.Helper()
 	return s.model("the end of the run", func(m status.Model) bool { return m.Active == nil }).Release

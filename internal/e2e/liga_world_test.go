@@ -38,7 +38,8 @@ var ligaWords = map[string][]string{
 	"schule":   strings.Fields("lehrer klasse zeugnis ferien schulhof unterricht"),
 }
 
-// ligaTable has 330 labelled items, of which the topic verkehr is labelled irrelevant, and 70 unlabelled ones.
+// ligaTable returns SQL for a table of 330 labelled items, of which those about verkehr are labelled as irrelevant, and
+// 70 unlabelled ones.
 func ligaTable() string {
 	var b strings.Builder
 	b.WriteString("create table items (id int primary key, topic text not null, title text not null, content text not null, relevant bool, priority text, reviewed_at timestamptz);\n")
@@ -84,10 +85,10 @@ func newStudio(t *testing.T) *studio {
 	for _, dir := range []string{liga, second} {
 		s.files(dir)
 	}
-	s.write("salt", "pepper\n") // always the same held-out items
+	s.write("salt", "pepper\n") // always holds out the same items
 	s.write("retraind.yaml", s.overlaid(url))
 	s.sql(s.must("init", "sql"))
-	// The earlier models, and the teacher.
+	// The models that serve before the first run, and the teacher.
 	old := classifierOf(map[string]string{"haushalt": "true hoch"})
 	s.install(old, liga)
 	s.install(old, second)
@@ -119,8 +120,8 @@ func (s *studio) files(dir string) {
 	}
 }
 
-// overlaid returns the example with the paths, addresses and sizes of this test, for a machine without a GPU, and
-// without quiet hours; and the same procedure for a second model.
+// overlaid returns the example with the paths, addresses and sizes of this test, without a GPU and without quiet hours,
+// and with a second model that has the same procedure.
 func (s *studio) overlaid(url string) string {
 	s.t.Helper()
 	b, err := os.ReadFile("../../configs/examples/liga-llm.yaml")
@@ -154,7 +155,7 @@ func (s *studio) overlaid(url string) string {
 	_, one, _ := strings.Cut(text, "models:\n")
 	one = strings.ReplaceAll(one, s.path(liga), s.path(second))
 	one = strings.ReplaceAll(strings.ReplaceAll(one, liga+":", second+":"), "model: "+liga, "model: "+second)
-	head, tail, _ := strings.Cut(one, "label_changes: {share: 20%, at_least: 100}, ") // runs on request only
+	head, tail, _ := strings.Cut(one, "label_changes: {share: 20%, at_least: 100}, ") // it runs only on request
 	return text + head + tail
 }
 
@@ -183,14 +184,14 @@ func (s *studio) install(c ollamatest.Classifier, name string) {
 	}
 }
 
-// meanwhile calls a function before each request of the daemon and its steps.
+// meanwhile sets a function that is called before each request of the daemon and its steps.
 func (s *studio) meanwhile(do func(path, body string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before = do
 }
 
-// peek reads a request's body and restores it, if it is a document and not a file.
+// peek returns the body of a request and restores it, unless the body is an uploaded file.
 func peek(t *testing.T, r *http.Request) string {
 	if r.Method != http.MethodPost || strings.HasPrefix(r.URL.Path, "/api/blobs/") {
 		return ""
@@ -203,20 +204,20 @@ func peek(t *testing.T, r *http.Request) string {
 	return string(b)
 }
 
-// held is a request that is delayed until it is released.
+// held is a set of delayed requests.
 type held struct {
 	reached chan struct{}
 	letGo   func()
-	count   atomic.Int32 // number of such requests
+	count   atomic.Int32 // number of these requests
 }
 
-// hold delays the requests to a path.
+// hold delays the requests to a path until letGo is called; reached is closed by the first one.
 func (s *studio) hold(path string) *held {
 	open := make(chan struct{})
 	h := &held{reached: make(chan struct{}), letGo: sync.OnceFunc(func() { close(open) })}
 	s.t.Cleanup(h.letGo)
 	s.meanwhile(func(to, body string) {
-		if to != path || strings.Contains(body, ":former-try") { // a copy before the serving name is written
+		if to != path || strings.Contains(body, ":former-try") { // a test copy before the serving name is written
 			return
 		}
 		if h.count.Add(1) == 1 {
@@ -227,7 +228,7 @@ func (s *studio) hold(path string) *held {
 	return h
 }
 
-// questioned returns a channel that is closed when a candidate has got this number of requests.
+// questioned returns a channel that is closed when a candidate gets its times-th request.
 func (s *studio) questioned(times int32) <-chan struct{} {
 	reached, count := make(chan struct{}), atomic.Int32{}
 	s.meanwhile(func(path, body string) {
@@ -254,12 +255,12 @@ func (s *studio) await(what string, reached <-chan struct{}) {
 func (s *studio) runsOf(model string) (runs []status.Run, err error) {
 	out, code := s.retraind("runs", "list", model, "--json")
 	if code != 0 {
-		return nil, fmt.Errorf("exit status %d: %s", code, out) // the daemon is starting
+		return nil, fmt.Errorf("exit status %d: %s", code, out) // the daemon may be starting
 	}
 	return runs, json.Unmarshal([]byte(out), &runs)
 }
 
-// end waits for the end of a model's n-th run, which must have an outcome.
+// end waits for the end of a model's n-th run, and checks its outcome and reason.
 func (s *studio) end(model string, n int, outcome policy.Outcome, reason string) (run status.Run) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("the end of run %d of %s", n, model), func() (bool, error) {
@@ -278,7 +279,7 @@ func (s *studio) end(model string, n int, outcome policy.Outcome, reason string)
 	return run
 }
 
-// killSupervisor kills the supervisor of the active run's step.
+// killSupervisor kills the supervisor of the active run's step with this name.
 func (s *studio) killSupervisor(step string) {
 	s.t.Helper()
 	claims, err := filepath.Glob(s.path("state/models", liga, "runs/*/steps", step, "*/claimed"))

@@ -14,19 +14,19 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// The operator of a classifier that has been in service for a year: a service in docker compose that answers three
-// targets and reads its model only at start, and a scikit-learn trainer.
+// The scenario of a classifier that has been in service for a year: a service in docker compose that answers three
+// targets and reads its model only at start, with a scikit-learn training.
 func TestOperatorStory(t *testing.T) {
 	o := newOperator(t, table())
 	o.configure()
-	// The initial model: trained on partly wrong labels.
+	// The initial model is trained on partly wrong labels.
 	o.must("export", modelName, "--out", o.path("before"))
 	o.sh(fmt.Sprintf("mkdir -p models models.before && /usr/bin/python3 train.py %s models.before && cp models.before/model.pkl models/",
 		o.path("before")))
 	o.sh("docker-compose build --quiet && docker-compose up -d --no-build")
 	waittest.EventuallyNil(t, o.answers)
 
-	// Adopt: the accuracy is known, and nothing is trained.
+	// The daemon adopts the model: its accuracy is known, and nothing is trained.
 	o.run()
 	m := o.model("the adoption", func(m status.Model) bool {
 		return m.Release != "" && m.Report != nil &&
@@ -38,7 +38,7 @@ func TestOperatorStory(t *testing.T) {
 	adopted := m.Report.Accuracy
 	t.Logf("adopted at %.1f%% of %d held-out items", 100*adopted, m.Report.Scored)
 
-	// Correct the labels, retrain, promote.
+	// The labels are corrected; a run trains a candidate and promotes it.
 	o.sql("update items set priority = truth")
 	m = o.model("the correction", func(m status.Model) bool { return m.Report.Labels.Changed > 100 })
 	t.Logf("after the correction it is at %.1f%%", 100*m.Report.Accuracy)
@@ -51,7 +51,7 @@ func TestOperatorStory(t *testing.T) {
 	})
 	t.Logf("promoted at %.1f%%", 100*m.Report.Accuracy)
 
-	// Change only aks. A deployment that builds nothing fails verification and is rolled back.
+	// Only the target aks changes. A deployment that builds nothing fails the proof and is rolled back.
 	o.sql("update items set aks = array['verkehr'] where content like '%bahn%'")
 	o.sh("touch no-build")
 	o.must("trigger", modelName, "--reason", "a new working group")
@@ -69,7 +69,7 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("%s: %s", run.Outcome, run.Reason)
 	}
 
-	// The model is replaced by hand: that is detected, and the champion is redeployed.
+	// The model is replaced by hand. This is detected, and the champion is redeployed.
 	o.sh("cp models.before/model.pkl models/model.pkl && docker-compose build --quiet && docker-compose up -d --no-build")
 	waittest.EventuallyNil(t, o.answers)
 	if out, code := o.retraind("verify", modelName); code != 3 || !strings.HasPrefix(out, "foreign: ") {
@@ -86,7 +86,8 @@ func TestOperatorStory(t *testing.T) {
 		t.Fatalf("exit status %d: %s", code, out)
 	}
 
-	// The engine is killed during a deployment and restarted: the former release is in service again, without a hold.
+	// The engine is killed during a deployment and then restarted. The former release serves again, and the model is not
+	// held.
 	champion := o.model("the champion",
 		func(m status.Model) bool { return m.Active == nil && m.Phase == status.Watching }).Release
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
@@ -120,7 +121,7 @@ func underWay(steps []status.Step, name string) bool {
 	return false
 }
 
-// table returns 1,200 items with their true priority, a quarter of them labelled wrong.
+// table returns SQL for a table of 1,200 items with their true priority, about a quarter of them labelled wrong.
 func table() string {
 	words := map[string][]string{
 		"hoch":   strings.Fields("haushalt gesetz minister abstimmung koalition antrag ausschuss reform steuer debatte"),
@@ -150,7 +151,7 @@ func table() string {
 	return b.String()
 }
 
-// quoted returns a label as SQL; it is never null.
+// quoted returns a label as an SQL literal, or null for the label none.
 func quoted(label string) string {
 	if label == "none" {
 		return "null"
@@ -193,7 +194,7 @@ models:
         - {name: deploy, exec: %[6]s, undo: %[6]s, dir: %[5]q, env: %[7]s, timeout: 5m}
         - {do: verify}
 `, o.path("state"), o.dsn, o.port, o.path("before", "train.jsonl"), o.path("compose"), deploy, env, o.path("salt"))
-	if err := os.WriteFile(o.path("salt"), []byte("pepper\n"), 0o600); err != nil { // always the same held-out items
+	if err := os.WriteFile(o.path("salt"), []byte("pepper\n"), 0o600); err != nil { // always holds out the same items
 		o.t.Fatal(err)
 	}
 	if err := os.WriteFile(o.path("retraind.yaml"), []byte(text), 0o600); err != nil {

@@ -25,7 +25,7 @@ const (
 	service = "services/classifier-api"
 )
 
-// newTuner returns an operator whose trainer and service have no code for retraind: deploy.compose does everything.
+// newTuner returns an operator whose training and service have no code for retraind: deploy.compose does everything.
 func newTuner(t *testing.T, p program) *operator {
 	o := newOperator(t, table())
 	o.program = p
@@ -33,7 +33,7 @@ func newTuner(t *testing.T, p program) *operator {
 		t.Fatal(err)
 	}
 	o.write("tuner/services/classifier-api/.env", fmt.Sprintf("PORT=%d\n", o.port))
-	// docker-compose is wrapped, so that a test can act just before a container is replaced.
+	// docker-compose is called through a script, so that a test can act just before a container is replaced.
 	real, err := exec.LookPath("docker-compose")
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ exec %[2]s "$@"
 	if err := os.Chmod(o.path("bin", "docker-compose"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o.write("salt", "pepper\n") // always the same held-out items
+	o.write("salt", "pepper\n") // always holds out the same items
 	o.write("retraind.yaml", fmt.Sprintf(`version: 1
 state: %[1]q
 listen: off
@@ -86,7 +86,7 @@ models:
         - verify
 `, o.path("state"), o.path("tuner"), o.dsn, o.path("salt"), o.port, model, o.path("tuner", service, "state", "broken")))
 	o.sql(o.must("init", "sql"))
-	// The initial model: trained on partly wrong labels.
+	// The initial model is trained on partly wrong labels.
 	o.must("export", modelName, "--out", o.path("before"))
 	o.sh(fmt.Sprintf("cd ../tuner; cp %s/*.jsonl data/final/; /usr/bin/python3 train_classifier.py; cp %s ../before/model.pkl",
 		o.path("before"), model))
@@ -96,7 +96,7 @@ models:
 	return o
 }
 
-// env returns the environment in which the daemon and its children find the engine.
+// env returns the environment for the daemon and its children, with the address of the engine.
 func (o *operator) env() []string {
 	if o.engine == nil {
 		return os.Environ()
@@ -141,7 +141,7 @@ func (o *operator) container() (string, string) {
 	return id, image
 }
 
-// retrain requests a run and waits until it is the n-th that has ended.
+// retrain requests the n-th run, waits for its end, and checks its outcome and reason.
 func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reason string) status.Run {
 	o.t.Helper()
 	o.must("trigger", modelName, "--pipeline", pipeline, "--reason", "labels corrected")
@@ -152,7 +152,7 @@ func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reaso
 	return run
 }
 
-// asBefore checks that the service's container and the file in the build context are unchanged.
+// asBefore checks that the service answers, and that its image and the file in the build context are the given ones.
 func (o *operator) asBefore(what, image, file string) {
 	o.t.Helper()
 	if _, now := o.container(); now != image {
@@ -188,7 +188,7 @@ func TestTunerStory(t *testing.T) {
 	o.asBefore("failing build", image0, file0)
 	o.write("tuner/"+service+"/Dockerfile", dockerfile)
 
-	// Promote.
+	// The next run is promoted.
 	run := o.retrain("default", 2, policy.OutcomePromoted, "not worse")
 	t.Log(o.must("runs", "show", run.ID))
 	m = o.model("the promotion", func(m status.Model) bool {
@@ -209,7 +209,7 @@ func TestTunerStory(t *testing.T) {
 		t.Errorf("the former image: %v: %s", err, out)
 	}
 
-	// The answers for the held-out items are kept outside the release, and the container that gave them is removed.
+	// The answers to the held-out items are stored outside the release, and the container that gave them is removed.
 	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
 		t.Errorf("answers:\n%s", answers)
 	}
@@ -217,7 +217,7 @@ func TestTunerStory(t *testing.T) {
 		t.Errorf("containers: %v: %s", err, out)
 	}
 
-	// A container that ends at once is rolled back to the former image, without a build.
+	// If the new container ends at once, the deployment is rolled back to the former image, without a build.
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
 	app := o.read("tuner/" + service + "/app.py")
 	ends := "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint("
@@ -226,12 +226,12 @@ func TestTunerStory(t *testing.T) {
 	o.asBefore("failing health", image1, file1)
 	o.write("tuner/"+service+"/app.py", app)
 
-	// Another image gets the same image name meanwhile.
+	// Another program gives the image name to another image during the deployment.
 	o.write("wrong", image0)
 	o.retrain("default", 4, policy.OutcomeRolledBack, "not of the release's")
 	o.asBefore("wrong image", image1, file1)
 
-	// The daemon and the supervisor of the deployment are killed repeatedly: one outcome.
+	// The daemon is killed twice during the deployment, and the supervisor once. The run still has one outcome.
 	o.write("slow", "")
 	o.must("trigger", modelName, "--reason", "labels corrected")
 	o.deploying()
@@ -252,7 +252,8 @@ func TestTunerStory(t *testing.T) {
 	}
 	file2 := o.read("tuner/" + model)
 
-	// The engine is killed during a deployment and restarted: the former release is in service again, without a hold.
+	// The engine is killed during a deployment and then restarted. The former release serves again, and the model is not
+	// held.
 	o.sql("update items set priority = 'none' where content like '%stau%'")
 	o.write("slow", "")
 	o.must("trigger", modelName, "--reason", "labels corrected")
@@ -297,7 +298,7 @@ func (o *operator) killDaemon() {
 	_ = o.daemon.Wait()
 }
 
-// killSupervisors kills every supervisor of this operator's runs.
+// killSupervisors kills the supervisor of the newest deployment.
 func (o *operator) killSupervisors() {
 	o.t.Helper()
 	claims, err := filepath.Glob(o.path("state/models/relevance/runs/*/steps/deploy/*/claimed"))
@@ -317,7 +318,8 @@ func (o *operator) killSupervisors() {
 	}
 }
 
-// outages compares the outage of a manual `down; build; up` with that of the n-th run's deployment right after it.
+// outages measures the outage of a manual `down; build; up`, and compares it with the outage of the n-th run, which
+// follows.
 func (o *operator) outages(n int) {
 	o.t.Helper()
 	app := "tuner/" + service + "/app.py"
@@ -341,7 +343,7 @@ func (o *operator) outages(n int) {
 			case <-time.After(20 * time.Millisecond):
 			}
 		}
-		if ended.IsZero() { // it answers, by the observation of another client
+		if ended.IsZero() { // another client has seen that the service answers again
 			ended = time.Now()
 		}
 		down <- ended.Sub(began)

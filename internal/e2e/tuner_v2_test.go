@@ -11,11 +11,11 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// A short version of the tuner's scenario, with compose version 2: predict by a one-off container, deploy, a candidate
-// that exits at once, and the downtime.
+// A short version of the tuner's scenario with compose version 2: the answers of a one-off container, a deployment, a
+// candidate that exits at once, and the outages.
 func TestTunerStoryV2(t *testing.T) {
 	o := newTuner(t, composeV2(t))
-	// Features that only version 2 has: a service that only a profile enables, and a pull policy, which releases
+	// Two features that only version 2 has: a service that only a profile enables, and a pull policy, which deployments
 	// ignore.
 	file := "tuner/" + service + "/docker-compose.yml"
 	text := o.read(file)
@@ -29,7 +29,7 @@ func TestTunerStoryV2(t *testing.T) {
 	id0, image0 := o.container()
 	file0 := o.read("tuner/" + model)
 
-	// Promote.
+	// The first run is promoted.
 	o.sql("update items set priority = truth")
 	run := o.retrain("default", 1, policy.OutcomePromoted, "not worse")
 	t.Log(o.must("runs", "show", run.ID))

@@ -24,7 +24,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// TestMain lets the test binary also act as the programs of a training.
+// TestMain lets the test binary also run as the scripts of a training.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "script" {
 		if err := script(os.Args[2], os.Args[3:]); err != nil {
@@ -36,23 +36,24 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Main(m))
 }
 
-// operator is the environment of a person: a directory with the service's files, a database, an engine and the program.
+// operator is the environment of a person who operates a service: a directory with its files, a database, an engine and
+// the program retraind.
 type operator struct {
 	t      *testing.T
 	dir    string // parent of all files
-	self   string // the program
+	self   string // path of the program retraind
 	dsn    string
 	port   int
 	engine *engine // nil if no service is a container
-	host   string  // host of the engine for the daemon, "" for the engine itself
+	host   string  // address of the engine for the daemon, if it is not the engine's own; else ""
 	daemon *exec.Cmd
 
-	program program // of compose
+	program program // docker compose
 }
 
 const modelName = "relevance"
 
-// newPlace returns a directory with a database and the program.
+// newPlace returns an operator without an engine, with a database and the program.
 func newPlace(t *testing.T, sql string) *operator {
 	t.Helper()
 	dir := t.TempDir()
@@ -63,7 +64,7 @@ func newPlace(t *testing.T, sql string) *operator {
 	return o
 }
 
-// newOperator returns one with an engine and a service of docker compose.
+// newOperator returns an operator with an engine and a service of docker compose.
 func newOperator(t *testing.T, sql string) *operator {
 	t.Helper()
 	o := newPlace(t, sql)
@@ -119,7 +120,7 @@ func (o *operator) sh(command string) {
 	}
 }
 
-// retraind runs the command line and returns its output and its exit status.
+// retraind runs a command of retraind, and returns its output and exit status.
 func (o *operator) retraind(args ...string) (string, int) {
 	o.t.Helper()
 	cmd := exec.Command(o.self, append(args, "--config", o.path("retraind.yaml"))...)
@@ -131,7 +132,7 @@ func (o *operator) retraind(args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// must runs the command line, which must succeed.
+// must runs a command of retraind, which must succeed, and returns its output.
 func (o *operator) must(args ...string) string {
 	o.t.Helper()
 	out, code := o.retraind(args...)
@@ -165,7 +166,7 @@ func (o *operator) run() {
 	})
 }
 
-// model waits until the status satisfies ok.
+// model waits until the status of the model satisfies ok, and returns it.
 func (o *operator) model(what string, ok func(status.Model) bool) (m status.Model) {
 	o.t.Helper()
 	o.eventually(what, func() (bool, error) {
@@ -183,7 +184,7 @@ func (o *operator) model(what string, ok func(status.Model) bool) (m status.Mode
 	return m
 }
 
-// ended waits for the end of the run after n-1 others.
+// ended waits for the end of the n-th run, and returns it.
 func (o *operator) ended(n int) status.Run {
 	o.t.Helper()
 	var run status.Run
@@ -201,7 +202,7 @@ func (o *operator) ended(n int) status.Run {
 	return run
 }
 
-// eventually waits as long as the build of an image may take on a slow machine.
+// eventually waits until ok reports true, as long as the build of an image may take on a slow machine.
 func (o *operator) eventually(what string, ok func() (bool, error)) {
 	o.t.Helper()
 	ctx, stop := context.WithTimeout(o.t.Context(), 5*time.Minute)

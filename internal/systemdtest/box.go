@@ -29,10 +29,10 @@ const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 // patience is the time limit of one command in a box.
 const patience = 3 * time.Minute
 
-// Options define what a box may see of the machine, besides its programs in /usr.
+// Options define which directories of the machine a box has, besides the programs in /usr.
 type Options struct {
-	Overlays []string          // directories with a private writable copy, at the same path
-	Binds    map[string]string // directories that it shares, by their path in the box
+	Overlays []string          // directories of which the box has a private writable copy, at the same path
+	Binds    map[string]string // directories that the box shares, by their path in the box
 }
 
 // Box is a running systemd with its namespaces.
@@ -45,7 +45,7 @@ type Box struct {
 	ended  chan struct{}
 }
 
-// Start boots a box, and ends it with the test. If the machine cannot have one the test is skipped with the reason, or
+// Start boots a box, which ends with the test. If the machine cannot run a box, the test is skipped with the reason, or
 // fails if CI=true is set.
 func Start(t testing.TB, options Options) *Box {
 	t.Helper()
@@ -66,18 +66,19 @@ func Start(t testing.TB, options Options) *Box {
 	if b.cgroup, err = os.MkdirTemp(mount, "retraind-test-"); err != nil {
 		t.Fatalf("make a cgroup: %v", err)
 	}
-	// The shell enters the cgroup first: the root of the cgroup namespace is the cgroup of its first process.
+	// The shell enters the cgroup before it creates the namespaces, because the root of a cgroup namespace is the cgroup
+	// of the process that creates it.
 	const enter = `echo $$ >"$CGROUP/cgroup.procs" && exec unshare --pid --fork --kill-child=KILL --mount --propagation private ` +
 		`--uts --ipc --net --cgroup sh -c "$BOOT"`
 	cmd := exec.Command("sh", "-c", enter)
 	cmd.Env = append(os.Environ(), "ROOT="+root, "CGROUP="+b.cgroup, "BOOT="+boot,
 		"OVERLAYS="+strings.Join(options.Overlays, ":"), "BINDS="+strings.Join(binds, ":"))
 	cmd.Stdout, cmd.Stderr = &b.log, &b.log
-	// If the test binary is killed, its boxes end, too.
+	// If the test binary is killed, its boxes end too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the kernel sends that signal when the starting thread ends
+		runtime.LockOSThread() // the kernel sends Pdeathsig when the thread that started the process ends
 		started <- cmd.Start()
 		_ = cmd.Wait()
 		close(b.ended)
@@ -91,7 +92,7 @@ func Start(t testing.TB, options Options) *Box {
 	return b
 }
 
-// possible returns where cgroup2 is mounted, or why there can be no box.
+// possible returns where cgroup2 is mounted, or an error if the machine cannot run a box.
 func possible() (string, error) {
 	if os.Geteuid() != 0 {
 		return "", errors.New("it needs root")

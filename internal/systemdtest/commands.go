@@ -31,7 +31,7 @@ func (b *Box) Must(args ...string) string {
 	return b.must(b.Run(args...))(args)
 }
 
-// As runs a program as another user with its groups in the box.
+// As runs a program as another user, with the groups that this user has in the box.
 func (b *Box) As(user string, args ...string) (string, int) {
 	b.t.Helper()
 	return b.Run(append(identity(user), args...)...)
@@ -61,7 +61,7 @@ func (b *Box) must(out string, code int) func([]string) string {
 // Path returns the path of a file of the box as seen from this process.
 func (b *Box) Path(name string) string { return filepath.Join("/proc", b.leader, "root", name) }
 
-// Write creates a file of root in the box, and its parent directories.
+// Write writes a file in the box, owned by root if it is new, and creates its parent directories.
 func (b *Box) Write(name, text string, mode fs.FileMode) {
 	b.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(b.Path(name)), 0o755); err != nil {
@@ -70,7 +70,7 @@ func (b *Box) Write(name, text string, mode fs.FileMode) {
 	if err := os.WriteFile(b.Path(name), []byte(text), mode); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.Chmod(b.Path(name), mode); err != nil { // whatever the umask is, and whoever created it
+	if err := os.Chmod(b.Path(name), mode); err != nil { // independent of the umask, and of the mode of an existing file
 		b.t.Fatal(err)
 	}
 }
@@ -98,7 +98,7 @@ func (b *Box) Journal(unit string) string {
 	return b.Must("journalctl", "--no-pager", "-o", "cat", "-u", unit)
 }
 
-// Until waits until the output of a command satisfies a condition.
+// Until waits until a condition is true.
 func (b *Box) Until(what string, ok func() (bool, error)) {
 	b.t.Helper()
 	waittest.EventuallyHolds(b.t, what, ok)

@@ -1,7 +1,7 @@
-// Package systemdtest gives tests a real systemd: the first process of a box, made of namespaces and of the machine's
-// own programs, without a download or an image. In a box the daemon can be installed, started and killed as on a fresh
-// machine, without any trace on this one.
+// Package systemdtest runs a real systemd for tests, as the first process of a box. A box consists of namespaces and
+// uses the machine's programs, without a download or an image. In a box, a test can install, start and kill the daemon
+// as on a fresh machine, and leaves nothing behind on this one.
 //
-// A Box may be used from parallel tests. It needs root, and never touches the machine's own systemd, sysctls or cgroups
-// outside the one that it creates. It is never linked into the program.
+// Parallel tests may use boxes. A Box needs root. It never changes the machine's systemd or sysctls, or a cgroup other
+// than the one that it creates. The package is never linked into the program.
 package systemdtest

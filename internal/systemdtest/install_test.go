@@ -12,8 +12,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// Follows docs/operations.md on a machine with a real systemd, with the daemon as an unprivileged user. Each part
-// continues from the end of the previous one.
+// TestInstalledService follows docs/operations.md on a machine with a real systemd, where the daemon runs as an
+// unprivileged user. Each part continues where the previous one ended.
 func TestInstalledService(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -40,8 +40,8 @@ func TestInstalledService(t *testing.T) {
 	}
 }
 
-// install is `sudo make install` and `sudo retraind init`, whose output it returns: Go is not in sudo's PATH, and the
-// clone belongs to another user.
+// install runs `sudo make install` and `sudo retraind init`, although Go is not in sudo's PATH and the clone belongs to
+// another user. It returns the output.
 func (m *machine) install() string {
 	m.t.Helper()
 	out := m.block("make install")
@@ -61,7 +61,7 @@ func (m *machine) install() string {
 	if err := json.Unmarshal([]byte(m.Must("retraind", "init", "systemd", "--json")), &units); err != nil || len(units) < 4 {
 		m.t.Fatalf("%d units: %v", len(units), err)
 	}
-	for _, unit := range units { // for machines without the source tree
+	for _, unit := range units { // these units are for machines without the source tree
 		m.same(unit.Path+" from retraind init systemd", "\n"+unit.Text, "\n"+m.Read(unit.Path))
 	}
 	return out
@@ -73,7 +73,7 @@ func (m *machine) configure(said string) {
 	m.items(600)
 	m.says(said, "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile, "sudo -u retraind retraind check",
 		"systemctl enable --now retraind-classifier@relevance")
-	// No run begins by itself, at any hour.
+	// The quiet hours are far away, so that no run begins by itself.
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		m.t.Fatal(err)
@@ -86,8 +86,8 @@ func (m *machine) configure(said string) {
 	m.Write(dsnFile, m.login(), 0o600)
 }
 
-// secretNobodyMayRead: a connection string that only root can read ends the start with status 78, and the message has
-// the cure.
+// secretNobodyMayRead checks that the start fails with status 78 if only root can read the connection string, and that
+// the message has the remedy.
 func (m *machine) secretNobodyMayRead() {
 	m.t.Helper()
 	m.refused("start")
@@ -96,13 +96,13 @@ func (m *machine) secretNobodyMayRead() {
 	if out, code := m.As("retraind", "retraind", "check"); code != 1 {
 		m.t.Errorf("retraind check as the service: exit status %d\n%s", code, out)
 	}
-	m.Must("sh", "-c", "chown retraind: "+dsnFile+" && chmod 0600 "+dsnFile) // the cure from the message
+	m.Must("sh", "-c", "chown retraind: "+dsnFile+" && chmod 0600 "+dsnFile) // the remedy from the message
 	m.MustAs("retraind", "retraind", "check")
 	m.Must("systemctl", "start", "retraind")
 	m.Must("systemctl", "stop", "retraind")
 }
 
-// secretOfTheGroup has the modes that init and the documents recommend.
+// secretOfTheGroup checks a start with the owner and mode that init and the documents recommend for the secret.
 func (m *machine) secretOfTheGroup() {
 	m.t.Helper()
 	m.Must("sh", "-c", "chown root:retraind "+dsnFile+" && chmod 0640 "+dsnFile)
@@ -114,7 +114,7 @@ func (m *machine) secretOfTheGroup() {
 	m.block("restore --dry-run")
 }
 
-// secretAsCredential passes a file that only root can read.
+// secretAsCredential checks a start with a secret that only root can read and systemd passes as a credential.
 func (m *machine) secretAsCredential() {
 	m.t.Helper()
 	m.Must("sh", "-c", "chown root:root "+dsnFile+" && chmod 0600 "+dsnFile)

@@ -20,14 +20,14 @@ import (
 	"github.com/retraind/retraind/internal/systemdtest"
 )
 
-// machine is a box with a clone of the repository that belongs to an ordinary user, and a database.
+// machine is a box with a clone of the repository, which belongs to an ordinary user, and with a database.
 type machine struct {
 	*systemdtest.Box
 	t    *testing.T
 	repo string
 	env  []string        // for the Go command
-	dsn  string          // the table owner's
-	page []doctest.Block // what docs/operations.md advises, as far as it is not done yet
+	dsn  string          // connection string of the table's owner
+	page []doctest.Block // the shell blocks of docs/operations.md that are still to be run
 }
 
 const (
@@ -63,7 +63,7 @@ func newMachine(t *testing.T, engine string) *machine {
 	}
 	m := &machine{t: t, repo: repo, dsn: pgtest.Database(t), page: doctest.Blocks(t, repo, "docs/operations.md")}
 	m.page = slices.DeleteFunc(m.page, func(b doctest.Block) bool { return b.RunBy != "internal/systemdtest" })
-	// The compiler finds what was built for this test, which has the same flags, at the same paths.
+	// The compiler finds the build cache of this test: flags and paths are the same.
 	cache, modules, root := goEnv("GOCACHE"), goEnv("GOMODCACHE"), goEnv("GOROOT")
 	m.env = []string{
 		"GOCACHE=" + cache, "GOMODCACHE=" + modules, "GOTOOLCHAIN=local", "BUILDFLAGS=", "CGO_ENABLED=" + goEnv("CGO_ENABLED"),
@@ -75,7 +75,7 @@ func newMachine(t *testing.T, engine string) *machine {
 			"/run/postgresql": pgtest.Shared().Dir(), "/run/docker": filepath.Dir(strings.TrimPrefix(engine, "unix://")),
 		},
 	}
-	if err := os.Chmod(pgtest.Shared().Dir(), 0o711); err != nil { // for the users of the box
+	if err := os.Chmod(pgtest.Shared().Dir(), 0o711); err != nil { // so that the users of the box can enter it
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(root, "/usr/") {
@@ -113,7 +113,7 @@ func (m *machine) sql(text string) {
 	}
 }
 
-// block does what the next block of docs/operations.md says, which must have a word.
+// block runs the next shell block of docs/operations.md, which must contain a word, and returns its output.
 func (m *machine) block(word string) string {
 	m.t.Helper()
 	if len(m.page) == 0 || !strings.Contains(m.page[0].Text, word) {
@@ -169,14 +169,14 @@ func (m *machine) edit(old, text string) {
 	m.Write(configFile, strings.Replace(before, old, text, 1), 0o644)
 }
 
-// dropIn changes the daemon's unit as an operator does.
+// dropIn changes the daemon's unit by a drop-in file, as an operator does.
 func (m *machine) dropIn(text string) {
 	m.t.Helper()
 	m.Write("/etc/systemd/system/retraind.service.d/test.conf", "[Service]\n"+text, 0o644)
 	m.Must("systemctl", "daemon-reload")
 }
 
-// refused expects that the daemon's unit cannot be started, with status 78, and is not restarted.
+// refused checks that the daemon's unit fails with status 78 and is not restarted.
 func (m *machine) refused(how string) {
 	m.t.Helper()
 	if out, code := m.Run("systemctl", how, "retraind"); code == 0 {
@@ -187,7 +187,7 @@ func (m *machine) refused(how string) {
 	}
 }
 
-// restarts waits until systemd has restarted the daemon after the effect of a function.
+// restarts calls a function and waits until systemd has restarted the daemon.
 func (m *machine) restarts(do func()) {
 	m.t.Helper()
 	before := m.Property("retraind", "MainPID")
@@ -198,7 +198,7 @@ func (m *machine) restarts(do func()) {
 	})
 }
 
-// says fails the test unless a text contains all of some words.
+// says checks that a text contains all of the words.
 func (m *machine) says(text string, words ...string) {
 	m.t.Helper()
 	for _, word := range words {

@@ -15,8 +15,8 @@ import (
 
 const classifierUnit = "retraind-classifier@relevance.service"
 
-// rights has the rights that the configuration needs, and no others: a directory of the steps, a unit that is
-// restarted.
+// rights checks that the service has the rights that the configuration needs, and no others: to write into the steps'
+// directory and to restart one unit.
 func (m *machine) rights() {
 	m.t.Helper()
 	for _, program := range []string{"/usr/lib/polkit-1/polkitd", "/usr/bin/dbus-daemon"} {
@@ -62,17 +62,18 @@ func (m *machine) rights() {
 	}
 }
 
-// looksAhead: `check --pipeline` reports whether the service's user may restart the unit, and restarts nothing.
+// looksAhead checks that `check --pipeline` reports whether the service's user may restart the unit, and restarts
+// nothing.
 func (m *machine) looksAhead() {
 	m.t.Helper()
 	const rule = "/etc/polkit-1/rules.d/49-retraind.rules"
 	if _, code := m.Run("test", "-e", rule); code != 0 {
-		return // rights could not be played
+		return // rights was skipped
 	}
 	before := m.Property(classifierUnit, "InvocationID")
 	finds := func(as string, want bool) {
 		m.t.Helper()
-		m.Until("what check finds as "+as, func() (bool, error) { // polkit reads its rules a moment later
+		m.Until("what check finds as "+as, func() (bool, error) { // polkit reads changed rules with a delay
 			out, code := m.As(as, "retraind", "check", "--pipeline", "default")
 			if code != 0 && code != 3 {
 				return false, fmt.Errorf("exit status %d: %s", code, out)
@@ -81,7 +82,7 @@ func (m *machine) looksAhead() {
 		})
 	}
 	finds("retraind", false)
-	finds("root", false) // in a process of the service's user
+	finds("root", false) // check starts a process as the service's user
 	m.Must("mv", rule, "/root/rule")
 	finds("retraind", true)
 	finds("root", true)
@@ -106,7 +107,7 @@ func (m *machine) generated(config string) {
 	m.Must("systemctl", "daemon-reload")
 }
 
-// playedEngine is a simulated engine with two containers, of the projects news and other.
+// playedEngine starts a fake engine with one container of the project news and one of the project other.
 func playedEngine(t *testing.T) *dockertest.Engine {
 	t.Helper()
 	e := dockertest.Start(t)
@@ -124,7 +125,8 @@ func playedEngine(t *testing.T) *dockertest.Engine {
 	return e
 }
 
-// dockerHelper: the service's user, and no other, gets answers of an engine to allowed requests through it.
+// dockerHelper checks that the service's user, and no other, gets the engine's answers to allowed requests through the
+// docker helper.
 func (m *machine) dockerHelper(e *dockertest.Engine) {
 	m.t.Helper()
 	m.Write("/etc/sysusers.d/docker.conf", "g docker -\n", 0o644)

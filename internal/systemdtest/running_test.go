@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// membersOfTheGroup may use the daemon, others may not; the socket is found without a flag.
+// membersOfTheGroup checks that members of the daemon's group may use the daemon, without a flag for the socket, and
+// that others may not.
 func (m *machine) membersOfTheGroup() {
 	m.t.Helper()
 	out, code := m.As("bob", "retraind", "status")
@@ -26,7 +27,8 @@ func (m *machine) train() {
 	m.says(m.Property("retraind", "StatusText"), "relevance: ")
 }
 
-// backupAndUpgrade: the copy has the store, and the daemon continues with it after it is installed again.
+// backupAndUpgrade checks that the backup contains the store, and that the daemon continues with its store after an
+// upgrade.
 func (m *machine) backupAndUpgrade() {
 	m.t.Helper()
 	m.block("tar -C /var/lib")
@@ -38,7 +40,8 @@ func (m *machine) backupAndUpgrade() {
 	})
 }
 
-// reloadWithFault: the reload fails, the unit's status shows the error, and the daemon keeps its configuration.
+// reloadWithFault checks that the reload of an invalid configuration fails, that the unit's status shows the error, and
+// that the daemon keeps the old configuration.
 func (m *machine) reloadWithFault() {
 	m.t.Helper()
 	pid := m.Property("retraind", "MainPID")
@@ -76,7 +79,8 @@ const steps = `{name: train, exec: [retraind, train], kind: pure, timeout: 2h}
           kind: once
           timeout: 10m`
 
-// stepOutlivesTheDaemon: a step runs within the unit's sandbox, and continues while the daemon is restarted and killed.
+// stepOutlivesTheDaemon checks that a step runs in the unit's sandbox, and continues while the daemon is restarted and
+// killed.
 func (m *machine) stepOutlivesTheDaemon() {
 	m.t.Helper()
 	m.edit("{name: train, exec: [retraind, train], kind: pure, timeout: 2h}", steps)
@@ -115,7 +119,7 @@ touch: cannot touch '/var/lib/x': Read-only file system
 	m.same("the pid of the slow step", "\n"+m.Read("/var/lib/retraind/pid"), "\n"+step+"\n")
 }
 
-// watchdog: a hanging daemon is killed with a dump of its goroutines, and restarted.
+// watchdog checks that a hanging daemon is killed with a dump of its goroutines and restarted.
 func (m *machine) watchdog() {
 	m.t.Helper()
 	m.dropIn("LoadCredential=pg-dsn:" + dsnFile + "\nRestartSec=100ms\nWatchdogSec=2s\nTimeoutAbortSec=5s\n")
@@ -124,7 +128,8 @@ func (m *machine) watchdog() {
 	m.says(m.Journal("retraind"), "Watchdog timeout", "SIGABRT: abort", "goroutine 1 ")
 }
 
-// startWithFault ends with status 78, and systemd does not restart the unit.
+// startWithFault checks that a start with an invalid configuration fails with status 78, and that systemd does not
+// restart the unit.
 func (m *machine) startWithFault() {
 	m.t.Helper()
 	m.Must("systemctl", "stop", "retraind")

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Action is the operation of one step on a service.
+// Action is what a step does with a service.
 type Action string
 
 // The actions.

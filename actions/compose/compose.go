@@ -29,7 +29,7 @@ import (
 // Service is one service of docker compose.
 type Service struct {
 	Dir     string   `json:"dir"`               // directory of the compose file
-	Files   []string `json:"files,omitempty"`   // compose files; default: the running container's, else compose's
+	Files   []string `json:"files,omitempty"`   // compose files; default: the present container's, else compose's
 	Project string   `json:"project,omitempty"` // default: the running container's, else compose's
 	Name    string   `json:"service"`
 	Build   bool     `json:"build,omitempty"`
@@ -90,8 +90,8 @@ func find(ctx context.Context, s Service) (*site, error) {
 	return out, out.look(ctx)
 }
 
-// complete sets the project and the compose files, if they are not configured, from the containers that compose started
-// from the directory, or else the files to compose's defaults. It checks that the files exist.
+// complete fills in a project and compose files that are not configured, from the labels of the given containers of the
+// directory. If there are no containers, it uses compose's default files. It checks that the files exist.
 func (s *Service) complete(running []docker.Container) error {
 	for _, c := range running {
 		if s.Project == "" {
@@ -184,8 +184,8 @@ func samePath(a, b string) bool {
 	return errA == nil && errB == nil && ra == rb
 }
 
-// Repository returns the image repository for the releases of a service, retraind/PROJECT-SERVICE. The tag of an image
-// in it is its release.
+// Repository returns the image repository for the releases of a service, retraind/PROJECT-SERVICE. Each image's tag
+// names its release (see Tag).
 func Repository(project, service string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {
@@ -202,8 +202,8 @@ func Repository(project, service string) string {
 	return "retraind/" + strings.Trim(clean, "-")
 }
 
-// Tag returns the tag of a release's image: the start of the digest, or "none" without one, for what served before the
-// first release.
+// Tag returns the tag of a release's image: the first 12 characters of the hash in its digest. If the digest is empty,
+// the tag is "none", for the image that served before the first release.
 func Tag(digest string) string {
 	if digest == "" {
 		return "none"

@@ -21,8 +21,8 @@ type config struct {
 	} `yaml:"services"`
 }
 
-// AllProfiles are arguments of compose version 2, placed before its command config. With them it also prints services
-// that only a profile enables; version 1 always prints these.
+// AllProfiles are arguments that precede the command of compose version 2. With them `config` also prints services that
+// only a profile enables; version 1 always prints these.
 var AllProfiles = []string{"--profile", "*"}
 
 func (c cli) config(ctx context.Context) (config, error) {

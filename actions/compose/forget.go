@@ -16,7 +16,7 @@ import (
 // imageFile contains the name of a release's image. It is stored beside the kept files.
 const imageFile = "image"
 
-// note records the name of a release's image, so that it can be removed once the release is retired.
+// note records the name of a release's image, so that the image can be removed once the release is retired.
 func note(kept, digest, name string) error {
 	dir := filepath.Join(kept, Tag(digest))
 	if err := os.MkdirAll(dir, 0o700); err != nil {

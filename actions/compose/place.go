@@ -291,7 +291,7 @@ func below(root *os.Root, at string, do func(rel string, info fs.FileInfo) error
 // maxFiles limits the number of files in one directory; the limit equals that of a release.
 const maxFiles = 10_000
 
-// replaceable returns an error if a file cannot be placed at a path, or a directory if isDir is set.
+// replaceable returns an error if a file (with isDir a directory) cannot be placed at a path.
 func replaceable(dir *os.Root, at string, isDir bool) error {
 	info, err := dir.Lstat(at)
 	switch {

@@ -97,8 +97,7 @@ func TestKeepAndPutBack(t *testing.T) {
 	}
 }
 
-// A directory of a release replaces the former release's directory file by file. Restoring brings every former file
-// there again.
+// A directory of a release replaces the former release's directory file by file. A rollback restores every former file.
 func TestPlaceDirectory(t *testing.T) {
 	t.Parallel()
 	dir, kept, first, second := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()

@@ -23,7 +23,7 @@ func TestUnfinishedExchange(t *testing.T) {
 	}
 
 	// Now `up` was killed after it had removed the old container, and before it started the new one: the next attempt
-	// continues.
+	// starts it.
 	now, _ := p.engine.Get(d.Container)
 	now.State, now.Started = "created", time.Time{}
 	now.Labels[docker.LabelReplace] = "shop_api_1"

@@ -47,8 +47,8 @@ type Container struct {
 	// HealthSaid is the output of the last health check.
 	HealthSaid string
 	Restart    string // restart policy: no, always, unless-stopped or on-failure
-	Restarts   int    // how often the policy has restarted it
-	AutoRemove bool   // the engine removes it when it ends
+	Restarts   int    // how often the policy has restarted the container
+	AutoRemove bool   // the engine removes the container when it ends
 	// StopTimeout is how long the container may take to end before the engine kills it, as set by its image or compose
 	// file; 0 if unset.
 	StopTimeout time.Duration

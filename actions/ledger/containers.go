@@ -45,7 +45,7 @@ func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]T
 }
 
 // of lists the containers of a service. Compose labels a container with the directory as given on compose's command
-// line. of therefore looks for dir, and if it finds nothing, for dir with its symbolic links resolved.
+// line. Therefore dir is tried as it is, and then with its symbolic links resolved.
 func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Container, error) {
 	all, err := c.Engine.Labelled(ctx, docker.LabelDir+"="+dir, docker.LabelService+"="+service)
 	if err != nil || len(all) > 0 {

@@ -19,7 +19,7 @@ const (
 type Run struct {
 	ID    string `json:"run"`
 	Model string `json:"model"`
-	Dir   string `json:"run_dir"` // directory of the run; its entries are not due while a supervisor of it is alive
+	Dir   string `json:"run_dir"` // directory of the run; its entries are not due while one of the run's supervisors lives
 	// UntilEnd means that a step has stopped the thing until the end of the run; otherwise it is stopped only during the
 	// steps that need the GPU.
 	UntilEnd bool `json:"until_end,omitempty"`

@@ -8,8 +8,8 @@ import (
 )
 
 // prune deletes recorded names from the server and returns them. It keeps the names of the releases in stay, the name
-// with the manifest in service, and as many of the newest others as keep says. If a recorded name now refers to another
-// manifest, another program has changed it: prune removes it from the record, but not from the server.
+// with the manifest in service, and the newest of the other names, up to the number keep. If a recorded name now refers
+// to another manifest, another program has changed it: prune removes it from the record, but not from the server.
 func prune(ctx context.Context, c *ollama.Client, p Place, s *State, keep int, stay []string) ([]string, error) {
 	var have map[string]string
 	if err := insist(ctx, func() (err error) { have, err = names(ctx, c); return err }); err != nil {

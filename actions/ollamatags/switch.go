@@ -202,8 +202,8 @@ func (in SwitchInput) tryCopy(ctx context.Context, c *ollama.Client, from string
 	return err
 }
 
-// loaded returns what the server reports about the loaded model with the manifest served, nil if it is not loaded. It
-// records in State.GPU whether that model is on the GPU.
+// loaded returns the model in service, whose manifest is served, from the server's list of loaded models; nil if it is
+// not loaded. It updates State.GPU by that entry.
 func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, served string) (*ollama.Running, error) {
 	list, err := c.Running(ctx)
 	if err != nil {
@@ -253,7 +253,8 @@ func unload(ctx context.Context, c *ollama.Client, name, digest string) (busy bo
 }
 
 // ask loads the model in service with a request, for as long as the former one would have stayed loaded, and reads how
-// much memory it uses. It returns a NotOnGPUError if it is not completely on the GPU as required.
+// much memory it uses. It returns a NotOnGPUError if the model is not completely on the GPU although State.GPU requires
+// that.
 func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *Switched, before *ollama.Running) error {
 	in.Ask.Model = out.Name
 	if before != nil {
@@ -292,8 +293,8 @@ func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *S
 	}
 }
 
-// takeAway deletes the name that clients use if it refers to the refused release. It is used if there was no such name
-// before the run.
+// takeAway deletes the name that clients use if it refers to the refused release. Switch calls it for a rollback if
+// there was no such name before the run.
 func (in SwitchInput) takeAway(ctx context.Context, c *ollama.Client, s State, serving string) (bool, error) {
 	have, err := names(ctx, c)
 	if err != nil {

@@ -42,7 +42,7 @@ func ask(text string) ollama.ChatRequest {
 	return ollama.ChatRequest{Messages: []ollama.Message{{Role: "user", Content: text}}, Format: json.RawMessage(schema)}
 }
 
-// release creates the files of a release that answers texts that have the word with the label.
+// release creates the files of a release that answers a text with the label if the text has the word.
 func (b *bench) release(word, label string) Release {
 	b.Helper()
 	model := ollamatest.Classifier{

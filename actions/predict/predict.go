@@ -28,8 +28,8 @@ import (
 type Input struct {
 	// Serving configures the requests to the candidate.
 	Serving serving.Config `json:"serving"`
-	// Compose and Beside run a container of the candidate's image, which gets the requests instead of the service; nil
-	// for none.
+	// Compose and Beside configure a container of the candidate's image, which gets the requests instead of the service.
+	// Without such a container, Compose is nil.
 	Compose *compose.Input `json:"compose,omitempty"`
 	Beside  compose.Beside `json:"beside,omitzero"`
 	Items   string         `json:"items"` // file with the held-out items

@@ -165,7 +165,8 @@ func TestLeaseOfACommandThatCannotStart(t *testing.T) {
 	}
 }
 
-// A run is alive from the start of a supervisor until the last process that it started has ended.
+// Alive returns true from the start of an attempt's supervisor until the supervisor's end, and kills the processes that
+// a dead supervisor has left.
 func TestAlive(t *testing.T) {
 	t.Parallel()
 	s := spec(t, `echo $$ >$OUT/pid; while :; do sleep 0.02; done`)

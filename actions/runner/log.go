@@ -71,7 +71,7 @@ func (c *capped) tail() string {
 	return string(c.ring[max(0, len(c.ring)-4096):])
 }
 
-// end returns a copy of the end of the output, limited to most bytes, and the size of the whole output.
+// end returns a copy of the last bytes of the output, up to the limit most, and the size of the whole output.
 func (c *capped) end(most int) ([]byte, int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -42,7 +42,7 @@ type Spec struct {
 	Env     []string      `json:"env"`     // KEY=value, complete
 	Cwd     string        `json:"cwd"`     // working directory
 	Timeout time.Duration `json:"timeout"` // 0 = none
-	Grace   time.Duration `json:"grace"`   // between TERM and KILL at the timeout; 0 = 10 s
+	Grace   time.Duration `json:"grace"`   // between TERM and KILL; 0 = 10 s
 	LogCap  int64         `json:"log_cap"` // bytes of output kept, head and tail; 0 = 64 MiB
 	// Progress is the pattern of progress lines in the output; "" for none.
 	Progress string `json:"progress,omitempty"`

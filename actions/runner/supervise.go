@@ -207,7 +207,8 @@ func stop(spec Spec, pid int, done chan error) error {
 	return <-done
 }
 
-// classify returns the class of a failure by the end of the output, where training frameworks print the cause.
+// classify returns the class of a failure. It searches the end of the output, where training frameworks print the
+// cause.
 func classify(tail string) store.StepState {
 	low := strings.ToLower(tail)
 	switch {

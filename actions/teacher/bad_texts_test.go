@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Texts are only data: if a text has control tokens, instructions to the model, no words or ten megabytes, at most this
-// item gets no label.
+// Texts are treated only as data. A text with control tokens, instructions to the model, no words or ten megabytes can
+// at most leave its own item without a label.
 func TestBadTexts(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {

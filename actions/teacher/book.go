@@ -28,7 +28,7 @@ type Book struct {
 type Line struct {
 	Item string `json:"item"`
 	Hash string `json:"text_hash"`
-	// Values are the labels in the answer, by target; nil if it could not be used.
+	// Values are the labels in the answer, by target; nil if the answer could not be used.
 	Values serving.Answers `json:"values,omitempty"`
 	Answer json.RawMessage `json:"answer,omitempty"` // the whole answer
 	Error  string          `json:"error,omitempty"`  // why it could not be used

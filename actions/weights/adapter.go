@@ -200,7 +200,7 @@ func (a *Adapter) row(module string, row uint64) ([]float64, error) {
 	return out, nil
 }
 
-// loudest returns which of the first rows, at most most, has the largest weights in B.
+// loudest returns the row of B that has the largest weights. It searches only the first rows, up to the number most.
 func (a *Adapter) loudest(module string, most uint64) (best uint64, err error) {
 	b := a.pairs[module].b
 	var high float64

@@ -84,7 +84,7 @@ func (r *reader) uint64() (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// text reads a text. It returns an error if the text is longer than most bytes.
+// text reads a text. It returns an error if the text's size exceeds the limit most.
 func (r *reader) text(most uint64) (string, error) {
 	n, err := r.uint64()
 	if err != nil {

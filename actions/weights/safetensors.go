@@ -92,7 +92,7 @@ func shards(dir, stem string) ([]string, error) {
 	return names, nil
 }
 
-// readBounded reads a regular file. It returns an error if the file is larger than most bytes.
+// readBounded reads a regular file. It returns an error if the file's size exceeds the limit most.
 func readBounded(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {

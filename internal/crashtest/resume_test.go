@@ -38,8 +38,8 @@ func TestTrainingGoesOn(t *testing.T) {
 	s.judge()
 }
 
-// If the daemon and the supervisor are killed but not the training, the training is killed before the next attempt
-// starts.
+// If the daemon and the supervisor are killed but not the training, the next daemon kills the training before it starts
+// the next attempt.
 func TestSupervisorDiesToo(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, promoted, "under way")

@@ -61,7 +61,7 @@ func (e *engine) enclose() {
 	}
 	e.t.Cleanup(func() {
 		clean := exec.Command("sh", "-c",
-			"timeout 20 docker ps -aq | timeout 20 xargs -r docker rm -f; timeout 20 docker network prune -f") // else bridges stay
+			"timeout 20 docker ps -aq | timeout 20 xargs -r docker rm -f; timeout 20 docker network prune -f") // or bridges stay
 		clean.Env = append(os.Environ(), "DOCKER_HOST="+e.host)
 		_ = clean.Run()
 		_ = cmd.Process.Kill()

@@ -38,8 +38,8 @@ var ligaWords = map[string][]string{
 	"schule":   strings.Fields("lehrer klasse zeugnis ferien schulhof unterricht"),
 }
 
-// ligaTable returns SQL for a table of 330 labelled items, of which those about verkehr are labelled as irrelevant, and
-// 70 unlabelled ones.
+// ligaTable returns SQL for a table of 330 labelled items, of which only those about haushalt are labelled as relevant,
+// and of 70 unlabelled ones.
 func ligaTable() string {
 	var b strings.Builder
 	b.WriteString("create table items (id int primary key, topic text not null, title text not null, content text not null, relevant bool, priority text, reviewed_at timestamptz);\n")

@@ -68,7 +68,7 @@ func (m *machine) looksAhead() {
 	m.t.Helper()
 	const rule = "/etc/polkit-1/rules.d/49-retraind.rules"
 	if _, code := m.Run("test", "-e", rule); code != 0 {
-		return // rights was skipped
+		return // the check of rights was skipped
 	}
 	before := m.Property(classifierUnit, "InvocationID")
 	finds := func(as string, want bool) {

@@ -168,8 +168,8 @@ func (q *request) create() (http.HandlerFunc, error) {
 	return q.pass(q.parts...)
 }
 
-// links returns an error if a container would be linked to one of no configured service. Version 1 of compose links a
-// one-off container with its service.
+// links returns an error if the new container would be linked to a container that belongs to no configured service.
+// Version 1 of compose links a one-off container to its service.
 func (q *request) links(body map[string]any) error {
 	config, _ := body["HostConfig"].(map[string]any)
 	for key, value := range config {
@@ -245,7 +245,7 @@ func (q *request) body(out *map[string]any) error {
 	return nil
 }
 
-// spelledOnce refuses keys that differ in case only: the engine ignores case and would read them as the same key.
+// spelledOnce returns an error if two keys differ only in case: the engine ignores case and would read them as one key.
 func spelledOnce(m map[string]any) error {
 	seen := map[string]bool{}
 	for key := range m {

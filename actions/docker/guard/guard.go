@@ -196,7 +196,7 @@ type engineError struct {
 
 func (e *engineError) Error() string { return e.message }
 
-// ask sends a request of the guard's own to the engine and decodes the answer.
+// ask sends one of the guard's own requests to the engine and decodes the answer.
 func (g *Guard) ask(ctx context.Context, path string, out any) error {
 	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()

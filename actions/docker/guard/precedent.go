@@ -256,8 +256,8 @@ func shown(v any) string {
 
 func empty(v any) bool { return withoutEmpty(v) == nil }
 
-// withoutEmpty removes values that equal an unset key: null, false, 0, "", and lists and objects that contain nothing
-// else. It returns nil if nothing is left.
+// withoutEmpty removes values that mean the same as a missing key: null, false, 0, "", and lists and objects that
+// contain nothing else. It returns nil if nothing is left.
 func withoutEmpty(v any) any {
 	switch v := v.(type) {
 	case bool:

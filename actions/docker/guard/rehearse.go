@@ -24,7 +24,7 @@ import (
 // rejects such a path, so that nothing is changed there either.
 const OnlyDecide = "/retraind/decide"
 
-// servicePath is the path below OnlyDecide of the question whether a guard allows changes of a service.
+// servicePath is a path below OnlyDecide. A request to it asks whether the guard allows changes of a service.
 const servicePath = "/service"
 
 // service returns an error if the service in the query may not be changed.

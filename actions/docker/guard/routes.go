@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// oldestAPI is the minor number of API version 1.24. Before it, the body of a start request could change a container's
-// rights.
+// oldestAPI is the minor number of the oldest accepted API version, 1.24. In earlier versions the body of a start
+// request can change a container's rights.
 const oldestAPI = 24
 
 var (

@@ -29,7 +29,7 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Model is one model of the daemon.
+// Model has the parts that the daemon runs for one configured model.
 type Model struct {
 	Name   string
 	Loop   *evaluator.Loop

@@ -20,7 +20,7 @@ type Hub struct {
 	followers map[chan status.Event]struct{} // guarded by mu
 }
 
-// followerLag is how many events a subscriber may be behind before it is dropped.
+// followerLag is the number of unread events beyond which a subscriber is dropped.
 const followerLag = 256
 
 // NewHub returns the hub of a store.
@@ -42,7 +42,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var after int64
 	begun := false
 	for {
-		if !begun { // retried with the next event: live events carry no guarantee
+		if !begun { // retried at the next wake-up: live events may be lost
 			begun = h.store.View(ctx, func(t *store.Tx) (err error) {
 				after, err = t.LastNotification()
 				return err
@@ -61,7 +61,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			news, err = t.Notifications(after, 1000)
 			return err
 		}); err != nil {
-			continue // retried at the next wake-up: live events carry no guarantee
+			continue // retried at the next wake-up: live events may be lost
 		}
 		for _, n := range news {
 			after = n.N
@@ -97,7 +97,8 @@ func (h *Hub) closeAll() {
 	h.followers = nil
 }
 
-// Follow subscribes until ctx ends.
+// Follow subscribes to new events. The channel is closed when ctx ends, when the subscriber falls behind, or when Run
+// returns.
 func (h *Hub) Follow(ctx context.Context) <-chan status.Event {
 	c := make(chan status.Event, followerLag)
 	h.mu.Lock()

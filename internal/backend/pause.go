@@ -70,7 +70,7 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 		if err := t.DropPause(model); err != nil || row.Hold == "" {
 			return err
 		}
-		// A retrain that was requested before the hold is dropped: the person did not request it now.
+		// A retrain that was requested before the hold is dropped: to resume is not to request a retrain.
 		if err := t.SetModel(model, store.Force, ""); err != nil {
 			return err
 		}
@@ -78,7 +78,8 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 	})
 }
 
-// order stores a person's order about one model or all models, together with its event, and wakes the loops.
+// order carries out a pause, hold or resume of one model or all models: it stores the change together with its event,
+// and wakes the loops.
 func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, data any,
 	write func(*store.Tx, time.Time) error,
 ) error {
@@ -90,7 +91,7 @@ func (b *Backend) order(ctx context.Context, model string, kind notify.Kind, dat
 		}
 		subject, affected = model, []Model{m}
 	}
-	var refused error // returned as it is: the store did not fail
+	var refused error // returned unwrapped: a refusal is not a failure of the store
 	err := b.o.Store.Update(ctx, "order", func(t *store.Tx) error {
 		if refused = write(t, time.Now().UTC()); refused != nil {
 			return refused

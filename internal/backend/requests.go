@@ -105,7 +105,7 @@ func (b *Backend) Trigger(ctx context.Context, model string, r status.Request) (
 	})
 }
 
-// unreadable returns the reason if the table is unreachable, so that an export step of the pipeline would fail.
+// unreadable returns why the table cannot be read, or "" if it can or if no step of the pipeline exports labels.
 func unreadable(m Model, steps []actions.StepConfig) string {
 	if !slices.ContainsFunc(steps, func(s actions.StepConfig) bool { return s.Builtin() == actions.DoExport }) {
 		return ""
@@ -133,7 +133,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 				return err
 			}
 			for _, o := range runs {
-				if o.Model == model && o.Pipeline != evaluator.PipelineBack { // a rollback goes first, and the demand stays
+				if o.Model == model && o.Pipeline != evaluator.PipelineBack { // a rollback starts first; the requested run follows
 					open = o
 				}
 			}
@@ -144,7 +144,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 		if err == nil && open.ID != "" {
 			return status.Triggered{Run: open.ID, Text: "run " + open.ID + " starts now"}, nil
 		}
-		if err == nil && waiting == "" { // it started and ended already
+		if err == nil && waiting == "" { // the run has started and ended already
 			runs, err := b.Runs(ctx, model, 1)
 			if err == nil && len(runs) == 1 {
 				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has " + string(runs[0].Outcome)}, nil

@@ -41,7 +41,7 @@ func (b *Backend) Snapshot(ctx context.Context) (status.Status, error) {
 		return out, err
 	}
 	out.Models = named(out.Models, b.o.Models)
-	for i := range out.Models { // the other data is not reliable either
+	for i := range out.Models { // every model, because nothing that the store returned is reliable
 		out.Models[i].Phase, out.Models[i].Sentence = status.Broken, trouble
 	}
 	return out, nil
@@ -121,7 +121,7 @@ func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 	return m, nil
 }
 
-// phase returns the state of a model in one word and one sentence, the most urgent first.
+// phase returns a model's state as one word and one sentence. If several states apply, it returns the most urgent one.
 func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, string) {
 	switch {
 	case m.Active != nil:
@@ -142,7 +142,7 @@ func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, strin
 		return status.Asleep, v.Report.Detail
 	case v.Report.State == drift.StateError:
 		return status.Broken, v.Report.Detail
-	case v.Decision.Reason == policy.ReasonNoFormerRelease: // the release is bad, and only a person can act
+	case v.Decision.Reason == policy.ReasonNoFormerRelease: // a bad release serves: a person must act
 		return status.Broken, v.Decision.Text
 	case len(m.Pauses) > 0 && v.Decision.Reason == policy.ReasonPaused:
 		return status.Paused, v.Decision.Text

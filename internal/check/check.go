@@ -1,8 +1,8 @@
 // Package check defines the type of validation findings.
 //
-// It contains Problem and Nearest. Every package with a Config returns Problems from Validate, and package configs
-// adds file, line and column to them. Nearest finds the name that a misspelt name most likely meant. Everything is a
-// value or a pure function, safe for any goroutine. It never reads a file and never prints.
+// It contains Problem and Nearest. Every package with a Config returns Problems from Validate, and package configs adds
+// file, line and column to them. Nearest suggests the correct spelling of a misspelt name. The package has no shared
+// state, reads no files and prints nothing.
 package check
 
 import (
@@ -16,11 +16,11 @@ type Problem struct {
 	// Path is the path of the value relative to where Validate was called: "limits.cooldown",
 	// "quiet_hours[1].from".
 	Path string
-	// Message is what is wrong, in lower case, with the offending value.
+	// Message says what is wrong, in lower case, and quotes the offending value.
 	Message string
-	// Hint is the remedy; it may be empty if the message contains it.
+	// Hint says how to fix it; it may be empty if the message does.
 	Hint string
-	// Warning marks a finding that does not stop a load.
+	// Warning marks a finding that does not make the configuration invalid.
 	Warning bool
 }
 
@@ -37,7 +37,7 @@ func (p *Problems) Warnf(path, hint, format string, args ...any) {
 	*p = append(*p, Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true})
 }
 
-// Under adds the findings of a nested Validate below path.
+// Under adds the findings of a nested value, and puts path in front of their paths.
 func (p *Problems) Under(path string, nested Problems) {
 	for _, n := range nested {
 		switch {
@@ -52,7 +52,7 @@ func (p *Problems) Under(path string, nested Problems) {
 	}
 }
 
-// Add adds an error. An error with its own hint, such as a unit.Error, sets the hint.
+// Add adds err as an error. If err has a message and a hint, as a unit.Error does, it uses these.
 func (p *Problems) Add(path string, err error) {
 	var cured interface {
 		error

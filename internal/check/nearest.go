@@ -2,8 +2,9 @@ package check
 
 import "strings"
 
-// Nearest returns the candidate closest to a misspelt name, or "" if none is close. Close means at most about one
-// edit in three letters, ignoring case and kinds of dashes.
+// Nearest returns the candidate closest to a misspelt name, or "" if none is close. A candidate is close if at most
+// about one letter in three must be edited, ignoring case and the kind of separator, or if one name is part of the
+// other.
 func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""

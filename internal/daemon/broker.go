@@ -38,8 +38,8 @@ func (o outbox) MarkPublished(ctx context.Context, ids []string) error {
 	return o.store.Update(ctx, "published", func(t *store.Tx) error { return t.Published(ids, time.Now()) })
 }
 
-// connectBroker starts the embedded broker or connects to the configured one. An address in use is an error. An
-// unreachable broker is not an error, because events wait in the outbox.
+// connectBroker starts the embedded broker or connects to the configured one. It is an error if the embedded broker's
+// address is in use. An unreachable configured broker is not an error, because events wait in the outbox.
 func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	c := &d.loaded.Load().File.NATS
 	name := "retraind/" + d.host + "/" + d.o.Version
@@ -64,8 +64,8 @@ func (d *Daemon) connectBroker(down *teardown) (*nats.Conn, error) {
 	return broker.Conn(), nil
 }
 
-// natsClients returns the rights of external programs at the embedded broker. Users of the control socket find the
-// credential in the same directory.
+// natsClients returns the rights of external programs at the embedded broker. Their credential is written into the
+// state directory and beside the control socket.
 func (d *Daemon) natsClients() *notify.Clients {
 	file := d.loaded.Load().File
 	c := &notify.Clients{KeyFiles: []string{filepath.Join(d.store.Dir(), notify.ClientKeyFile)}}

@@ -1,7 +1,7 @@
 // Package daemon assembles retraind: it is the only package that imports all others.
 //
 // It defines the order of start and stop, and contains reloads, the listeners, and housekeeping. Rules about items,
-// labels or decisions are in packages ingest and internal/evaluator. A Daemon is a value; several with separate state
+// labels or decisions are in packages ingest and internal/evaluator. Several daemons with separate state directories
 // can run in one process. It reads no flags, installs no signal handlers and prints nothing: package cmd/retraind
 // passes flags and signals to it as options, channels and contexts.
 package daemon
@@ -41,13 +41,14 @@ type Options struct {
 	Version  string
 	Log      *slog.Logger
 	Notifier *systemd.Notifier
-	// Signals from outside; each channel has size 1. Nil channels never fire.
+	// Reload, Force and Evaluate receive requests, such as signals. Each channel has size 1; a nil channel never fires.
 	Reload, Force, Evaluate <-chan struct{}
-	// Audit recomputes every figure and compares it, as happens each night. A nil channel never fires.
+	// Audit requests the audit that also runs each night: it recomputes every figure and compares it. A nil channel never
+	// fires.
 	Audit <-chan struct{}
-	// Hard ends at a second TERM, which shortens a stop. Nil waits for the teardown's own limits.
+	// Hard ends at a second SIGTERM, which shortens the shutdown. If it is nil, every part may use its full time limit.
 	Hard context.Context
-	// Barrier reports when classifiers must not be queried; nil means never.
+	// Barrier reports when classifiers must not be queried; nil for the GPU gate.
 	Barrier evaluator.Barrier
 	// Ready is called once the daemon serves; may be nil.
 	Ready func()
@@ -82,8 +83,8 @@ const stopPatience = 25 * time.Second
 // ErrStopped is the cause of a requested stop.
 var ErrStopped = errors.New("asked to stop")
 
-// Run runs a daemon until ctx ends. It returns nil after a requested stop, and an error if it could not start or had
-// to give up.
+// Run runs a daemon until ctx ends. It returns nil after a requested stop, and an error if it could not start or a part
+// of it failed.
 func Run(ctx context.Context, o Options) (err error) {
 	host, hostErr := os.Hostname()
 	if hostErr != nil {
@@ -212,7 +213,7 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	takeCtx, stopTake := context.WithCancelCause(ctx)
 	defer stopTake(nil)
 	takers, takeCtx := errgroup.WithContext(takeCtx)
-	// If the work fails, the intake is stopped too: half a daemon would look like a whole one.
+	// If the work fails, the intake is stopped too: otherwise a daemon that only reads labels would look healthy.
 	context.AfterFunc(workCtx, func() { stopTake(context.Cause(workCtx)) })
 	for _, l := range work {
 		workers.Go(func() error { return named(l, l.run(workCtx)) })
@@ -253,7 +254,7 @@ func hasRealError(err error) bool {
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped)
 }
 
-// announce records the start of the daemon, with a notification.
+// announce stores the event that the daemon has started.
 func (d *Daemon) announce(ctx context.Context) error {
 	l := d.loaded.Load()
 	return d.store.Update(ctx, "daemon starts", func(t *store.Tx) error {
@@ -262,7 +263,7 @@ func (d *Daemon) announce(ctx context.Context) error {
 	})
 }
 
-// farewell records the stop of the daemon and waits a short time for the outbox to be published.
+// farewell stores the event that the daemon is stopping, and waits at most 2 seconds until the outbox is published.
 func (d *Daemon) farewell() {
 	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()

@@ -11,13 +11,14 @@ import (
 const (
 	housekeepEvery = 5 * time.Second
 	keepAll        = 7 * 24 * time.Hour   // every report and decision; older ones are thinned to one an hour
-	keepThinned    = 400 * 24 * time.Hour // for this long
+	keepThinned    = 400 * 24 * time.Hour // thinned reports and decisions
 	keepChanges    = 90 * 24 * time.Hour  // label changes that the champion's baseline includes
 	keepOutbox     = 30 * 24 * time.Hour
 	keepInbox      = 90 * 24 * time.Hour // ids of events, labels whose items are unknown, requests
 )
 
-// housekeep updates the status sentence and, once a day, prunes the store and audits the figures.
+// housekeep checks the state directory and updates the status sentence every few seconds. Once a day it prunes the
+// store, and each night it starts an audit of the figures.
 func (d *Daemon) housekeep(ctx context.Context) error {
 	tick := time.NewTicker(housekeepEvery)
 	defer tick.Stop()

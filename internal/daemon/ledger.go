@@ -15,7 +15,7 @@ const (
 	// that take longer are restored while the daemon runs.
 	firstPatience = 10 * time.Second
 	firstAll      = 45 * time.Second
-	// owedEvery is the pause between two checks of the ledger, and owedPatience the time limit for each thing.
+	// owedEvery is the pause between two checks of the ledger, and owedPatience limits the wait for each service.
 	owedEvery    = 30 * time.Second
 	owedPatience = 10 * time.Second
 )
@@ -27,8 +27,9 @@ type restored struct {
 }
 
 // restoreFirst starts the services that no step needs stopped any longer. It runs before the store, the database and
-// the broker are opened. A run that was between two steps of its GPU part stops the services again when it resumes. A
-// service that is stopped until the end of a run is restored only after the store shows that the run has ended.
+// the broker are opened. A run that was interrupted between two steps of its GPU part stops its services again when it
+// resumes. A service that is stopped until the end of a run is restored only after the store shows that the run has
+// ended.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)

@@ -82,7 +82,7 @@ func (d *Daemon) model(name string) (backend.Model, bool) {
 	return backend.Model{}, false
 }
 
-// dataset returns the items of each model for runs.
+// dataset returns the source from which runs export a model's items.
 func (d *Daemon) dataset() dataset.Source {
 	return dataset.Source{
 		Store: d.store,

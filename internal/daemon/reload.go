@@ -28,10 +28,10 @@ type reloads struct {
 	loaded  time.Time
 	problem string
 	cold    []string // keys that changed and need a restart
-	files   []string // that the last text named, valid or not
+	files   []string // files that the last configuration named, valid or not
 }
 
-// watched lists the configuration file and the files that its last text named. It includes missing files, because
+// watched lists the configuration file and the files that its last version named. It includes missing files, because
 // they may appear later.
 func (d *Daemon) watched() []string {
 	d.reloads.mu.Lock()
@@ -50,7 +50,7 @@ func (d *Daemon) contents() map[string]string {
 	return all
 }
 
-// filesOf lists the files that a text names, whether or not it is in force.
+// filesOf lists the files that a configuration names, even an invalid one.
 func filesOf(l *configs.Loaded, err error) []string {
 	var bad *configs.InvalidError
 	switch {
@@ -86,7 +86,7 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 	}
 	d.reloads.mu.Lock()
 	d.reloads.files = files
-	told := why == fileChanged && err != nil && d.reloads.problem == err.Error() // a signal has reported the same edit before
+	told := why == fileChanged && err != nil && d.reloads.problem == err.Error() // already reported after a signal
 	if err != nil {
 		d.reloads.problem = err.Error()
 	} else {
@@ -133,8 +133,8 @@ func (d *Daemon) refusedLast() bool {
 	return d.reloads.problem != ""
 }
 
-// adopt prepares the new configuration completely and then replaces the old one by it. It returns the keys that
-// cannot change while the daemon runs; these keep their old values.
+// adopt prepares the new configuration completely and then puts it in force. It returns the keys that cannot change
+// while the daemon runs; these keep their old values.
 func (d *Daemon) adopt(old, next *configs.Loaded) ([]string, error) {
 	cold := keepCold(old.File, next.File)
 	fresh := make([]*evaluator.Rules, len(d.models))

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/internal/evaluator"
 )
 
-// signals handles reload, force, evaluate, and changes of the configuration file.
+// signals handles the requests to reload, force, audit and evaluate, and changes of the configuration's files.
 func (d *Daemon) signals(ctx context.Context) error {
 	changed := watchFiles(ctx, d.watched, d.contents(), d.log)
 	for {

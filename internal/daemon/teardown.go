@@ -25,7 +25,7 @@ func (t *teardown) add(name string, patience time.Duration, f func(context.Conte
 	t.steps = append(t.steps, closing{name, patience, f})
 }
 
-// hurry is the time for each part of a stop after a second signal: enough to close a healthy part.
+// hurry is the time limit for closing each part after a second signal. It is enough for a healthy part.
 const hurry = 500 * time.Millisecond
 
 var errHurried = errors.New("not done when a second signal arrived")
@@ -48,7 +48,8 @@ func (t *teardown) run(hard context.Context) error {
 	return errors.Join(errs...)
 }
 
-// within waits for f for at most patience; 0 means no limit. Once hard has ended, it waits only for hurry.
+// within runs f and waits until it returns, for at most patience; 0 means no limit. Once hard has ended, it waits only
+// for hurry.
 func within(hard context.Context, patience time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

@@ -2,8 +2,7 @@ package daemon
 
 import "sync"
 
-// progress notifies the watchdog each time that every loop has made progress. If one loop hangs, the watchdog is not
-// notified.
+// progress feeds the watchdog each time that all loops have made progress. If one loop hangs, the watchdog is not fed.
 type progress struct {
 	feed func()
 

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	fileSettle = 300 * time.Millisecond // a content counts when it was the same in two checks: editors truncate, then write
+	fileSettle = 300 * time.Millisecond // a change counts once two checks read the same content: editors truncate first
 	filePoll   = 60 * time.Second       // for file systems without notifications
 )
 
-// fileWatch sends on changed when the content of the configuration, or of a file that it names, has changed. It
-// watches directories, because a watch on a file is lost at the first atomic replace. It compares contents after any
-// event, because a symlinked file (a mounted ConfigMap) changes without an event for the file's name.
+// fileWatch sends to the channel changed when the content of the configuration, or of a file that it names, has
+// changed. It watches directories, because a watch on a file is lost at the first atomic replace. It compares contents
+// after any event, because a symlinked file (a mounted ConfigMap) changes without an event for the file's name.
 type fileWatch struct {
 	files   func() []string // the configuration first; may change with each reload
 	changed chan struct{}
 	log     *slog.Logger
-	watcher *fsnotify.Watcher // nil if the system has none left
+	watcher *fsnotify.Watcher // nil if none could be created
 	last    map[string]string // contents when changed was last sent
 	look    map[string]string // contents at the previous check, not sent yet
 }
@@ -52,10 +52,10 @@ func (w *fileWatch) run(ctx context.Context) {
 	}
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
-	settle := time.NewTimer(0) // includes changes before the watch began
+	settle := time.NewTimer(0) // checks at once: files may have changed before the watch began
 	armed := true
 	arm := func() {
-		if !armed { // not postponed by more events: a busy directory must not delay the detection
+		if !armed { // later events do not postpone it: a busy directory must not delay the detection
 			settle.Reset(fileSettle)
 			armed = true
 		}
@@ -93,7 +93,7 @@ func (w *fileWatch) follow() {
 			dirs[filepath.Dir(real)] = true
 		}
 		for dir := range dirs {
-			_ = w.watcher.Add(dir) // missing: tried again at the next check
+			_ = w.watcher.Add(dir) // fails if the directory is missing; retried at the next check
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (w *fileWatch) settled() bool {
 		b, err := os.ReadFile(path)
 		if i == 0 && err != nil {
 			w.look = nil
-			return true // being replaced: the next event or poll sees it
+			return true // it is being replaced: the next event or poll detects that
 		}
 		now[path] = configs.HashFile(b)
 	}

@@ -88,8 +88,8 @@ func (r Reader) heldout(ctx context.Context, t *store.Tx) (*drift.Seen, error) {
 	return out, nil
 }
 
-// row returns an item with its side. It queries the store only for the few items that the split holds out and the
-// store does not, because that query takes longer than everything else.
+// row returns an item with its side. It queries the store only for the few items that the split holds out and that are
+// not held out in the store, because this query takes longer than everything else.
 func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions.Row, err error) {
 	place := r.Split.Find(it.ID, it.Text)
 	heldout := place.Heldout
@@ -109,7 +109,7 @@ func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions
 }
 
 // items returns a model's present items. It reads the items of the table from the table and adds later labels from
-// events. It reads the items that came from events from the store. t is nil before the first start.
+// events. It reads the items that came from events from the store. t is nil if no daemon was ever started.
 func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		relabelled := map[string]store.Item{}

@@ -57,7 +57,7 @@ func startChild(ctx context.Context, name, logFile, ready string, files []*os.Fi
 // signal sends a signal to the process itself.
 func (c *child) signal(sig os.Signal) error { return c.cmd.Process.Signal(sig) }
 
-// stop ends the process as systemd does: TERM, then a wait.
+// stop ends the process as systemd does: it sends SIGTERM, waits up to 30 s, and then kills it.
 func (c *child) stop() error {
 	_ = c.signal(syscall.SIGTERM)
 	select {

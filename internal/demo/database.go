@@ -73,7 +73,8 @@ func (d *database) run(ctx context.Context, sql string) error {
 	return err
 }
 
-// edit makes the changes as ordinary updates in several transactions, spread over a time, in one author's name.
+// edit applies the changes as ordinary updates in one author's name, in several transactions spread evenly over a
+// duration.
 func (d *database) edit(ctx context.Context, author string, changes []change, transactions int,
 	over time.Duration,
 ) error {

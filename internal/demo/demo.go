@@ -1,10 +1,10 @@
-// Package demo shows retraind's whole job on one machine, in under a minute.
+// Package demo runs retraind with everything around it on one machine, and shows in under a minute what it does.
 //
-// It contains the scenario: a table of labelled texts in a private PostgreSQL, people who correct labels in the
-// table, an author who shuffles labels, a classifier service with clients that send requests continuously, and a
-// subscriber. It does only what a user can do. The daemon is a separate process with an ordinary configuration file,
-// controlled by files, signals, SQL and its control socket, and contains no code for the demo. Only one Play may run
-// at a time in a process.
+// It contains the scenario: a table of labelled texts in a private PostgreSQL, people who correct labels in the table,
+// an author who shuffles labels, a classifier service with clients that send requests continuously, and a subscriber.
+// The scenario does only what a user can do. The daemon is a separate process with an ordinary configuration file,
+// controlled by files, signals, SQL and its control socket, and contains no code for the demo. Only one Play may run at
+// a time in a process.
 package demo
 
 import (
@@ -29,7 +29,7 @@ type Options struct {
 	Data string // JSON lines to use instead of generated texts
 	Seed uint64
 	Keep bool      // leave everything running at the end, until ctx ends
-	Out  io.Writer // where it is shown; nil shows nothing
+	Out  io.Writer // where the demo is shown; nil shows nothing
 	Live bool      // Out is a terminal
 }
 
@@ -48,7 +48,7 @@ func Play(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	// The database's user must reach its socket, not our files: the directory itself is not accessible.
+	// Only this user can access the directory. PostgreSQL may run as another user and has a directory of its own.
 	w := &world{self: o.Self, dir: dir, story: s}
 	stage := newStage(o, w, start)
 	defer stage.close()
@@ -74,7 +74,7 @@ func Play(ctx context.Context, o Options) (Result, error) {
 	return result, err
 }
 
-// play runs the scenario in four scenes.
+// play runs the scenario: the first release, then three acts.
 func play(ctx context.Context, w *world, st *stage) error {
 	st.scene("setting up", "")
 	if err := w.build(ctx, st.note); err != nil {
@@ -136,7 +136,7 @@ func (w *world) act(ctx context.Context, run int, author string, changes []chang
 	if _, err := w.awaitRun(ctx, run); err != nil {
 		return err
 	}
-	return w.closeWindow() // what these labels still trigger waits for the next window
+	return w.closeWindow() // a retrain that these labels still cause waits for the next window
 }
 
 // awaitRun waits for the end of the n-th run.
@@ -210,7 +210,7 @@ func headline(e notify.Event) string {
 	case notify.RunScheduled:
 		d, _ := notify.Unpack[notify.Scheduled](e)
 		if strings.HasPrefix(d.Waits, "cooldown") {
-			return "" // seconds, here
+			return "" // lasts only seconds in the demo
 		}
 		return "a retrain is due; it waits: " + d.Waits
 	case notify.RunStarted:

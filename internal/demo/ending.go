@@ -60,7 +60,7 @@ func (s *stage) ending(r Result) {
 	_, _ = lipgloss.Fprint(s.out, b.String())
 }
 
-// keep leaves everything running and prints what to try, until ctx ends.
+// keep prints commands to try, and leaves everything running until ctx ends.
 func keep(ctx context.Context, out io.Writer, w *world) {
 	fmt.Fprintf(out, `
 Everything keeps running until you press Ctrl-C. Things to try in another terminal:

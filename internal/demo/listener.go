@@ -45,7 +45,7 @@ func listen(url, key string, told func(notify.Event)) (*listener, error) {
 func (l *listener) receive(m *nats.Msg) {
 	e, err := notify.Decode(m.Data)
 	if err != nil {
-		return // of a newer retraind, or of another program
+		return // sent by a newer retraind or by another program
 	}
 	l.mu.Lock()
 	again := l.seen[e.ID] // at-least-once delivery: duplicates have the same id

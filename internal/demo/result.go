@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// Result is what happened, with figures.
+// Result describes what happened in a demo, with all figures.
 type Result struct {
 	OK             bool     `json:"ok"`
 	Seconds        float64  `json:"seconds"`
@@ -34,7 +34,7 @@ type Run struct {
 
 // Accuracy contains the accuracies of champion and candidate on the same held-out items, as fractions.
 type Accuracy struct {
-	Before *float64 `json:"before"` // nil: there was no release
+	Before *float64 `json:"before"` // nil if no release was deployed
 	After  float64  `json:"after"`
 	N      int      `json:"n"`
 	Low    float64  `json:"low"`
@@ -54,7 +54,7 @@ func (r *Result) problem(format string, args ...any) {
 // outcomes are the expected outcomes of the runs.
 var outcomes = []policy.Outcome{policy.OutcomePromoted, policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeRolledBack}
 
-// judge checks that everything that the scenario expects has happened.
+// judge collects the runs and events, and adds a problem for each difference from what the scenario expects.
 func (r *Result) judge(runs []status.Run, events []notify.Event) {
 	for _, run := range slices.Backward(runs) { // newest first
 		out := Run{ID: run.ID, Outcome: run.Outcome, Reason: run.Reason, Seconds: run.Took(run.Ended).Seconds()}
@@ -73,7 +73,7 @@ func (r *Result) judge(runs []status.Run, events []notify.Event) {
 			}
 		}
 	}
-	r.Counted -= int64(r.Items) // the first read of the table
+	r.Counted -= int64(r.Items) // the first read of the table counts each item
 	for i, want := range outcomes {
 		switch {
 		case i >= len(r.Runs):

@@ -96,7 +96,7 @@ func (s *stage) plain(kind, text string) {
 	fmt.Fprintf(s.out, "%5.1fs  %-18s %s\n", time.Since(s.start).Seconds(), kind, text)
 }
 
-// follow starts to draw. It is called when the daemon can be queried.
+// follow starts the goroutine that redraws the screen. It is called when the daemon can be queried.
 func (s *stage) follow(ctx context.Context) {
 	if !s.live {
 		return

@@ -28,18 +28,18 @@ type pair struct{ into, from string }
 type story struct {
 	items   []Item
 	pairs   [2]pair // split in the first and in the third act
-	share   float64 // of the items that are held out
-	minimum int     // scored held-out items below which no decision is made
+	share   float64 // share of the items that are held out
+	minimum int     // number of scored held-out items below which nothing is decided
 	margin  float64 // points by which the gate allows a candidate to be worse
 }
 
 const (
 	demoItems    = 2000
-	wantHeldOut  = 300  // enough for an interval of about four points
-	maxHeldOut   = 0.3  // and never more than this share
-	defaultShare = 0.15 // of a large table
-	manyHeldOut  = 1000 // show a difference of a point; fewer need a wider margin
-	poisonShare  = 0.45 // of all items get a shuffled label in the second act
+	wantHeldOut  = 300  // target number of held-out items: gives an interval of about four points
+	maxHeldOut   = 0.3  // largest share that is held out
+	defaultShare = 0.15 // share that is held out of a large table
+	manyHeldOut  = 1000 // held-out items that show a difference of a point; fewer need a wider margin
+	poisonShare  = 0.45 // share of the items whose labels are shuffled in the second act
 )
 
 // newStory creates the scenario with generated texts, or with those of a file.

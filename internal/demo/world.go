@@ -25,7 +25,7 @@ type world struct {
 	dir      string
 	story    story
 	db       *database
-	socket   *net.TCPListener // the classifier's, kept open so that a restart fails no request
+	socket   *net.TCPListener // the classifier's, kept open so that no request fails during a restart
 	address  string
 	service  *child
 	daemon   *child
@@ -62,7 +62,7 @@ func (w *world) build(ctx context.Context, say func(string)) (err error) {
 		return err
 	}
 	w.natsURL, w.page = ports[0], ports[1]
-	// No window is open yet: the first retraining is requested, and the acts open theirs.
+	// No window is open yet: the first retraining is requested, and each act opens its own window.
 	if err := w.writeConfig(time.Now().UTC().Add(farAway)); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (w *world) build(ctx context.Context, say func(string)) (err error) {
 	return nil
 }
 
-// writeConfig writes the configuration with quiet hours that open at a time, for two hours.
+// writeConfig writes the configuration with quiet hours that begin at opens and last two hours.
 func (w *world) writeConfig(opens time.Time) error {
 	text := fmt.Sprintf(`# Written by retraind demo.
 version: 1
@@ -145,7 +145,7 @@ func (w *world) dsn() string {
 	return fmt.Sprintf("host=%s user=%s dbname=%s", w.db.cluster.Dir(), daemonRole, databaseName)
 }
 
-// openWindow makes quiet hours open after a time and signals the daemon, as an operator would.
+// openWindow makes quiet hours begin after the given time and makes the daemon reload, as an operator would.
 func (w *world) openWindow(in time.Duration) error {
 	if err := w.writeConfig(time.Now().UTC().Add(in).Truncate(time.Second)); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (w *world) startService(ctx context.Context, watch bool) (*child, error) {
 		fmt.Sprintf("--watch=%t", watch))
 }
 
-// exchangeService replaces the classifier process without a failed request. For a moment both processes accept
+// exchangeService replaces the classifier process without a failed request. For a short time both processes accept
 // connections from one socket.
 func (w *world) exchangeService(ctx context.Context, watch bool) error {
 	next, err := w.startService(ctx, watch)

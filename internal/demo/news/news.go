@@ -46,10 +46,10 @@ func Pairs() []Pair {
 
 const (
 	mixed      = 0.17 // share of texts with a second topic
-	ownShare   = 0.50 // share of sentences with the topic's own words; the others have its pair's or common ones
+	ownShare   = 0.50 // share of sentences with the topic's own words; the others use the pair's or the common words
 	mixedOwn   = 0.34
 	otherShare = 0.30 // share of a mixed text's sentences about the second topic
-	pairShare  = 0.20 // share of a similar topic's sentences with the pair's words
+	pairShare  = 0.20 // share of sentences with the pair's words, in a topic that is half of a pair
 )
 
 // Generate generates n items.

@@ -1,8 +1,8 @@
 package news
 
-// topic is one category's vocabulary. Subjects are nominative singular, predicates are a finite verb and the rest of the
-// clause, things are plural nouns without an article (nominative and accusative are the same), so that every
-// combination is German.
+// topic is one category's vocabulary. Subjects are nominative singular, predicates are a finite verb and the rest of
+// the clause, things are plural nouns without an article (nominative and accusative are the same), so that every
+// combination is correct German.
 type topic struct {
 	name       string
 	weight     int // share in percent

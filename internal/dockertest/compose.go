@@ -25,9 +25,9 @@ func ComposeFile(service, image string) string {
 	return fmt.Sprintf(`{"services": {%q: {"build": {"context": "."}, "image": %q}}}`, service, image)
 }
 
-// Compose simulates the command line of docker compose, version 1: a test binary that is started as docker-compose
-// calls it. A build fails if the context has a file "fail-build", and the containers of its image exit at once if it
-// has "fail-run".
+// Compose simulates the command line of docker-compose, version 1, in a test binary that was started under that name. A
+// build fails if its context contains a file "fail-build". If the context contains "fail-run", the containers of the
+// built image exit at once.
 func Compose(args []string) int {
 	if err := play(args); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -120,7 +120,7 @@ func play(args []string) error {
 	return post("/fake/"+c.verb, ask)
 }
 
-// contextID returns the id of the image that a build context makes.
+// contextID computes the id of the image that is built from a context.
 func contextID(dir string) (string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "fail-build")); err == nil {
 		return "", fmt.Errorf("COPY failed: file not found\nService failed to build : Build failed")

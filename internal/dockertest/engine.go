@@ -1,7 +1,7 @@
-// Package dockertest is a fake Docker engine on a unix socket, for tests, and the conformance suite of real and fake.
+// Package dockertest provides a fake Docker engine on a unix socket, for tests.
 //
-// It owns the answers to the requests of package docker, from the containers and images that a test puts into an Engine,
-// and a stand-in for docker compose (Compose). Suite runs over the fake and over a real engine. An Engine is safe for
+// An Engine answers the requests of package docker from the containers and images that a test puts into it, and Compose
+// stands in for docker compose. Suite checks that the fake and a real engine behave alike. An Engine is safe for
 // concurrent use. No container ever runs in it, and it is never linked into the program.
 package dockertest
 
@@ -93,13 +93,13 @@ func (e *Engine) End() {
 	}
 }
 
-// Speak sets the newest API version of the engine.
+// Speak sets the API version that the engine announces and accepts.
 func (e *Engine) Speak(version string) { e.locked(func() { e.api = version }) }
 
-// Answer lets the containers of `compose run` answer at a port of this machine.
+// Answer sets the port of this machine at which the containers of `compose run` answer.
 func (e *Engine) Answer(port int) { e.locked(func() { e.answers = port }) }
 
-// Deny makes the engine refuse everything, as the helper does for unconfigured services.
+// Deny makes the engine refuse every request except pings, as actions/docker/guard does for unconfigured services.
 func (e *Engine) Deny() { e.locked(func() { e.deny = true }) }
 
 // Calls returns the requests that change something, in order.

@@ -42,7 +42,7 @@ func Suite(t *testing.T, s Subject) {
 		t.Errorf("output %q, %v", said, err)
 	}
 
-	for range 2 { // idempotent
+	for range 2 { // stopping twice is no error
 		if err := c.Stop(ctx, was.ID, time.Second); err != nil {
 			t.Fatal(err)
 		}

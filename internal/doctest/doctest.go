@@ -1,7 +1,7 @@
 // Package doctest finds the shell and SQL blocks of the documents, for the tests that run them.
 //
-// It owns the marks that say how a block is run: HTML comments in the lines above it, which a reader does not see. Its
-// functions may be called from any goroutine. It runs nothing, and it is never linked into the program.
+// It defines the marks that say how a block is run: HTML comments in the lines above it, which a reader does not see.
+// Its functions may be called from any goroutine. It runs nothing, and it is never linked into the program.
 package doctest
 
 import (
@@ -22,8 +22,8 @@ type Block struct {
 
 	NotRun      string // why no test runs it
 	RunBy       string // package whose tests run it, if it is not cmd/retraind
-	Needs       string // program that a machine may lack: there it is not run
-	Name, Ready string // it keeps running under a name, and is ready when it prints a text
+	Needs       string // program without which the block is not run
+	Name, Ready string // name of a block that keeps running, and the text that it prints when it is ready
 }
 
 // marks are the comments above a block, each with the fields that it sets.
@@ -63,7 +63,7 @@ func Blocks(t testing.TB, root, page string) []Block {
 	return parse(page, string(text))
 }
 
-// command begins a block of commands that lacks its language.
+// command matches the first line of a block of commands that has no language.
 var command = regexp.MustCompile(`^(\$|sudo|retraind|make|psql|curl|docker|systemctl) `)
 
 func parse(page, text string) []Block {
@@ -90,7 +90,7 @@ func parse(page, text string) []Block {
 	return blocks
 }
 
-// mark reads the comments that end the lines above the block.
+// mark reads the comments directly above the block.
 func (b *Block) mark(above []string) {
 	for i := len(above) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(above[i])

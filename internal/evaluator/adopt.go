@@ -12,10 +12,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// adoptServing adopts as champion the release that serves before retraind has deployed any. From then on the accuracy
-// of that release is measured, and the first candidate is compared with it. adoptServing scores every held-out item,
-// and adopts the release only if the service answers for all of them. If the service is unreachable or has no model
-// yet, a first run is started instead.
+// adoptServing makes the serving release the champion, if retraind has not deployed any release yet. From then on the
+// accuracy of that release is measured, and the first candidate is compared with it. adoptServing scores every held-out
+// item, and adopts the release only if the service answers for all of them. If the service is unreachable or has no
+// model yet, a first run is started instead.
 func (l *Loop) adoptServing(ctx context.Context) error {
 	config := l.rules.Model.Serving.Adopt
 	if config != nil && config.Off || l.monitor.Release().Digest != "" || l.reading() {
@@ -28,8 +28,9 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 	return l.adoptAnswers(ctx, "")
 }
 
-// adoptAnswers scores every held-out item and makes the answers the champion's. by is the person who requested the
-// adoption, "" if it is automatic. An error of the service becomes the state of the report.
+// adoptAnswers scores every held-out item and adopts the release that gave the answers. by is the person who requested
+// the adoption, "" if it is automatic. An error of the service is returned to that person; without one it becomes the
+// state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {

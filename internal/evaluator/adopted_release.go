@@ -115,8 +115,8 @@ func (l *Loop) putAdopted(ctx context.Context, by string, service serving.Health
 	return nil
 }
 
-// trainedOn reads the items that the adopted release was trained on from the user's training file. It returns nil if
-// no file is configured.
+// trainedOn reads from the user's training file which items the adopted release was trained on. It returns nil if no
+// file is configured.
 func (l *Loop) trainedOn() (seen []byte, from string, err error) {
 	c := l.rules.Model.Serving.Adopt
 	if c == nil || c.TrainedOn == "" {

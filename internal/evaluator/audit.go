@@ -37,7 +37,7 @@ func (l *Loop) audit(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if newer { // labels arrived since this evaluation: retry after the next one
+	if newer { // labels have arrived since the last evaluation: retry after the next one
 		l.Audit()
 		return nil
 	}
@@ -61,7 +61,7 @@ func (l *Loop) audit(ctx context.Context) error {
 }
 
 // auditFiles checks the champion's files. The service may keep running with the model in memory after the files are
-// damaged, so the alarm should be raised before its next start.
+// damaged, so the damage must be reported before the service is next started.
 func (l *Loop) auditFiles(ctx context.Context) error {
 	var release store.Release
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {

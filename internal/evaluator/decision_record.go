@@ -14,8 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// record stores the report, the decision, the state of the sequential tests and the notifications of changes in one
-// transaction.
+// record stores the report, the decision, the state of the sequential tests, and their events in one transaction.
 func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision,
 	fresh arrivals,
 ) error {
@@ -89,7 +88,8 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 // errStale means that a run has ended since the monitor was built: another release serves.
 var errStale = errors.New("the monitor's release no longer serves")
 
-// intend stores an armed decision, so that it waits in the store and not in a goroutine.
+// intend stores a decision to retrain, so that it waits in the store and not in a goroutine. It removes the stored one
+// when no retrain is due any longer.
 func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	row, err := t.Model(l.name)
 	if err != nil {
@@ -106,7 +106,7 @@ func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	}
 	b := d.Blocked[0]
 	if b.Reason == policy.ReasonRunActive {
-		return nil // its run exists
+		return nil // the run exists already
 	}
 	return l.notify(t, notify.RunScheduled, "",
 		notify.Scheduled{Pipeline: l.pipeline(row), Reason: d.Text, NotBefore: b.Until, Waits: b.Text})

@@ -6,12 +6,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// deployState contains the deployed release and the one that is being deployed. Answers are known to be from one
-// release only if deployState is the same before the request and after the answers.
+// deployState identifies the deployed release and the newest run, which may be deploying another one. Answers are known
+// to be from one release only if deployState is the same before the request and after the answers.
 type deployState struct {
 	champion string
 	run      string // the newest run
-	active   bool   // it has not ended
+	active   bool   // run has not ended
 }
 
 func (l *Loop) deployed(ctx context.Context) (out deployState, err error) {

@@ -39,7 +39,7 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 		if err != nil {
 			return err
 		}
-		// Up to the report's last change, so that this and the last decision judge the same relabels.
+		// Stop at the report's last change, so that the diagnosis and the last decision judge the same relabels.
 		if err := follow(t, model, x.relabels, release.TrainedSeq, d.Report.Seq, func() {}); err != nil {
 			return err
 		}

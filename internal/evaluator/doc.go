@@ -4,7 +4,7 @@
 // It defines the order of one evaluation (new labels, unscored texts, report, decision, record, run), audits the
 // figures each night, checks for suspicious relabels, and stores the hold and the request of a model.
 //
-// Threading: a Loop is one goroutine; its methods other than Run are safe for concurrent use.
+// Threading: a Loop runs in one goroutine; its methods other than Run are safe for concurrent use.
 //
 // It never executes a run (package actions does), never reads a source of labels (package ingest does), and never
 // answers a user (package backend does).

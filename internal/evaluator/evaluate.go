@@ -19,7 +19,7 @@ const (
 )
 
 // evaluate runs one iteration of the loop. It replays new changes, scores unscored texts, reports, decides, records,
-// and starts a run if that is the verdict. It returns the time at which the next iteration is due at the latest.
+// and starts a run if that is the verdict. It returns the time by which the next iteration is due.
 func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err error) {
 	defer func() {
 		if err != nil {
@@ -148,7 +148,7 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	switch {
 	case err != nil:
 		return err
-	case is.active: // it changes the serving release, and proves it
+	case is.active: // the run changes the serving release, and proves it
 		return nil
 	case row.Champion != l.monitor.Release().Digest:
 		l.monitor = nil
@@ -239,7 +239,7 @@ func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision, readin
 	if s := l.suspected; r.Suspicion != nil && s.seq != r.Seq {
 		earlier(s.again)
 	}
-	if reading { // the end of the first read is no label change, and may come after the decision
+	if reading { // poll: the end of the first read is no label change and does not wake the loop
 		earlier(now.Add(time.Second))
 	}
 	if r.State == drift.StateAsleep || r.State == drift.StateError || r.State == drift.StateUnscored {

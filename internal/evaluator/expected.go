@@ -24,7 +24,7 @@ type ExpectedStep struct {
 	// Known is false if neither a run nor the configuration provides a duration: the step then counts as zero.
 	Known bool
 	GPU   bool
-	// Checkpoints: the step uses whatever quiet hours there are, and counts as zero.
+	// Checkpoints marks a step that saves its progress. It can use any quiet hours, so it counts as zero.
 	Checkpoints bool
 }
 

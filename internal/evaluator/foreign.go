@@ -94,7 +94,7 @@ func (l *Loop) saveServing(ctx context.Context, s *Serving) error {
 	})
 }
 
-// asForeign changes a report to the state foreign.
+// asForeign sets the state of a report to foreign if a release other than the champion serves.
 func (s *Serving) asForeign(r *drift.Report) {
 	if s == nil || s.Foreign == nil {
 		return

@@ -138,8 +138,8 @@ func (l *Loop) pipeline(row store.Model) string {
 	return configs.DefaultPipeline
 }
 
-// reading reports whether the first read of the labels is still in progress. Once it has ended, a later start does
-// not count as one.
+// reading reports whether the first read of the labels is still in progress. Once it has ended, a read after a later
+// start is not counted as the first.
 func (l *Loop) reading() bool {
 	waits := func(b policy.Blocker) bool { return b.Reason == policy.ReasonInsufficientData }
 	if l.last != nil && !slices.ContainsFunc(l.last.Blocked, waits) {

@@ -39,7 +39,7 @@ type Options struct {
 // a language model into GPU memory that a run has freed for its training. And a service that a run has stopped must
 // not count as unreachable.
 type Barrier interface {
-	// Barred is why the classifier of a model must not be queried now, "" where it may. It answers at once.
+	// Barred returns why the classifier of a model must not be queried now, or "" if it may be. It does not block.
 	Barred(model string) (why string)
 }
 
@@ -73,15 +73,15 @@ type Loop struct {
 	relabels  *drift.RelabelHistory // the relabels since the training
 	after     int64                 // last change in monitor and relabels
 	last      *policy.Decision      // the last decision that was recorded, possibly by an earlier process
-	before    *policy.Decision      // the last decision, recorded or not: its conditions carry state
+	before    *policy.Decision      // the last decision, recorded or not: the next one needs its conditions
 	shadow    *policy.Shadow        // state of the shadow policy; nil before it is read
-	suspected suspected             // the last judgement of the relabels
-	planned   time.Time             // next evaluation of evaluate.schedule
+	suspected suspected             // result of the last check for suspicious relabels
+	planned   time.Time             // time of the next evaluation by evaluate.schedule
 
 	serving        *Serving   // last known state of the service; nil before the first check, and without a champion
 	serviceTrouble string     // error of the last check of the service
 	healthAsked    time.Time  // when recheck last asked the service's health
-	notAsked       string     // why the classifier must not be queried now; "" where it may
+	notAsked       string     // why the classifier must not be queried now; "" if it may be
 	rand           *rand.Rand // draws samples
 
 	mu   sync.Mutex // guards view
@@ -135,7 +135,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			force = true
 		case <-l.requests.rules:
 		}
-		// What a reload came before is done under its configuration: select takes the requests in any order.
+		// Apply a waiting reload before the request: select takes waiting requests in any order, and a request that was made
+		// after a reload must be carried out under its configuration.
 		if r := l.requests.next.Swap(nil); r != nil {
 			l.adopt(r)
 			force = true

@@ -57,8 +57,8 @@ func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	return m, nil
 }
 
-// monitor builds a monitor from the stored items and answers. For the items in instead, it uses the labels given
-// there for the gating target.
+// monitor builds a monitor from the stored items and answers. instead has labels of the gating target, by item, that
+// replace the stored ones.
 func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, beat func()) (*drift.Monitor, error) {
 	targets := r.Model.Serving.List()
 	m := drift.NewMonitor(r.Model.Policy.Tests(drift.Options{Model: row.Name, Targets: targets}))
@@ -87,7 +87,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 			if label, ok := instead[it.ID]; ok {
 				it.Labels[targets[0].Name] = label
 			}
-			// Touched only by retraind since the training.
+			// Only retraind has changed the item since the training.
 			own := it.Touched <= release.TrainedSeq
 			if !yield(drift.LabelChange{
 				Item: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, New: it.Labels,
@@ -110,9 +110,9 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 	return m, err
 }
 
-// trainedLabels returns the labels that items had in the training snapshot, which ends with the change after. It
-// returns them only for items that were relabelled since. Items that were inserted since, or whose text changed, have
-// none.
+// trainedLabels returns the labels that items had in the training snapshot, for the items that were relabelled since.
+// after is the last change in the snapshot. The labels are nil for items that were inserted since, or whose text
+// changed.
 func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for {

@@ -25,21 +25,21 @@ type Serving struct {
 	// Repeats is how often a language model gives the same answer to the same text twice. It is nil if it was not
 	// measured, and for other kinds of model.
 	Repeats *actions.Repeats `json:"repeats,omitempty"`
-	// GPU is true once the champion was completely on a GPU; OffGPU is what is wrong since, "" while it still is.
+	// GPU is true once the champion was completely on a GPU. OffGPU says what has changed since, "" while it still is.
 	GPU    bool   `json:"gpu,omitempty"`
 	OffGPU string `json:"off_gpu,omitempty"`
 }
 
 const (
-	// healthEvery is the least interval between two health requests by evaluations after label changes.
+	// healthEvery is the shortest interval between the health requests of evaluations that label changes cause.
 	healthEvery = 10 * time.Second
 	// foreignEvidence is the log likelihood ratio from which the service counts as foreign. With a sample each hour, a
 	// champion that differs from its stored answers as often as parity allows reaches this value once in 20 years
 	// (TestEvidenceSeparates).
 	foreignEvidence = 10
-	// foreignDisagrees is the share of different answers from which another model can be detected.
+	// foreignDisagrees is the share of answers in which another model is assumed to differ, at least.
 	foreignDisagrees = 0.1
-	// suspiciousSamples is the number of successive samples while the evidence is inconclusive.
+	// suspiciousSamples is the largest number of samples that are scored in a row while the evidence is inconclusive.
 	suspiciousSamples = 4
 )
 
@@ -144,7 +144,7 @@ func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, no
 		}
 		agreed = wrong == 0
 		if s.Foreign != nil {
-			break // a sample without a difference is conclusive
+			break // one sample decides whether the champion serves again
 		}
 		s.Evidence = evidence(s.Evidence, len(part), wrong, l.parity())
 		if agreed || s.Evidence >= foreignEvidence {
@@ -176,7 +176,7 @@ func (l *Loop) monitorState() (string, error) {
 	return string(b), err
 }
 
-// health asks the service which release it serves, and does not wait longer than a few seconds.
+// health asks the service which release it serves, and waits at most healthPatience.
 func (l *Loop) health(ctx context.Context) (serving.HealthInfo, error) {
 	ctx, stop := context.WithTimeout(ctx, healthPatience)
 	defer stop()

@@ -18,7 +18,7 @@ type requests struct {
 	evaluate chan struct{}
 	audit    chan struct{}
 	runEnded chan struct{}
-	rules    chan struct{}         // next has a configuration
+	rules    chan struct{}         // wakes the loop when next has a configuration
 	next     atomic.Pointer[Rules] // a configuration that the loop has not applied yet
 	orders   chan order            // carried out by the loop, which answers
 }
@@ -36,7 +36,7 @@ type order struct {
 type orderKind int
 
 const (
-	orderEvaluate orderKind = iota // evaluate, and check what serves by a sample of texts
+	orderEvaluate orderKind = iota // evaluate, and check by a sample of texts which release serves
 	orderAdopt                     // adopt the serving release as champion
 	orderRedeploy                  // redeploy the champion
 	orderRetry                     // repeat a run

@@ -55,8 +55,8 @@ func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string
 // parent is a run to repeat.
 type parent struct {
 	plan   actions.Plan
-	failed string // the step that decided it, "" where it was promoted
-	later  string // id of a run that came after it and may have changed files that its steps left outside; "" for none
+	failed string // the step that decided the outcome, "" if the run was promoted
+	later  string // id of a later run, which may have changed files that the steps wrote; "" if there is none
 }
 
 func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {

@@ -16,7 +16,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// trial returns the probation of the serving release and the release to roll back to; nil if there is none.
+// trial returns the probation of the serving release and the release to roll back to; nil if the serving release is not
+// on probation.
 func (l *Loop) trial(ctx context.Context, r drift.Report, now time.Time) (*policy.Trial, error) {
 	if r.Probation == nil || r.Probation.Over(now) || l.rules.Model.Policy.Probation == nil {
 		return nil, nil //nolint:nilnil // no probation is no fault
@@ -72,7 +73,7 @@ func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 		return plan, err
 	}
 	if actions.IsAdopted(former.Digest) && plan.KeepsImages() {
-		return plan, nil // it has no files of its own: its image is kept
+		return plan, nil // an adopted release has no files: its image is kept
 	}
 	if _, err := os.Stat(former.Path); err != nil {
 		return plan,
@@ -109,7 +110,7 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 		if plan.ChampionDir, err = championDir(t, l.name, plan.Champion); err != nil {
 			return plan, err
 		}
-		// The service is queried as it is configured now; a step is undone as it was executed.
+		// The service is queried as it is configured now, but each step is undone as it was executed.
 		plan.Promote, plan.Serving = l.promote(), l.rules.Model.Serving
 		plan.ModelDir = l.modelDir()
 		plan.RunDir = filepath.Join(plan.ModelDir, "runs", id)

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// Rules is the part of a loop that a reload of the configuration replaces.
+// Rules is the configuration of a loop. A reload replaces it.
 type Rules struct {
 	Model  *configs.Model
 	Policy *policy.Policy

@@ -18,8 +18,8 @@ type sampleText struct {
 	got   serving.Answers            // the service's
 }
 
-// recheckPool returns the texts from which samples are taken: held-out texts that the champion has answered, in an
-// order that changes over time. Half of them are texts for which other releases have different answers.
+// recheckPool returns the texts from which samples are taken: held-out texts that the champion has answered, in random
+// order. Texts to which another release has given a different answer alternate with the rest.
 func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, error) {
 	var differ, rest []sampleText
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {

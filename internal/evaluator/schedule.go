@@ -10,9 +10,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// scheduled performs the evaluation that evaluate.schedule made due. It is handled like a manual request: it is
-// stored under an id, so that it runs at most once. It is refused if it is late, for example after the host was
-// suspended.
+// scheduled reports whether evaluate.schedule requires an evaluation now. The evaluation is handled like a manual
+// request: it is stored under an id, so that it runs at most once. It is skipped if it is late, for example after the
+// host was suspended.
 func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
 	due := l.planned
 	if due.IsZero() || now.Before(due) {

@@ -85,7 +85,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 		l.o.Beat()
 		if serr != nil {
 			if !l.rules.Model.Serving.MayBeAsleep() {
-				serr = errors.New(serr.Error()) // here it is a fault, not the state asleep
+				serr = errors.New(serr.Error()) // an unreachable service is a fault here, not asleep
 			}
 			l.monitor.Service(serr)
 			l.log.Warn("some held-out texts are not scored", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
@@ -99,7 +99,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 // look like a hung loop. After a bounded time without an answer it stops reporting, and the loop then counts as hung.
 func (l *Loop) ask(ctx context.Context, texts []serving.Text, got func(serving.Text, serving.Answer)) error {
 	patience := silences * l.rules.Model.Serving.Timeout.D()
-	var heard atomic.Int64 // since start
+	var heard atomic.Int64 // time of the last answer, since start
 	start := time.Now()
 	done := make(chan error, 1)
 	go func() {
@@ -136,7 +136,7 @@ func (l *Loop) texts(ctx context.Context, release string, waiting []drift.Unscor
 			}
 			it, err := t.Item(l.name, u.Item)
 			if errors.Is(err, store.ErrNotFound) || err == nil && it.TextHash != u.TextHash {
-				continue // it changed since: it is scored in the next evaluation
+				continue // the item was changed or deleted since: the next evaluation handles that
 			}
 			if err != nil {
 				return err

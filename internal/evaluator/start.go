@@ -26,8 +26,8 @@ func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) e
 		})
 }
 
-// begin stores the run of a decision together with the related state, and then passes the run to the engine. It does
-// nothing if another run has not ended.
+// begin stores the run of a decision with the plan that fix returns, clears the fields in settled, and then passes the
+// run to the engine. It does nothing if another run of the model has not ended.
 func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField,
 	fix func(*store.Tx, store.Model) (actions.Plan, error),
 ) error {
@@ -86,7 +86,7 @@ func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.Hi
 	return l.planOf(t, row, d, pipeline, h.Force != nil)
 }
 
-// planOf returns the fixed plan of a run of a pipeline.
+// planOf computes the plan of a new run of a pipeline. The plan does not change afterwards.
 func (l *Loop) planOf(
 	t *store.Tx, row store.Model, d policy.Decision, pipeline string, forced bool,
 ) (actions.Plan, error) {
@@ -125,8 +125,8 @@ func (l *Loop) planOf(
 	}, nil
 }
 
-// championDir returns the directory of a release that retraind deployed. It returns "" if there is no release, and
-// for an adopted one.
+// championDir returns the directory of a release that retraind deployed, or "" if the release was adopted or is
+// unknown.
 func championDir(t *store.Tx, model, digest string) (string, error) {
 	if digest == "" || actions.IsAdopted(digest) {
 		return "", nil

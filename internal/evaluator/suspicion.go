@@ -27,7 +27,7 @@ const (
 	// judgeEvery is the minimum interval between two checks of the relabels while a retrain waits. Each label change
 	// causes a decision, and each check reads thousands of texts.
 	judgeEvery = time.Second
-	// judgeRest is the least pause before the next judgement, as a multiple of the last one's duration.
+	// judgeRest is the shortest pause before the next check, as a multiple of the duration of the last check.
 	judgeRest = 10
 )
 
@@ -41,7 +41,7 @@ func leave(trail *drift.RelabelHistory, c store.Change) {
 	}
 }
 
-// follow adds the stored changes behind after, up to upTo, to a relabel history.
+// follow adds to a relabel history the stored changes with numbers above after, up to and including upTo.
 func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
 	for after < upTo {
 		batch, err := t.Changes(model, after, replayBatch)
@@ -60,10 +60,10 @@ func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo 
 	return nil
 }
 
-// suspicion checks the relabels if a retrain would be due because of them, and decides again with the result. It does
-// not check before a requested retrain, because the person is assumed to have checked the labels. For a retrain that
-// waits, the result of the last check may be used again. Before a retrain starts, the check is repeated if labels
-// have changed since.
+// suspicion checks the relabels if the decision is to retrain, and decides again with the result. It does not check
+// before a requested retrain, because the person is assumed to have checked the labels. For a retrain that waits, the
+// result of the last check may be used again. Before a retrain starts, the check is repeated if labels have changed
+// since.
 func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History, d policy.Decision,
 	now time.Time,
 ) (policy.Decision, error) {
@@ -89,8 +89,8 @@ func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History,
 	return l.rules.Policy.Decide(*r, h, now), nil
 }
 
-// judge compares the relabels of each source that made most of them with the model's answers and with the labels of
-// the nearest texts.
+// judge compares the relabels of each large group, such as those of one author or one minute, with the model's answers
+// and with the labels of the nearest texts.
 type judge struct {
 	name     string
 	rule     *Rules
@@ -103,7 +103,7 @@ type judge struct {
 	found drift.Suspicion
 }
 
-// judgedTexts bounds the texts among which neighbours are searched.
+// judgedTexts limits the number of texts among which neighbours are searched.
 const judgedTexts = 3000
 
 func (x *judge) run(t *store.Tx) error {
@@ -146,7 +146,7 @@ type jury struct {
 	items      []store.Item
 	place      map[string]int // by item
 	answers    map[[2]string]store.Prediction
-	carry      map[string]int // items by label
+	carry      map[string]int // number of items by label
 	neighbours *classifier.Neighbours
 }
 
@@ -221,9 +221,9 @@ func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	if model {
 		src.Model++
 	}
-	// The counts are compared with those expected by chance, because during an ongoing correction most of the similar
-	// texts are not corrected yet, but the texts with the new label are close to each other.
-	if favour*(j.carry[r.From]+1) <= against*j.carry[r.To] { // without the item itself, plus one for each label
+	// Compare with the counts expected by chance, not with a majority: during an ongoing correction most similar texts
+	// still have the old label, but those with the new label are close to each other.
+	if favour*(j.carry[r.From]+1) <= against*j.carry[r.To] { // each count is without the item itself, plus one
 		src.Neighbours++
 		if model {
 			src.Contradicted++
@@ -231,7 +231,7 @@ func (j *jury) ask(r drift.Relabelled, src *drift.RelabelGroup) {
 	}
 }
 
-// without computes the accuracy and the decision that would result without a source's relabels.
+// without computes the accuracy and the decision that would result without a group's relabels.
 func (x *judge) without(t *store.Tx, row store.Model, src drift.RelabelGroup) (*drift.Without, error) {
 	before := x.relabels.Before(src)
 	m, err := monitor(t, row, x.rule, before, x.beat)

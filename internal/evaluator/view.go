@@ -11,7 +11,7 @@ import (
 type View struct {
 	Report   *drift.Report
 	Decision *policy.Decision
-	Next     time.Time // of the next evaluation
+	Next     time.Time // time of the next evaluation
 	Floor    float64   // the accuracy below which the policy retrains, 0 without one
 	Trouble  string    // error of the last evaluation
 	Shadow   *policy.Shadow
@@ -21,12 +21,12 @@ type View struct {
 	Serving  *Serving // nil before the first check of the service, and without a champion
 	// ServiceTrouble is the error of the last check of the service.
 	ServiceTrouble string
-	// Barred is why the classifier is not asked now, "" where it may be.
+	// Barred says why the classifier must not be queried now, "" if it may be.
 	Barred string
 	Trial  *policy.Trial // nil if the release has no probation
 }
 
-// Audit is the result of the last audit; Difference and Damage are empty if it found none.
+// Audit is the result of the last audit; Difference and Damage are empty if it found nothing wrong.
 type Audit struct {
 	At         time.Time
 	Difference string

@@ -15,8 +15,8 @@ var state struct {
 	seen map[string]int // how often each point was passed; guarded by mu
 }
 
-// Point appends its name to the file RETRAIND_CRASH_LOG and kills the process when its name and count are those of
-// RETRAIND_CRASH_AT ("name" or "name#3").
+// Point appends its name and count to the file RETRAIND_CRASH_LOG, and kills the process if RETRAIND_CRASH_AT ("name"
+// or "name#3") names this call.
 func Point(name string) {
 	state.mu.Lock()
 	defer state.mu.Unlock()

@@ -1,7 +1,7 @@
 // Package natstest starts a real NATS server with JetStream inside the test binary.
 //
-// It owns one server per Start, on a random port, with its files in the test's temporary directory. A Server belongs to
-// one test. It is never linked into the program.
+// Each call of Start starts a server on a random port, with its files in the test's temporary directory. Only one test
+// may use a Server. The package is never linked into the program.
 package natstest
 
 import (
@@ -34,10 +34,10 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// URL is its address; it stays the same over Down and Up.
+// URL returns the server's address, which Down and Up do not change.
 func (s *Server) URL() string { return s.url }
 
-// Down ends the server; its files stay.
+// Down stops the server and keeps its files.
 func (s *Server) Down() {
 	if s.broker != nil {
 		s.broker.Shutdown()
@@ -45,7 +45,7 @@ func (s *Server) Down() {
 	}
 }
 
-// Up starts it again at the same address and with the same files.
+// Up starts the server again at the same address and with the same files.
 func (s *Server) Up() {
 	s.t.Helper()
 	u, err := url.Parse(s.url)
@@ -74,14 +74,14 @@ func (s *Server) Keep() (restore func()) {
 	}
 }
 
-// Restart is Down and Up.
+// Restart calls Down and Up.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Down()
 	s.Up()
 }
 
-// Connect opens a connection with a quick reconnect that is closed with the test.
+// Connect opens a connection that reconnects quickly. It is closed at the end of the test.
 func (s *Server) Connect() *nats.Conn {
 	s.t.Helper()
 	conn, err := nats.Connect(s.url, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(10e6),

@@ -16,11 +16,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// ExportOptions of Export.
+// ExportOptions are the options of Export.
 type ExportOptions struct {
 	Dir   string
-	Force bool // write also what looks broken beside the champion's export
-	Chat  bool // write the messages of a language model, too
+	Force bool // write the files even if they look broken compared with the champion's export
+	Chat  bool // also write chat messages for a language model
 }
 
 // Export writes a model's training, validation and test files as a run does, without a daemon or while one is

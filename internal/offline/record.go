@@ -99,7 +99,7 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 			return fmt.Errorf("run %s: %w", r.ID, err)
 		}
-		if plan.Rollback != nil { // not started by a retraining policy
+		if plan.Rollback != nil { // a rollback is no retraining
 			continue
 		}
 		steps, err := t.Steps(r.ID)

@@ -12,11 +12,11 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Plan is a model's next quiet hours, and how much of them its next run needs.
+// Plan contains a model's next quiet hours, and how long its next run is expected to take.
 type Plan struct {
 	Model    string
 	Location *time.Location
-	Rules    string // in words
+	Rules    string // the quiet hours in words
 	Always   bool   // no quiet hours are configured
 	Expected evaluator.Expected
 	Reserve  time.Duration
@@ -24,7 +24,7 @@ type Plan struct {
 	Closings []quiethours.Closing
 }
 
-// PlannedOpening is an opening of the quiet hours, with whether the next run fits into it.
+// PlannedOpening is a period of quiet hours. Fits says whether the next run fits into it.
 type PlannedOpening struct {
 	quiethours.Opening
 	Open bool // at the time that was asked about

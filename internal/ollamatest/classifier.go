@@ -9,38 +9,39 @@ import (
 	"testing"
 )
 
-// Classifier is a bag of words: it answers with the label for which most words of the text vote.
+// Classifier describes a model that is a bag of words: it answers with the label for which most words of the text vote.
 type Classifier struct {
-	// Words maps a word, as it is written, to the labels for which it votes. A label of a bool target is true or false.
+	// Words maps a word, exactly as written, to the labels for which it votes. A label of a bool target is true or false.
 	Words map[string][]string
-	// Else is the label, or one for each target, of texts without such a word; default the first of all labels by name.
+	// Else has the label of texts without any of these words, one for each target. The default is the first of all labels
+	// in alphabetical order.
 	Else []string
-	// Version makes two files differ that give the same answers.
+	// Version is stored in the file, so that models with the same answers can have different files.
 	Version string
-	// Context is the number of tokens of its context; default 4096.
+	// Context is the length of the context in tokens; default 4096.
 	Context int
-	// Architecture replaces qwen3, for a file that cannot be loaded.
+	// Architecture is stored in the file instead of qwen3, for a file that cannot be loaded.
 	Architecture string
 	// Template is the chat template in the file, as a Jinja template; default none.
 	Template string
-	// Embeds makes it a model that returns vectors instead of answers: each word has a direction of its own, which many
-	// may share, and a text is the mean of its words. Labels are ignored then.
+	// Embeds makes it a model that returns vectors instead of answers: each word has a direction, which several words may
+	// share, and the vector of a text is the mean of those of its words. Labels are ignored then.
 	Embeds bool
 }
 
 const (
 	hidden  = 64     // length of a token's vector
-	heads   = 4      // of 16 numbers each
-	forward = 32     // unused
-	vote    = 30     // of a word, against 1 that every token has
-	leaning = 0.0002 // towards Else: weaker than one word in a long text
+	heads   = 4      // attention heads, of 16 numbers each
+	forward = 32     // width of the feed-forward layer, whose weights are 0
+	vote    = 30     // weight of a word's vote; each token also has a constant 1
+	leaning = 0.0002 // preference for Else: weaker than one word in a long text
 )
 
-// The dimensions of a token's vector that belong to no label.
+// The dimensions of a token's vector before those of the labels.
 const (
-	always = iota // for every token
-	ended         // for a label's own token, to end after it
-	first         // first label
+	always = iota // 1 in every token
+	ended         // set in the tokens of labels, so that the answer ends after one
+	first         // the first label's
 )
 
 // Labels returns all possible answers, sorted.
@@ -136,7 +137,7 @@ func (v *vocabulary) add(token string, kind int32) {
 	v.tokens, v.types = append(v.tokens, token), append(v.types, kind)
 }
 
-// vocabulary returns every byte, and each word and label as a token of its own, alone and after a blank.
+// vocabulary returns the tokens: every byte, and each word and each label, both alone and after a blank.
 func (c Classifier) vocabulary() *vocabulary {
 	const normal, control = 1, 3
 	v := &vocabulary{index: map[string]int{}}
@@ -196,7 +197,7 @@ func (c Classifier) weights(g *gguf, v *vocabulary, labels []string) {
 		}
 	}
 	head[v.index["<|im_end|>"]*hidden+ended] = 10
-	head[v.index["<|im_end|>"]*hidden+always] = -0.001 // after a blank, before any other allowed token
+	head[v.index["<|im_end|>"]*hidden+always] = -0.001 // preferred to a blank, but not to any other allowed token
 
 	square := func(keep func(int) bool) []float32 {
 		m := make([]float32, hidden*hidden)
@@ -242,7 +243,8 @@ func spelt(s string) string {
 	return b.String()
 }
 
-// byteRune returns the character of a byte: a printable one is itself, the others are those from U+0100 on.
+// byteRune returns the character for a byte: the byte's own character if it is printable, otherwise the next free one
+// from U+0100 on.
 func byteRune(b byte) rune {
 	printable := func(b byte) bool { return b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae }
 	if printable(b) {

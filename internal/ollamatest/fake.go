@@ -19,7 +19,7 @@ import (
 // nothing, loads models at once, and has a GPU.
 type Fake struct {
 	URL string
-	// Stop stops it before the test ends.
+	// Stop stops the server before the test ends.
 	Stop func()
 
 	mu      sync.Mutex // guards the fields below
@@ -32,7 +32,7 @@ type Fake struct {
 	asked   map[string]int // requests by path
 }
 
-// manifest is the model of a name. Copies are equal, and so are their digests.
+// manifest describes the model that is stored under a name. A copy under another name is equal and has the same digest.
 type manifest struct {
 	Blob, Template, System string
 	Parameters             map[string]any
@@ -52,7 +52,7 @@ type loaded struct {
 	expires time.Time
 }
 
-// NewFake starts a fake that ends with the test.
+// NewFake starts a fake server. It is stopped at the end of the test.
 func NewFake(t testing.TB) *Fake {
 	t.Helper()
 	f := &Fake{
@@ -87,21 +87,22 @@ func NewFake(t testing.TB) *Fake {
 	return f
 }
 
-// Break makes fault answer a request if its status is not 0; nil ends this.
+// Break sets a function that may answer requests in place of the server: if its status is not 0, its status and body
+// are the answer. nil removes it.
 func (f *Fake) Break(fault func(*http.Request) (status int, body string)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
 }
 
-// Upgrade changes its version.
+// Upgrade changes the server's version.
 func (f *Fake) Upgrade(version string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.version = version
 }
 
-// OnGPU sets the share of a model's memory on the GPU.
+// OnGPU sets a function that returns how many bytes of a model are on the GPU.
 func (f *Fake) OnGPU(share func(size int64) int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +121,7 @@ func digest(b []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// tagged returns a name with its tag.
+// tagged returns a name with its tag, which is latest by default.
 func tagged(name string) string {
 	if strings.LastIndexByte(name, ':') <= strings.LastIndexByte(name, '/') {
 		name += ":latest"

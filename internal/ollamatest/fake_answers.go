@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// fakeKey is the key of a model file that describes its Classifier; the real server ignores it.
+// fakeKey is the key under which a model file describes its Classifier; the real server ignores it.
 const fakeKey = "retraind.classifier"
 
 // classifierIn reads the Classifier of a model file; the zero one if there is none.
@@ -96,7 +96,7 @@ func (c Classifier) answer(text string, format json.RawMessage) (string, error) 
 	return "{" + strings.Join(parts, ",") + "}", nil
 }
 
-// propertyOrder returns the properties of a schema in their written order, which the grammar follows.
+// propertyOrder returns the properties of a schema as they are ordered in its text, and therefore in an answer.
 func propertyOrder(schema json.RawMessage) []string {
 	var s struct{ Properties json.RawMessage }
 	if json.Unmarshal(schema, &s) != nil {
@@ -128,7 +128,7 @@ type question struct {
 	Truncate  *bool
 }
 
-// keep returns when a model that gets a request now is unloaded.
+// keep returns when a model that gets the request now is unloaded again, and false if the request unloads it at once.
 func (q question) keep() (time.Time, bool) {
 	const usual = 5 * time.Minute
 	var seconds float64
@@ -152,7 +152,7 @@ func expiry(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
-// load loads or unloads a model; if it has refused that it returns false.
+// load loads or unloads a model. If it cannot, it answers with an error and returns false.
 func (f *Fake) load(w http.ResponseWriter, q question, empty bool) (manifest, bool) {
 	m, ok := f.models[tagged(q.Model)]
 	if !ok {
@@ -248,7 +248,7 @@ func (f *Fake) answer(w http.ResponseWriter, q question, m manifest, prompt stri
 
 var control = regexp.MustCompile(`<\|[a-z_]+\|>`)
 
-// tokens counts a known word and a control token as one, and every other byte.
+// tokens returns the number of tokens of a text: one for each known word, each control token, and each other byte.
 func (c Classifier) tokens(text string) int {
 	n := len(text)
 	if n > 64*c.context() {

@@ -65,7 +65,7 @@ func (f *Fake) delete(w http.ResponseWriter, r *http.Request) {
 	f.prune()
 }
 
-// prune removes the files that no model uses; loaded models stay in memory.
+// prune removes the files that neither a name nor a loaded model uses.
 func (f *Fake) prune() {
 	used := map[string]bool{}
 	for _, m := range f.models {
@@ -105,7 +105,7 @@ func (f *Fake) create(w http.ResponseWriter, r *http.Request) {
 	for _, d := range q.Files {
 		b, ok := f.blobs[d]
 		if !ok {
-			say(w, map[string]string{"error": "open " + d + ": no such file or directory"}) // in a stream
+			say(w, map[string]string{"error": "open " + d + ": no such file or directory"}) // with status 200, as in a stream
 			return
 		}
 		if !bytes.HasPrefix(b, []byte("GGUF")) {

@@ -40,7 +40,7 @@ func (g *gguf) put(w *bytes.Buffer, v any) {
 	}
 }
 
-// key adds a key. An integer is a u32: the server ignores other integer types.
+// key adds a key. An integer is written as u32: the server ignores other integer types.
 func (g *gguf) key(name string, value any) {
 	g.nKeys++
 	g.text(&g.keys, name)
@@ -72,7 +72,7 @@ func (g *gguf) key(name string, value any) {
 	}
 }
 
-// tensor adds one of 32-bit numbers; dims are in GGUF's order, the innermost first.
+// tensor adds a tensor of 32-bit numbers; dims are in GGUF's order, the innermost first.
 func (g *gguf) tensor(name string, values []float32, dims ...int) {
 	g.tensors++
 	g.text(&g.infos, name)

@@ -51,7 +51,7 @@ func Name(t testing.TB) string {
 	return "t-" + strings.ToLower(strings.NewReplacer("/", "-", "#", "-", "_", "-").Replace(t.Name()))
 }
 
-// File writes a classifier's model file.
+// File writes the classifier's model file and returns its path.
 func (c Classifier) File(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "model.gguf")
@@ -61,7 +61,7 @@ func (c Classifier) File(t testing.TB) string {
 	return path
 }
 
-// Install creates or replaces a model of a classifier under a name.
+// Install creates the classifier's model on a server under a name, or replaces the model with this name.
 func (c Classifier) Install(t testing.TB, url, name, system string) {
 	t.Helper()
 	client := Client(t, url)
@@ -78,6 +78,6 @@ func (c Classifier) Install(t testing.TB, url, name, system string) {
 	}
 }
 
-// Parameters are those of every model in a test: one thread, because several servers compete for a busy machine, and no
-// randomness.
+// Parameters returns the parameters of every model in a test: one thread, because several servers compete for a busy
+// machine, and no randomness.
 func Parameters() map[string]any { return map[string]any{"num_thread": 1, "temperature": 0} }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Proxy is a reverse proxy that simulates faults which the server itself cannot show: change answers each request, by
-// itself or with what forward writes, into w or into another writer.
+// Proxy starts a reverse proxy for faults that the server itself cannot show, and returns its URL. change answers each
+// request; to get the server's answer, it calls forward.
 func Proxy(t testing.TB, server string, change func(w http.ResponseWriter, r *http.Request, forward http.Handler)) string {
 	t.Helper()
 	u, err := url.Parse(server)

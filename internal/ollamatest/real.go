@@ -25,19 +25,19 @@ var ErrNoServer = errors.New("no Ollama server is built here: run scripts/ollama
 // Server is a real Ollama server for one test.
 type Server struct {
 	URL string
-	// Models is its model directory.
+	// Models is the server's model directory.
 	Models string
-	// Log is its log file.
+	// Log is the server's log file.
 	Log string
 
 	t      testing.TB
 	binary string
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	groups []int // process groups of the processes that it started
+	groups []int // process groups of the processes that Server started
 }
 
-// shared is the test binary's server; a package variable, because it outlives the tests.
+// shared is the server that the tests of a binary share. It is a package variable, because it outlives each test.
 var shared struct {
 	once   sync.Once
 	server *Server
@@ -58,7 +58,7 @@ func Main(m *testing.M) int {
 }
 
 // Real returns the URL of the real server that the tests of a binary share. If none is built the test is skipped, or
-// fails if RETRAIND_OLLAMA is set. Tests choose the names of models themselves.
+// fails if RETRAIND_OLLAMA is set. Each test must use its own model names (Name).
 func Real(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
@@ -80,7 +80,7 @@ func Start(t testing.TB) *Server {
 	return StartIn(t, t.TempDir())
 }
 
-// StartIn starts one that keeps its models in the directory models of dir.
+// StartIn starts a server as Start does. The server keeps its models in the directory "models" below dir.
 func StartIn(t testing.TB, dir string) *Server {
 	t.Helper()
 	binary, err := built()
@@ -97,13 +97,13 @@ func StartIn(t testing.TB, dir string) *Server {
 	return s
 }
 
-// Stop stops the server and its model processes; its files and its address stay.
+// Stop stops the server and its model processes; it keeps its files and its address.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 // Kill kills the server as a crash does: its model processes survive.
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
-// Up starts it again.
+// Up starts the server again, at the same address and with the same files.
 func (s *Server) Up() {
 	s.t.Helper()
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.URL, "http://"))
@@ -132,7 +132,7 @@ func require(t testing.TB, err error) {
 	}
 }
 
-// built finds the server by scripts/ollama.sh --path.
+// built returns the path of the server that scripts/ollama.sh has built, or ErrNoServer.
 func built() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -39,7 +39,7 @@ func Binaries() (string, error) {
 	return "", fmt.Errorf("%w in %s (type: %s)", ErrNoBinaries, strings.Join(looked, ", "), installCommand())
 }
 
-// installCommand is the command that installs the binaries on Debian and Ubuntu.
+// installCommand returns the command that installs the binaries on Debian and Ubuntu.
 func installCommand() string {
 	if os.Geteuid() == 0 {
 		return "apt-get install -y postgresql"

@@ -1,8 +1,8 @@
 // Package pgcluster starts a private PostgreSQL server for the demo and for tests.
 //
-// It owns one temporary directory per Cluster, with the data and a Unix socket in it, and the server as a direct child
-// of this process, which ends with it. A Cluster's methods may be called from any goroutine, one at a time. It listens
-// on no TCP port unless Settings configure one, never touches a server that it did not start, and never speaks SQL itself.
+// Each Cluster has a temporary directory with its data and a Unix socket. Its server is a direct child of this process
+// and ends with it. A Cluster's methods may be called from any goroutine, one at a time. The server listens on no TCP
+// port unless Settings configure one. The package never touches a server that it did not start, and never sends SQL.
 package pgcluster
 
 import (
@@ -42,7 +42,7 @@ type Options struct {
 type Cluster struct {
 	options Options
 	bin     string
-	dir     string // holds data/, the socket and log
+	dir     string // contains data/, the socket and log
 	owner   *syscall.Credential
 
 	mu     sync.Mutex
@@ -139,7 +139,7 @@ func (c *Cluster) DSN(database string) string {
 	return dsn
 }
 
-// Dir returns the cluster's directory, which has the socket.
+// Dir returns the cluster's directory, in which its socket is.
 func (c *Cluster) Dir() string { return c.dir }
 
 // Bin returns the directory of the server's binaries.
@@ -160,7 +160,8 @@ func (c *Cluster) Stop() error {
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
-// environment removes the caller's PG* variables, since the server would read some of them.
+// environment returns the environment of the server. It leaves out all variables of the caller, because the server
+// would read some of them (PG*).
 func (c *Cluster) environment() []string {
 	own := []string{"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + c.dir, "LC_ALL=C", "TZ=UTC"}
 	return append(own, c.options.Environment...)

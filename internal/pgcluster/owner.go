@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// socketRoom is the maximum length of a directory's name with which "/.s.PGSQL.5432" still fits into a socket address.
+// socketRoom is the maximum length of a directory's path with which "/.s.PGSQL.5432" still fits into a socket address.
 const socketRoom = 90
 
 // serverOwner returns the server's user: nil for this process's own user; for root, which PostgreSQL refuses, the
@@ -34,7 +34,7 @@ func serverOwner() (*syscall.Credential, error) {
 	return nil, errors.New("start postgresql: it refuses to run as root, and there is neither a user postgres nor nobody")
 }
 
-// shortTempDir creates a directory with a name short enough for the socket, which the server's owner can reach.
+// shortTempDir creates a directory that the server's owner can reach. Its path is short enough for the socket.
 func shortTempDir(owner *syscall.Credential) (string, error) {
 	base := os.TempDir()
 	if len(base)+len("/rt-pg-0123456789") > socketRoom || owner != nil && !open(base) {

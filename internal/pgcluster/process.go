@@ -17,9 +17,9 @@ import (
 // process is the postmaster as a child process.
 type process struct {
 	pid  int
-	done chan struct{} // closed when it has been reaped
-	err  error         // its exit, valid after done
-	said int           // length of the log when it started
+	done chan struct{} // closed when the process has been reaped
+	err  error         // the result of Wait, valid once done is closed
+	said int           // length of the log when the process started
 }
 
 // Restart starts the server again after Kill, or stops it quickly and starts it. It returns when connections are
@@ -53,8 +53,8 @@ func (c *Cluster) Kill() error {
 	return err
 }
 
-// up starts the server and waits until it is ready. After a Kill its orphaned workers may hold the shared memory for
-// some moments, in which a new server refuses to start; so it retries for a while.
+// up starts the server and waits until it is ready. After Kill, orphaned workers may still use the shared memory for a
+// short time. A new server refuses to start until they have ended, so up retries.
 func (c *Cluster) up(ctx context.Context) (*process, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -96,7 +96,7 @@ func (c *Cluster) spawn() (*process, error) {
 		cmd.Dir = c.dir
 		cmd.Env = c.environment()
 		cmd.Stdout, cmd.Stderr = out, out
-		// A process group of its own, so that Ctrl-C at the terminal does not stop the server before its users.
+		// In its own process group, so that Ctrl-C at the terminal does not stop the server before the programs that use it.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.owner, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
 		cmd.WaitDelay = time.Second
 		err := cmd.Start()
@@ -135,7 +135,7 @@ func (c *Cluster) ready(ctx context.Context, p *process) error {
 	}
 }
 
-// end sends sig and waits until the process was reaped; after patience it is killed.
+// end sends sig and waits until the process has been reaped. After patience it kills the process.
 func (p *process) end(sig syscall.Signal, patience time.Duration) error {
 	select {
 	case <-p.done:
@@ -161,8 +161,8 @@ func (p *process) end(sig syscall.Signal, patience time.Duration) error {
 
 func (c *Cluster) logPath() string { return filepath.Join(c.dir, "log") }
 
-// memoryInUse reports that the server found the previous server's shared memory in use. The orphans write to the log
-// meanwhile.
+// memoryInUse reports whether the server found the previous server's shared memory in use. It searches everything that
+// was logged since the server started, because orphaned workers write to the same log.
 func (c *Cluster) memoryInUse(p *process) bool {
 	text := readText(c.logPath())
 	return strings.Contains(text[min(p.said, len(text)):], "is still in use")

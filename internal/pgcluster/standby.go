@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Standby copies the running cluster into a second one that replicates it, and returns when that accepts read
-// connections. The caller must Stop it. It has the settings of the first.
+// Standby starts a second cluster that replicates this one and has the same settings. It returns when the second
+// cluster accepts read connections. The caller must stop the second cluster.
 func (c *Cluster) Standby(ctx context.Context) (*Cluster, error) {
 	dir, err := shortTempDir(c.owner)
 	if err != nil {
@@ -29,14 +29,14 @@ func (c *Cluster) Standby(ctx context.Context) (*Cluster, error) {
 	return s, nil
 }
 
-// copyOf takes a base backup that continues to stream from its primary.
+// copyOf fills the cluster's directory with a base backup of primary, and configures the cluster to replicate primary.
 func (c *Cluster) copyOf(ctx context.Context, primary *Cluster) error {
 	if c.owner != nil {
 		if err := os.Chown(c.dir, int(c.owner.Uid), int(c.owner.Gid)); err != nil {
 			return err
 		}
 	}
-	// The same settings again, so that its socket is in its own directory.
+	// configure below appends the settings again, so that the socket is in this cluster's directory.
 	if err := c.command(ctx, "pg_basebackup", "-D", c.data(), "-d", primary.DSN("postgres"), "-R", "-c", "fast", "-X",
 		"stream", "--no-sync"); err != nil {
 		return err
@@ -44,12 +44,12 @@ func (c *Cluster) copyOf(ctx context.Context, primary *Cluster) error {
 	return c.configure()
 }
 
-// Promote makes a standby a primary with a timeline of its own and returns when it accepts writes.
+// Promote makes a standby a primary with a new timeline and returns when it accepts writes.
 func (c *Cluster) Promote(ctx context.Context) error {
 	return c.command(ctx, "pg_ctl", "promote", "-D", c.data(), "-w", "-t", "30")
 }
 
-// command runs one of the server's programs as its owner.
+// command runs one of the server's programs as the server's owner.
 func (c *Cluster) command(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, name), args...)
 	cmd.Dir = c.dir

@@ -1,7 +1,7 @@
 // Package pgtest starts a real PostgreSQL for tests: one private cluster per test binary, one database per test.
 //
-// It owns the test binary's shared cluster, started at the first use and stopped by Main. Its functions may be called
-// from parallel tests. It is never linked into the program and never connects to a server that it did not start.
+// The shared cluster is started at its first use and stopped by Main. The functions may be called from parallel tests.
+// The package is never linked into the program and never connects to a server that it did not start.
 package pgtest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/pgcluster"
 )
 
-// decoded is a second one, with logical decoding.
+// decoded is a second shared cluster, with logical decoding.
 var decoded struct {
 	once    sync.Once
 	cluster *pgcluster.Cluster
@@ -62,8 +62,8 @@ func Cluster(t testing.TB, options pgcluster.Options) *pgcluster.Cluster {
 	return cluster
 }
 
-// Database creates a database on the shared cluster, runs the SQL texts in it and returns its connection string.
-// Equal texts are run once, in a template that is copied.
+// Database creates a database on the shared cluster, runs the SQL texts in it and returns its connection string. The
+// same texts are run only once, in a template database that is then copied.
 func Database(t testing.TB, sql ...string) string {
 	t.Helper()
 	shared.once.Do(func() { shared.cluster, shared.err = pgcluster.Start(context.Background(), pgcluster.Options{}) })
@@ -105,7 +105,8 @@ func Decodable(t testing.TB) *pgcluster.Cluster {
 	return decoded.cluster
 }
 
-// Shared returns the shared cluster, which must have been started by Database, for its other roles and databases.
+// Shared returns the shared cluster, for tests that use other roles or databases of it. Database must have been called
+// before.
 func Shared() *pgcluster.Cluster { return shared.cluster }
 
 // create copies template into a new database; shared.mu is held.
@@ -117,7 +118,7 @@ func create(t testing.TB, template string) string {
 	return name
 }
 
-// run executes SQL texts on a connection of their own.
+// run executes SQL texts on a new connection.
 func run(t testing.TB, dsn string, sql ...string) {
 	t.Helper()
 	ctx := context.Background()

@@ -1,7 +1,7 @@
-// Package policytest has policies, reports and times for the tests of package policy and of its sub-packages.
+// Package policytest provides policies, reports and times for the tests of package policy and of its sub-packages.
 //
-// It owns one healthy Report and one Config from which tests derive their own. Each call returns new values, which belong to the
-// caller. It never decides anything, and is never linked into the program.
+// Tests derive their own values from one healthy Report and one Config. Each call returns new values, which the caller
+// may change. The package never decides anything, and is never linked into the program.
 package policytest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Arithmetic skips a test in short runs, such as under the race detector: it is long and single-threaded.
+// Arithmetic skips a test that is long and single-threaded, in short runs such as those under the race detector.
 func Arithmetic(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -29,7 +29,7 @@ const (
 	Day  = 24 * time.Hour
 )
 
-// Zones are some of those whose clocks change.
+// Zones are time zones whose clocks change in different ways, or never.
 var Zones = []string{
 	"UTC", "Europe/Berlin", "Europe/Dublin", "America/New_York", "America/Havana", "Asia/Kathmandu",
 	"Australia/Lord_Howe", "Pacific/Apia",
@@ -48,7 +48,7 @@ func Zone(t testing.TB, name string) *time.Location {
 // Percent returns a pointer to a share.
 func Percent(f float64) *unit.Percent { p := unit.Percent(f); return &p }
 
-// Below returns a floor of the accuracy.
+// Below returns the condition that the accuracy is below a share.
 func Below(f float64) *policy.AccuracyBelow { return &policy.AccuracyBelow{Share: unit.Percent(f)} }
 
 // Clock parses a time of day.
@@ -71,7 +71,7 @@ func Days(t testing.TB, text string) quiethours.Days {
 	return d
 }
 
-// Night is the usual window.
+// Night returns the usual quiet hours of the tests: nights from Monday to Friday, and weekends.
 func Night(t testing.TB) []quiethours.WindowConfig {
 	return []quiethours.WindowConfig{
 		{Days: Days(t, "mon-fri"), From: Clock(t, "22:00"), To: Clock(t, "06:00")},
@@ -79,7 +79,7 @@ func Night(t testing.TB) []quiethours.WindowConfig {
 	}
 }
 
-// Config has every condition of the example configuration.
+// Config returns a policy with every condition of the example configuration.
 func Config(t testing.TB) policy.Config {
 	c := policy.Defaults()
 	maxAge := policy.MaxAge{Age: unit.Duration(90 * Day)}
@@ -111,12 +111,12 @@ func Compile(t testing.TB, c policy.Config, loc *time.Location) *policy.Policy {
 	return p
 }
 
-// Noon is a Wednesday, outside the quiet hours.
+// Noon returns a time on a Wednesday, outside the quiet hours.
 func Noon(t testing.TB) time.Time {
 	return time.Date(2026, 11, 18, 12, 0, 0, 0, Zone(t, "Europe/Berlin"))
 }
 
-// Healthy is a report in which no condition trips.
+// Healthy returns a report in which no condition trips.
 func Healthy(t testing.TB) drift.Report {
 	at := Noon(t)
 	return drift.Report{
@@ -136,7 +136,7 @@ func Healthy(t testing.TB) drift.Report {
 	}
 }
 
-// Wrong changes n right answers of the report to wrong, by corrections of labels.
+// Wrong returns the report after n corrections of labels, each of which makes a right answer wrong.
 func Wrong(r drift.Report, n int) drift.Report {
 	r.Correct -= n
 	r.Accuracy = float64(r.Correct) / float64(r.Scored)

@@ -20,7 +20,7 @@ type Series struct {
 	count func() // called for each refusal; may be nil
 
 	mu    sync.Mutex // guards the rest
-	n     int        // refusals of the series in progress, 0: there is none
+	n     int        // refusals in the present series, 0 if there is none
 	timer *time.Timer
 }
 

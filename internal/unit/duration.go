@@ -124,7 +124,7 @@ func (d Duration) String() string {
 		return "0s"
 	}
 	if t == math.MinInt64 {
-		return "-" + Duration(math.MaxInt64).String() // one nanosecond off; it has no positive twin
+		return "-" + Duration(math.MaxInt64).String() // one nanosecond off: the value has no positive counterpart
 	}
 	if t < 0 {
 		return "-" + (-d).String()

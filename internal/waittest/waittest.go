@@ -1,7 +1,7 @@
-// Package waittest waits in tests for the effects of other goroutines and processes. All of its functions poll
-// until the answer is right or Patience is over.
+// Package waittest waits in tests for the effects of other goroutines and processes. All of its functions poll until a
+// condition is met or a time limit is exceeded.
 //
-// It holds no state and starts no goroutine. It is never linked into the program.
+// It has no state and starts no goroutine. It is never linked into the program.
 package waittest
 
 import (

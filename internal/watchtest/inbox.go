@@ -1,7 +1,7 @@
-// Package watchtest has an in-memory Inbox for the tests of label sources.
+// Package watchtest provides an in-memory Inbox for the tests of label sources.
 //
-// It owns what an Inbox has taken: events, marks and the names that were seen. An Inbox is safe for concurrent use. It never
-// writes to disk, and is never linked into the program.
+// An Inbox stores the events that it has taken, their keys, and the marks. It is safe for concurrent use and never
+// writes to disk. The package is never linked into the program.
 package watchtest
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Inbox is a watch.Inbox in memory: it stores the same as the daemon's, without the rules between sources.
+// Inbox is a watch.Inbox in memory: it stores the same as the daemon's inbox, but applies no rules between sources.
 type Inbox struct {
 	mu     sync.Mutex // guards the rest
 	marks  map[string]string
 	events []watch.Event
 	seen   map[string]bool
-	fail   error  // returned by the next Takes
-	Poison string // an item that is always refused
+	fail   error  // returned by Take unless it is nil
+	Poison string // id of an item that Take always refuses
 }
 
-// NewInbox returns an empty one.
+// NewInbox returns an empty Inbox.
 func NewInbox() *Inbox { return &Inbox{marks: map[string]string{}, seen: map[string]bool{}} }
 
 // Marks implements watch.Inbox.
@@ -68,21 +68,21 @@ func (m *Inbox) Take(_ context.Context, b watch.Batch) (r watch.Receipt, err err
 	return r, nil
 }
 
-// SetFail makes the next Takes fail.
+// SetFail makes Take fail with err, or succeed again if err is nil.
 func (m *Inbox) SetFail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fail = err
 }
 
-// Events are the events so far.
+// Events returns the events that were taken so far.
 func (m *Inbox) Events() []watch.Event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]watch.Event(nil), m.events...)
 }
 
-// Labels are "item=label" of all events so far, in order.
+// Labels returns "item=label" for each event so far, in order.
 func (m *Inbox) Labels() []string {
 	var out []string
 	for _, e := range m.Events() {
@@ -95,10 +95,10 @@ func (m *Inbox) Labels() []string {
 	return out
 }
 
-// OneTarget is the target of a model that has one.
+// OneTarget returns the targets of a model that has one target.
 func OneTarget() []serving.Target { return []serving.Target{{Name: "label"}} }
 
-// Line is a line of a label file.
+// Line returns a line of a label file.
 func Line(id any, label string) string {
 	return fmt.Sprintf(`{"id": "%v", "label": %q}`+"\n", id, label)
 }

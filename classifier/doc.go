@@ -1,7 +1,7 @@
 // Package classifier implements the embedded default model: a softmax regression over TF-IDF of words and character
 // n-grams. One model answers several targets, with calibrated confidences.
 //
-// It owns the trainer, the file format of a Model, a small HTTP server for models, and the cache of embeddings.
+// It contains the trainer, the file format of a Model, a small HTTP server for models, and the cache of embeddings.
 // Everything runs on a machine without Python or a GPU.
 //
 // Threading: a Model never changes once trained or loaded and may be used by any number of goroutines; a Server

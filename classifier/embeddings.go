@@ -24,7 +24,7 @@ type Embeddings struct {
 
 const (
 	embedAtOnce  = 32
-	embedTimeout = 2 * time.Minute // for one request, including the load of the model
+	embedTimeout = 2 * time.Minute // for one request, including loading the model
 	maxEmbedding = 64 << 20        // bytes of one answer
 	maxDims      = 1 << 14
 )

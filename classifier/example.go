@@ -114,7 +114,7 @@ func readExample(line []byte, target string, kinds map[string]serving.Kind) (Exa
 		case before == serving.KindSet || kind == serving.KindSet:
 			return e, fmt.Errorf("label %q of item %q is a %s, but others are a %s: all labels of a target must have the same type",
 				name, e.ID, kind, before)
-		default: // true and "unknown" are categories of one label
+		default: // a mix of booleans and texts, such as true and "unknown", is a label
 			kinds[name] = serving.KindLabel
 		}
 	}

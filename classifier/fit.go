@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// biasRate is the factor on the learning rate of the bias, which is in every example.
+	// biasRate reduces the learning rate of the bias, because every example changes the bias.
 	biasRate = 0.1
 	// learnt is the squared length of a gradient below which an example is skipped.
 	learnt = 1e-4

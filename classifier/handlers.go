@@ -63,7 +63,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) classify(w http.ResponseWriter, r *http.Request) {
-	c := s.current.Load() // loaded once, so that the answer and its release are of one model
+	c := s.current.Load() // loaded once, so that the answer and the release are from one model
 	if c == nil {
 		fail(w, http.StatusServiceUnavailable, "no model is loaded")
 		return

@@ -21,7 +21,7 @@ type Head struct {
 	bias    []float32
 }
 
-// matrix holds one row of weights for each feature.
+// matrix contains one row of weights for each feature.
 type matrix struct {
 	exact []float32 // rows of width values; nil if tiny is set
 	tiny  []int8    // rows of width values, to be multiplied by the row's scale

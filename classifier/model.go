@@ -11,7 +11,7 @@ import (
 
 // Model is a trained classifier. It never changes, so any number of goroutines may use it.
 type Model struct {
-	Heads    []*Head // the first one is of the deciding target
+	Heads    []*Head // the first one answers the deciding target
 	Seed     uint64
 	Examples int // number of training examples
 
@@ -25,7 +25,7 @@ type featureMap interface {
 	row(v *gramReader, text string, out *vector)
 }
 
-// scratch holds the buffers that one prediction needs.
+// scratch contains the buffers that one prediction needs.
 type scratch struct {
 	reader gramReader
 	row    vector

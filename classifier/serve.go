@@ -42,7 +42,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		}
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
-		// Before Shutdown, which makes net/http close a connection whose request it has read but not yet begun to answer.
+		// Not Shutdown: it makes net/http close a connection whose request it has read but not yet begun to answer.
 		server.SetKeepAlivesEnabled(false)
 		go counted.Close() // it may block on an Accept in progress
 		go silent.hangUp(stop)
@@ -98,7 +98,7 @@ func (c *connections) hangUp(ctx context.Context) {
 }
 
 // countedListener counts its open connections, including those that were accepted but that net/http does not track yet.
-// Another process may continue to accept from the same socket, so clients must not see that a request is cut off.
+// No request may be cut off, because clients expect no interruption when another process accepts from the same socket.
 type countedListener struct {
 	net.Listener
 	open atomic.Int64

@@ -23,8 +23,8 @@ const (
 // TextDrift tests whether texts of two periods can be distinguished. It trains a classifier for "then" and "now" on one
 // half of the texts, and compares the classifier's AUC on the other half with chance. By chance the AUC is 0.5 with a
 // standard deviation of sqrt((n0+n1+1)/(12 n0 n1)) (Mann and Whitney 1947). Drifted means an AUC above 0.55 and more
-// than three deviations above 0.5. The words in the result are evidence to the classifier, and their share of texts
-// changed by a log odds ratio of more than three standard errors. The same texts and seed give the same result.
+// than three deviations above 0.5. The result lists the words that the classifier takes as evidence and whose share of
+// texts changed by a log odds ratio of more than three standard errors. The same texts and seed give the same result.
 func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	rng := rand.New(rand.NewPCG(seed, 0x74657874))
 	then, now = sample(rng, then), sample(rng, now)
@@ -44,7 +44,7 @@ func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 		}
 	}
 	byLabel := func(a, b Example) int { return cmp.Compare(a.Labels["label"], b.Labels["label"]) }
-	slices.SortStableFunc(learn, byLabel) // a map has no order
+	slices.SortStableFunc(learn, byLabel) // the loop over the map has no fixed order
 	slices.SortStableFunc(ask, byLabel)
 	m, _, err := Train(learn, Options{Seed: seed, quick: true}, nil)
 	if err != nil {

@@ -17,7 +17,7 @@ const maxCategories = 512
 // Options are the options of Train. The zero value means the defaults.
 type Options struct {
 	Seed   uint64
-	Epochs int    // passes over the examples at most; default 8
+	Epochs int    // maximum number of passes over the examples; default 8
 	Target string // the target that decides; default label
 	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; a target without a kind
 	// has the kind label.
@@ -58,7 +58,7 @@ func (o Options) targets() []string {
 type Progress struct {
 	Phase  string  // "vectorize", "validate", "train"
 	Epoch  int     // passes done, over all targets
-	Epochs int     // passes in total; it falls when fewer are enough
+	Epochs int     // passes in total; decreases when fewer are needed
 	Loss   float64 // mean cross-entropy in nats of the validation part, or of the pass
 }
 
@@ -211,7 +211,7 @@ func (p *passes) done(phase string, loss float64) {
 	p.say(phase, loss)
 }
 
-// next subtracts the passes that a head's validation and training did not need from the total.
+// next subtracts from the total the passes that a head's validation and training did not need.
 func (p *passes) next(validation, spared int) {
 	p.all -= validation - p.validation + spared
 	p.validation = 0

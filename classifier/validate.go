@@ -11,9 +11,9 @@ const (
 	// crossValidated is the maximum number of examples for which every example is used in cross-validation. With more
 	// examples, only a tenth is used for validation.
 	crossValidated = 2500
-	// maxValidated limits the examples used for validation, and maxLearnt those that are learnt for it. More examples
-	// would not change the chosen rate, passes and temperature, and with large data the time is better spent on
-	// training the final model.
+	// maxValidated limits the number of examples that are used for validation, and maxLearnt the number that are learnt
+	// before it. More examples would not change the chosen rate, passes and temperature, and with large data the time is
+	// better spent on training the final model.
 	maxValidated = 10_000
 	maxLearnt    = 5_000
 	// leastOwn is the minimum size of a validation part that comes with the data, and of one that is drawn.
@@ -22,7 +22,7 @@ const (
 	leastValidated = 50
 	// overconfident is the temperature above which a lower rate may be better.
 	overconfident = 1.1
-	// gain is the share by which a pass must lower the loss for another one to follow.
+	// gain is the share by which a pass must lower the loss; otherwise it is the last pass.
 	gain = 0.01
 	// unvalidatedPasses is the number of passes with too few examples to validate.
 	unvalidatedPasses = 3

@@ -14,7 +14,7 @@ const (
 	// maxFeatures and maxWeights limit a model: features, and features times outputs.
 	maxFeatures = 1 << 18
 	maxWeights  = 1 << 23
-	// maxEntries limits the rows of a training: 8 bytes each, 512 MiB.
+	// maxEntries limits the entries of all rows in training: 8 bytes each, 512 MiB in total.
 	maxEntries = 1 << 26
 )
 
@@ -22,7 +22,7 @@ const (
 type vector struct {
 	index []uint32
 	value []float32
-	words int // entries of words
+	words int // number of entries that are words
 }
 
 // vocabulary contains the n-grams that a model uses as features. Their number grows with the data; beyond the limits,

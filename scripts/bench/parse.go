@@ -70,8 +70,7 @@ func parse(r io.Reader) (metrics, error) {
 	return m, lines.Err()
 }
 
-// skipped lists the benchmarks that did not run, each once, with the reason, which go test -v prints on the line
-// before.
+// skipped lists each benchmark that did not run once, with the reason. go test -v prints the reason on the line before.
 func skipped(output string) []string {
 	var list []string
 	before := ""

@@ -21,8 +21,8 @@ type row struct {
 	Peer string
 	// PeerMetric is the peer's metric if it is not Metric: a benchmark that takes turns with its peer reports both.
 	PeerMetric string
-	// PeerMayLack means that the peer is another program that may not be installed; the row then has no ratio, and no
-	// verdict on it.
+	// PeerMayLack means that the peer is another program that may not be installed; the row then has no ratio, and its
+	// goal is not checked.
 	PeerMayLack bool
 	// MayLack means that the benchmark needs data that may not exist; the row is then left out.
 	MayLack bool
@@ -110,7 +110,7 @@ func table(w io.Writer, results []result) error {
 	return tw.Flush()
 }
 
-// figure formats four significant digits without an exponent for the usual sizes; "-" for none.
+// figure formats a value with four significant digits, or as a whole number from 1000 on; "-" for nil.
 func figure(v *float64) string {
 	switch {
 	case v == nil:

@@ -16,7 +16,7 @@ var rows = append(classifierRows(), []row{
 		Name: "policy, decide to retrain", Package: "./policy", Bench: "BenchmarkDecide/trip", Metric: "ns/op",
 		Goal: new(50e3),
 	},
-	// A year of evaluations, one every five minutes, in a second.
+	// The evaluations of a year, one every five minutes, must be decided again in a second.
 	{
 		Name: "policy, recorded evaluations decided again", Package: "./policy/playback", Bench: "BenchmarkBacktest",
 		Metric: "evaluations/core-s", Goal: new(1.1e5), MoreIsWell: true,
@@ -177,7 +177,7 @@ var rows = append(classifierRows(), []row{
 		Name: "1,000,000 changes, read, the log", Package: "./watch/postgres", Bench: "BenchmarkMillion/logical",
 		Metric: "changes/s", Goal: new(1e5), MoreIsWell: true,
 	},
-	// A table of 100,000 items is known ten seconds after the first start. SQLite takes most of it.
+	// With this goal, a table of 100,000 items is read ten seconds after the first start. SQLite takes most of this time.
 	{
 		Name: "a table's first read, into the monitor", Package: "./internal/daemon", Bench: "BenchmarkBacklog/table",
 		Metric: "changes/s", Goal: new(1e4), MoreIsWell: true,

@@ -48,7 +48,7 @@ func parse(o object) (*configs.Loaded, error) {
 	return configs.Parse("example.yaml", text)
 }
 
-// reference renders the table.
+// reference renders the tables.
 type reference struct {
 	src      *sources
 	required map[string]bool
@@ -90,7 +90,7 @@ func (r *reference) findRequired(path []string) error {
 		if err != nil && !errors.As(err, &invalid) {
 			return err
 		}
-		if key != "example" && key != "all" { // a name of ours; one of several possible floors
+		if key != "example" && key != "all" { // example is a name, and all has alternatives
 			r.required[shown(here)] = err != nil
 		}
 		if _, ok := value.(object); ok {
@@ -155,7 +155,7 @@ func (r *reference) fields(path string, v reflect.Value) error {
 	return nil
 }
 
-// key adds one row, and those below it.
+// key adds the row of a key, and the rows of the keys below it.
 func (r *reference) key(path string, f reflect.StructField, v reflect.Value, text string) error {
 	kind, err := r.kind(f.Type)
 	if err != nil {
@@ -216,7 +216,7 @@ func alternative(path string) string {
 	return ""
 }
 
-// written reports that the value is set in the minimal configuration and is no default.
+// written reports whether the minimal configuration sets a value that is no default.
 func written(path string) bool {
 	return slices.Contains([]string{
 		"models.NAME.retrain_when.category_recall_below.all", "models.NAME.retrain_when.accuracy_below.share",

@@ -106,7 +106,7 @@ func plural(kind string) string {
 	return kind
 }
 
-// plain formats a default as in the file.
+// plain formats a default as it is written in the configuration file.
 func plain(v reflect.Value) string {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()

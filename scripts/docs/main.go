@@ -1,11 +1,11 @@
-// Command docs writes the reference tables of docs/ and the configuration's JSON Schema: keys, events and metrics,
-// from the code that defines them.
+// Command docs writes the reference tables of docs/ (keys, events and metrics), the configuration's JSON Schema and
+// docs/asyncapi.json. It takes them from the code that defines them.
 //
 //	go run ./scripts/docs
 //
-// It owns the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->", leaves the rest
-// of them unchanged, and owns the whole schema and docs/asyncapi.json. It runs in one goroutine from the repository's
-// root. A test fails when the committed documents differ from its output.
+// It replaces the parts of the documents between the marks "<!-- generated: NAME -->" and "<!-- end -->", and leaves
+// the rest of the documents unchanged. It runs in one goroutine from the repository's root. A test fails when the
+// committed documents differ from its output.
 package main
 
 import (

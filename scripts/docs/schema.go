@@ -14,8 +14,8 @@ import (
 	"github.com/retraind/retraind/configs"
 )
 
-// schema writes the JSON Schema of a configuration, for editors: what the loader accepts, with the comments of the
-// code as descriptions. Rules that involve several keys are checked by the loader only.
+// schema writes the JSON Schema of a configuration, for editors: what the loader accepts, with the comments of the code
+// as descriptions. Rules that involve several keys are checked only by the loader.
 func schema(src *sources) ([]byte, error) {
 	loaded, err := parse(minimal())
 	if err != nil {
@@ -92,7 +92,7 @@ func (r *reference) properties(s *jsonschema.Schema, path string, v reflect.Valu
 	return nil
 }
 
-// described puts the key's description before that of its type, which says how it is written.
+// described puts a key's description in front of the description of its type, which says how the value is written.
 func described(s *jsonschema.Schema, text string) {
 	s.Description = strings.TrimSpace(text + " " + s.Description)
 }
@@ -179,7 +179,7 @@ func (r *reference) text(t reflect.Type) (*jsonschema.Schema, error) {
 	return s, err
 }
 
-// simple reports that a default can be shown in one word.
+// simple reports whether a default can be shown in one word.
 func simple(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -193,7 +193,7 @@ func simple(t reflect.Type) bool {
 	return true
 }
 
-// defaultOf returns a default as in the file.
+// defaultOf returns a default as it is written in the configuration file.
 func defaultOf(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()

@@ -9,7 +9,8 @@ import (
 	"github.com/retraind/retraind/actions"
 )
 
-// steps adds the rows of every kind of step: a key of several kinds once, one of a single kind with its name.
+// steps adds the rows of all kinds of steps. A key that several kinds have gets only one row. The text of a key that
+// not all kinds have begins with the name of the built-in step.
 func (r *reference) steps(path string) error {
 	before := len(r.rows)
 	count := map[string]int{}
@@ -34,12 +35,12 @@ func (r *reference) steps(path string) error {
 	return nil
 }
 
-// common reports whether a key belongs to every kind of step.
+// common reports whether all kinds of steps have a key.
 func common(key, path string) bool {
 	return slices.Contains([]string{"do", "name", "timeout", "expect", "retries"}, key[len(path)+1:])
 }
 
-// step describes the notations of a step: the word of a built-in one, or the keys of each kind.
+// step describes how a step may be written: as the name of a built-in step, or with the keys of one kind.
 func (r *reference) step(path string) (*jsonschema.Schema, error) {
 	word := &jsonschema.Schema{Type: "string", Description: "A built-in step without other keys."}
 	out := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{word}}

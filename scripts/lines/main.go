@@ -1,7 +1,7 @@
 // Command lines lists the lines of Go files whose code is longer than 120 columns, and exits with 1 if there are any.
 //
-// It owns the rule: a text or a comment may be longer, since a message in one piece can be searched for, and a tab counts
-// as one column. It reads the given files one after the other, and never changes them.
+// A string or a comment may be longer, because a message in one piece can be searched for. A tab counts as one column.
+// The command reads the given files one after the other, and never changes them.
 //
 //	go run ./scripts/lines FILE…
 package main
@@ -34,8 +34,8 @@ func run(paths []string) int {
 	return status
 }
 
-// tooLong returns the lines, counted from 1, on which a name, number or operator begins beyond the limit. Brackets,
-// commas, and the + or . that continues on the next line may follow a text that ends there.
+// tooLong returns the lines, counted from 1, on which a name, number or operator begins beyond the limit. A string may
+// extend beyond the limit, followed by brackets, commas, and a + or . that continues the expression on the next line.
 func tooLong(source []byte) (lines []int) {
 	file := token.NewFileSet().AddFile("", -1, len(source))
 	var s scanner.Scanner

@@ -60,7 +60,7 @@ func (s *screen) frame(at float64) frame {
 	return f
 }
 
-// writeCast stores frames; each has only the rows that differ from the one before.
+// writeCast stores frames; each has only the rows that differ from the frame before.
 func writeCast(path string, h castHeader, frames []frame) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

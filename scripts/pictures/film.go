@@ -14,7 +14,7 @@ const (
 	lastFrame             = 8 // seconds for which the end is shown
 )
 
-// palette are the terminal's colours, each for a light and a dark background. Blends of them are not used.
+// palette has the terminal's colours, each for a light and a dark background. Blends of them are not used.
 var palette = map[int][2]string{
 	1: {"#b91c1c", "#f87171"}, 2: {"#15803d", "#4ade80"}, 3: {"#a16207", "#facc15"}, 4: {"#1d4ed8", "#60a5fa"},
 	5: {"#7e22ce", "#c084fc"}, 6: {"#0e7490", "#22d3ee"}, 14: {"#0e7490", "#22d3ee"}, 242: {"#94a3b8", "#64748b"},
@@ -58,7 +58,7 @@ func film(h castHeader, frames []frame, description string) (string, error) {
 	return s.String(), nil
 }
 
-// rowSVG is the content of a row, "" for an empty one. Each span begins at its column, whatever the font.
+// rowSVG returns the content of a row as SVG, "" for an empty row. Each span begins at its column in any font.
 func rowSVG(row []cell) (string, error) {
 	var s strings.Builder
 	for _, p := range spans(row) {

@@ -1,11 +1,11 @@
 // Command pictures draws the pictures of docs as SVG files in docs/pictures.
 //
-// It owns their sources: the boxes and arrows of the diagrams, in way.go and run.go, and docs/pictures/demo.cast, a
-// recording of the demo's terminal. The files follow the reader's light or dark colour scheme. One goroutine draws, a
-// second one reads the terminal. It never draws anything of the demo that was not recorded.
+// The sources are the boxes and arrows of the diagrams, in way.go and run.go, and docs/pictures/demo.cast, a recording
+// of the demo's terminal. The pictures follow the reader's light or dark colour scheme. One goroutine draws, a second
+// one reads the terminal. It never draws anything of the demo that was not recorded.
 //
 //	go run ./scripts/pictures            draws all of them
-//	go run ./scripts/pictures -record    plays bin/retraind demo and records it before that; needs util-linux's script
+//	go run ./scripts/pictures -record    first plays bin/retraind demo and records it; needs util-linux's script
 package main
 
 import (
@@ -62,7 +62,7 @@ func drawings(dir string) (map[string]string, error) {
 	return all, err
 }
 
-// diagrams returns the drawn ones by file name.
+// diagrams returns the diagrams by file name.
 func diagrams() map[string]picture {
 	return map[string]picture{"way.svg": way(), "run.svg": run()}
 }

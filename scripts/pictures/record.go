@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// The terminal of the recording.
+	// The size of the recorded terminal.
 	recordedColumns, recordedRows = 106, 30
-	// The demo draws more often than a picture needs.
+	// The shortest time between two frames: the demo draws more often than a picture needs.
 	frameEvery = 1200 * time.Millisecond
-	// A drawing is complete when nothing has come for so long.
+	// A drawing is complete when there has been no output for this time.
 	complete = 40 * time.Millisecond
 )
 
@@ -26,7 +26,7 @@ func record(path, title, command string) error {
 	cmd := exec.Command("script", "-qefc", shell, os.DevNull)
 	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "COLORTERM=", "NO_COLOR=")
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe() // open until the end: script would type ^D at its end
+	stdin, err := cmd.StdinPipe() // kept open: script would type ^D when it is closed
 	if err != nil {
 		return err
 	}

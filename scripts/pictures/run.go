@@ -1,6 +1,6 @@
 package main
 
-// run is the life of a run: forward through the steps, or back through the undo steps.
+// run returns the diagram of a run: forward through the steps, or back through the undo steps.
 func run() picture {
 	p := picture{
 		title: "The life of a run",

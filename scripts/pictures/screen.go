@@ -10,13 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// screen is a terminal: what the demo prints, with the control sequences that it uses, becomes rows of cells.
+// screen emulates a terminal: it converts what the demo prints, including the control sequences, into rows of cells.
 type screen struct {
 	width    int
 	cells    [][]cell
 	row, col int
 	look     look
-	rest     []byte // the beginning of a rune or a sequence whose end has not come yet
+	rest     []byte // the beginning of a rune or a sequence whose end is still missing
 }
 
 type cell struct {
@@ -92,7 +92,7 @@ func (s *screen) put(r rune) {
 	s.col++
 }
 
-// down goes to the next row; at the last one everything moves up.
+// down moves to the next row. On the last row it scrolls all rows up.
 func (s *screen) down() {
 	if s.row+1 < len(s.cells) {
 		s.row++
@@ -171,7 +171,8 @@ type span struct {
 	look look
 }
 
-// spans returns a row's parts; a blank has no look of its own, and none ends the row.
+// spans divides a row into spans. A blank takes the look of the span before it. Blanks at the end of the row are left
+// out.
 func spans(row []cell) []span {
 	var list []span
 	for col, c := range row {
@@ -191,7 +192,7 @@ func spans(row []cell) []span {
 	return list
 }
 
-// ansi returns the row as a terminal's output.
+// ansi returns the row as output for a terminal.
 func ansi(row []cell) string {
 	var b strings.Builder
 	col := 0

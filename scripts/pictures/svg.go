@@ -26,7 +26,7 @@ type box struct {
 type arrow struct {
 	points  []int
 	label   string
-	at      [2]int // of the label, at its start
+	at      [2]int // where the label starts
 	retreat bool   // dashed: the undo steps
 }
 

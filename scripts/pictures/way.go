@@ -1,6 +1,6 @@
 package main
 
-// way is the path of a label change through the stages, with what each of them stores.
+// way returns the diagram of the path of a label change through the stages, and of what each stage stores.
 func way() picture {
 	return picture{
 		title: "From a corrected label to an event",

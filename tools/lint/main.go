@@ -1,4 +1,4 @@
-// Lint is staticcheck and go vet in one: both need every package that ours import, and look at those only once here.
+// Lint runs staticcheck and go vet in one program: both need every imported package, which is thus analysed only once.
 package main
 
 import (

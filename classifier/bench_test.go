@@ -40,7 +40,8 @@ func BenchmarkClassify(b *testing.B) {
 
 var setNames = []string{"gnad10", "appstream", "debian", "generated"}
 
-// figures are the results of one classifier on one set; over several divisions they are summed, and means are divided.
+// figures are the results of one classifier on one data set: sums over all divisions of the set into training and test
+// texts.
 type figures struct {
 	Right    int     `json:"right"`
 	N        int     `json:"n"`
@@ -106,7 +107,8 @@ func processorTime(b *testing.B) float64 {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
 }
 
-// sklearn is found or installed once and run once for each set: it takes minutes.
+// sklearn returns a Python that has scikit-learn, and installs it if necessary. It does so only once, and each set is
+// measured only once, because both take minutes.
 var (
 	sklearn = sync.OnceValues(func() (string, error) {
 		out, err := exec.Command("../scripts/sklearn.sh").Output()

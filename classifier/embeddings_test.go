@@ -16,7 +16,8 @@ import (
 	"github.com/retraind/retraind/classifier"
 )
 
-// embedder fakes an embedding service: each word has a direction of its own, and a text is the sum of its words.
+// embedder fakes an embedding service: each word has a random vector, and the vector of a text is the sum of those of
+// its words.
 type embedder struct {
 	*httptest.Server
 	texts  atomic.Int64 // number requested
@@ -48,7 +49,7 @@ func newEmbedder(t *testing.T, format string) *embedder {
 				t.Error("an empty input")
 			}
 			list = append(list, direction(text, int(e.dims.Load())))
-			data = append([]any{map[string]any{"index": i, "embedding": list[i], "object": "embedding"}}, data...) // in another order
+			data = append([]any{map[string]any{"index": i, "embedding": list[i], "object": "embedding"}}, data...) // in reverse order
 		}
 		answer := map[string]any{"model": ask.Model, "embeddings": list}
 		if format == "openai" {
@@ -98,7 +99,8 @@ func TestEmbeddings(t *testing.T) {
 				t.Errorf("%d texts were requested", asked)
 			}
 
-			// A second training requests nothing; after a crash in the middle of a record, only that record.
+			// A second training requests no text again. If a crash has cut off the last record, only its text is requested
+			// again.
 			again := filepath.Join(site.root, "releases", "again")
 			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked {
 				t.Errorf("%d texts were requested again, %v", service.texts.Load()-asked, err)

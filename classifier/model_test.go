@@ -70,8 +70,8 @@ func TestSameSeedSameModel(t *testing.T) {
 	}
 }
 
-// TestCoresDoNotMatter trains in processes with other numbers of cores; it is such a process itself if a directory is
-// given.
+// TestCoresDoNotMatter trains in child processes with different numbers of cores. A child runs this test with a
+// directory in its environment.
 func TestCoresDoNotMatter(t *testing.T) {
 	t.Parallel()
 	const name = "RETRAIND_TEST_MODEL_DIR"

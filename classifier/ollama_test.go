@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/ollamatest"
 )
 
-// A model can be trained on the vectors of a real Ollama server. Its model knows the words and none of the labels.
+// A model can be trained on the vectors of a real Ollama server. The server's model knows the words, but no label.
 func TestEmbeddingsOfOllama(t *testing.T) {
 	t.Parallel()
 	words := ollamatest.Classifier{Words: map[string][]string{}, Else: []string{"none"}, Embeds: true}

@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector slows these trainings down twenty times; it runs on the trainer's shorter tests.
+// The race detector makes these trainings twenty times slower. It is used for the trainer's shorter tests.
 
 package classifier_test
 
@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/classifier"
 )
 
-// TestAccuracyOnRealTexts checks the claim of docs/classifier.md: scikit-learn's accuracy, less half a point.
+// TestAccuracyOnRealTexts checks the claim of docs/classifier.md: at least scikit-learn's accuracy minus half a point.
 func TestAccuracyOnRealTexts(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]float64{"gnad10": .768, "debian": .773, "appstream": .722} {

@@ -21,10 +21,11 @@ type dataSet struct {
 
 type split struct{ train, test []classifier.Example }
 
-// shared has labelled texts of others, if it exists: their licences do not allow a copy here.
+// shared is a directory with labelled texts by other authors, whose licences do not allow a copy here. It may not
+// exist.
 const shared = "../../shared/data"
 
-// dataSets skips sets that do not exist.
+// dataSets returns a data set. If it does not exist, the test is skipped.
 func dataSets(tb testing.TB, name string) dataSet {
 	tb.Helper()
 	set := dataSet{name: name}
@@ -49,7 +50,7 @@ func dataSets(tb testing.TB, name string) dataSet {
 	return set
 }
 
-// divide sorts examples by md5(id) mod 100.
+// divide chooses the training and the test examples by md5(id) mod 100.
 func divide(all []classifier.Example, train, test func(n int) bool) (s split) {
 	for _, e := range all {
 		n := 0

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/classifier"
 )
 
-// words of three small topics.
+// topics returns the words of three small topics.
 func topics() map[string][]string {
 	return map[string][]string{
 		"Sport":  strings.Fields("Tor Trainer Stürmer Pokal Elfmeter Spieltag Tabelle Abpfiff Verein Stadion"),
@@ -21,7 +21,7 @@ func topics() map[string][]string {
 	}
 }
 
-// examples writes n texts, each with two words of its topic among common ones.
+// examples generates n texts, each with two words of its topic among common ones.
 func examples(seed uint64, n int) []classifier.Example {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	common := strings.Fields("und der die das am Montag sagte ein Sprecher in Köln heute wieder mehr als zuvor")

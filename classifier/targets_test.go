@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// service writes n lines like the export of a service with three answers: relevant (bool), priority (label, often
-// null), aks (set). Each word of aks implies the member of that name.
+// service returns n lines like the export of a service with three answers: relevant (bool), priority (label, often
+// null), aks (set). For each member of aks, such as klima, the text has a word, such as klimapolitik.
 func service(seed uint64, n int) string {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	var b strings.Builder

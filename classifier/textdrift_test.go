@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// period makes texts of common words, a share of them with a word of its own.
+// period returns n texts of common words. A share of them contains the word own.
 func period(n int, seed uint64, own string, share float64) []map[string]string {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	var out []map[string]string

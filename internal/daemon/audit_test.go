@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// The audit passes if stored and recomputed figures are equal. One label that changes without the counters fails it:
+// The audit passes if stored and recomputed figures are equal. It fails if one label was changed without the counters:
 // API, page and command line report that, and the recomputed figures are used from then on.
 func TestAudit(t *testing.T) {
 	t.Parallel()
@@ -54,7 +54,7 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// A champion with changed files raises an alarm, and a retrain with the same bytes repairs it.
+// A champion with changed files raises an alarm, and a retrain that produces the same bytes repairs it.
 func TestDamagedChampionIsRepaired(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

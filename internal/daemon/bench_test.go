@@ -67,7 +67,7 @@ func drainAll(b *testing.B, s *store.Store, server *natstest.Server) time.Durati
 	return took
 }
 
-// counting calls a function when that many entries are marked.
+// counting calls done once left entries have been marked as published.
 type counting struct {
 	outbox
 	left int
@@ -82,7 +82,8 @@ func (c *counting) MarkPublished(ctx context.Context, ids []string) error {
 	return err
 }
 
-// BenchmarkPublish is the peer: the same documents published one by one, each acknowledged, none stored.
+// BenchmarkPublish is the peer of BenchmarkDrain: the same documents published one by one, each acknowledged, none
+// stored.
 func BenchmarkPublish(b *testing.B) {
 	conn := natstest.Start(b).Connect()
 	js, err := jetstream.New(conn)

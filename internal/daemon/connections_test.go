@@ -49,7 +49,7 @@ func TestConnectionsByTheThousand(t *testing.T) {
 	socket := filepath.Join(w.state, "retraind.sock")
 	for _, l := range []struct {
 		name, network, address string
-		least                  int // refusals; the broker reports at most one a second, webhooks none
+		least                  int // reported refusals; the broker reports at most one a second, webhooks none
 	}{
 		{"control", "unix", socket, 1000},
 		{"page", "tcp", page, 1000},
@@ -77,7 +77,7 @@ func TestConnectionsByTheThousand(t *testing.T) {
 	}
 }
 
-// besiege opens connections, 10,000 or as many as this process may have.
+// besiege opens 10,000 connections, or as many as this process may have.
 func besiege(t *testing.T, network, address string) []net.Conn {
 	t.Helper()
 	many := 10_000
@@ -95,7 +95,7 @@ func besiege(t *testing.T, network, address string) []net.Conn {
 		conn, err := net.Dial(network, address)
 		if err == nil {
 			held = append(held, conn)
-		} else if !errors.Is(err, syscall.EAGAIN) || time.Now().After(deadline) { // the queue is full for a moment
+		} else if !errors.Is(err, syscall.EAGAIN) || time.Now().After(deadline) { // the listener's queue is full
 			t.Fatalf("after %d connections: %v", len(held), err)
 		}
 	}
@@ -107,7 +107,7 @@ func besiege(t *testing.T, network, address string) []net.Conn {
 	return held
 }
 
-// asks requires an answer of the daemon within a second.
+// asks checks that the daemon answers within a second.
 func asks(t *testing.T, socket string) {
 	t.Helper()
 	c := status.NewClient(socket)

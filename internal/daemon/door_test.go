@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// fromFiles is a world whose labels come from a directory with one file of all items.
+// fromFiles returns a world whose labels come from a directory with one file of all items.
 func fromFiles(t *testing.T) *world {
 	t.Helper()
 	w := alone(t)
@@ -30,7 +30,8 @@ func fromFiles(t *testing.T) *world {
 	return w
 }
 
-// A request counts once by its id, also after a restart; a stale one is refused, for every way of sending it.
+// A request with an id is carried out only once, even after a restart. A request that was made too long ago, or in the
+// future, is refused.
 func TestRequestsCountOnce(t *testing.T) {
 	t.Parallel()
 	w := fromFiles(t)
@@ -60,7 +61,7 @@ func TestRequestsCountOnce(t *testing.T) {
 	r.ended(2)
 }
 
-// Labels sent by request count like any others, with their author; those of a run are no evidence.
+// Labels that are added by request count like any others. Invalid ones are rejected, and labels of unknown items wait.
 func TestLabelsThatAreHandedOver(t *testing.T) {
 	t.Parallel()
 	w := fromFiles(t)

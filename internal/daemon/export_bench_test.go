@@ -22,7 +22,8 @@ import (
 
 // BenchmarkExport measures `retraind export` of rows of about 1 kB: read, split, hashed and written with their
 // manifest. Its peers are a bare binary COPY that drops what it reads and, if the system's Python has psycopg2, a
-// common script: a named cursor and json.dumps, without split and hashes. In turns, the best of each.
+// common script: a named cursor and json.dumps, without split and hashes. They run in turns, and the best result of
+// each counts.
 func BenchmarkExport(b *testing.B) {
 	const rows = 100_000
 	w := alone(b)
@@ -80,8 +81,8 @@ func (w *world) known(rows int) {
 	r.stop()
 }
 
-// BenchmarkExportMemory exports 1,000,000 such rows with the real binary: the maximum of its resident memory, and of
-// its own part without the pages of the binary itself.
+// BenchmarkExportMemory exports 1,000,000 such rows with the real binary. It reports the maximum of the process's
+// resident memory, and of the part without the pages of the binary itself.
 func BenchmarkExportMemory(b *testing.B) {
 	const rows = 1_000_000
 	w := alone(b)
@@ -132,7 +133,7 @@ func manyRows(b *testing.B, rows int) (dsn string) {
 		rows))
 }
 
-// psycopg returns false if the library is missing.
+// psycopg exports the rows with psycopg2 and returns its speed, or false if the library is missing.
 func psycopg(dsn, out string, rows int) (rowsPerSecond float64, ok bool) {
 	said, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
 import json, time, psycopg2

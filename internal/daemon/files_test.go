@@ -26,7 +26,7 @@ func statement(n int, category string, withText bool) string {
 	return string(b) + "\n"
 }
 
-// A model with label files alone: through the whole loop to a release, and again after corrections.
+// A model whose labels come only from files gets a release, and another one after corrections.
 func TestFilesAloneAreEnough(t *testing.T) {
 	t.Parallel()
 	w := alone(t)
@@ -67,7 +67,7 @@ func TestFilesAloneAreEnough(t *testing.T) {
 	}
 	r.stop()
 
-	// An export while the daemon runs has the texts, although there is no table.
+	// An export has the texts, although there is no table.
 	l, err := w.load()
 	if err != nil {
 		t.Fatal(err)

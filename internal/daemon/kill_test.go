@@ -25,8 +25,8 @@ import (
 	"github.com/retraind/retraind/watch/postgres"
 )
 
-// followed is the table for the kill tests, with an audit written by the writers' own transactions: the true changes,
-// in order for each item.
+// followedSQL creates the table for the kill tests, and a table audit. Triggers write each true change to audit in the
+// writer's transaction, so that it has the changes of each item in order.
 const followedSQL = `CREATE TABLE items (id int PRIMARY KEY, title text NOT NULL, category text);
 CREATE TABLE audit (n bigint GENERATED ALWAYS AS IDENTITY, id int, category text);
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (id, category) VALUES (NEW.id, NEW.category); RETURN NULL; END $$;
@@ -131,7 +131,7 @@ func (f *following) exec(sql string) {
 	}
 }
 
-// reader follows a source and writes a store, without the rest of a daemon.
+// reader returns a command that follows a source and writes a store, without the rest of a daemon.
 func (f *following) reader() *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
@@ -193,7 +193,7 @@ func (f *following) play(kills int) {
 		t.Errorf("changes by item (-as committed +as stored):\n%.3000s", diff)
 	}
 	crashes := int64(0)
-	if f.capture == postgres.CaptureOutbox { // after each of them the table is compared, once the backlog is read
+	if f.capture == postgres.CaptureOutbox { // after each crash of the server the table is read again
 		crashes = int64(kills / 5)
 	}
 	if got.sweep < 1 || got.sweep > 1+crashes {
@@ -237,7 +237,7 @@ func (f *following) write(w int, stop <-chan struct{}) {
 			return nil
 		})
 		if err != nil && !conn.IsClosed() && f.t.Context().Err() == nil {
-			_ = conn.Close(f.t.Context()) // the server stops
+			_ = conn.Close(f.t.Context()) // the server is down
 		}
 	}
 }

@@ -32,7 +32,7 @@ func BenchmarkCommitToDecision(b *testing.B) {
 	defer conn.Close(context.Background())
 	before := r.model("the table to be read",
 		func(m status.Model) bool { return m.Report != nil && m.Sources[0].Up }).Report.Seq
-	decided := make(chan time.Time, changes) // of each change in order
+	decided := make(chan time.Time, changes) // times of the decisions, for each change in order
 	ctx, stop := context.WithTimeout(b.Context(), time.Minute)
 	defer stop()
 	events := r.Subscribe(ctx)

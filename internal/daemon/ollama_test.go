@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// byWords returns a language model for the words of the categories, except some.
+// byWords returns a language model that knows the words of the categories, except the unknown ones.
 func byWords(unknown ...string) ollamatest.Classifier {
 	c := ollamatest.Classifier{Words: map[string][]string{}}
 	for category, words := range vocabulary {
@@ -30,7 +30,7 @@ func byWords(unknown ...string) ollamatest.Classifier {
 	return c
 }
 
-// ollama is a world whose classifier is a model of an Ollama server.
+// ollama returns a world whose classifier is a model of an Ollama server.
 func ollama(t *testing.T, url string) *world {
 	t.Helper()
 	w := setup(t)
@@ -102,7 +102,7 @@ func TestRuntimeChanges(t *testing.T) {
 		t.Errorf("explained: %+v, %v", d, err)
 	}
 	r.stop()
-	r = w.start() // measured once
+	r = w.start() // not measured again
 	r.model("the same baseline", func(now status.Model) bool { return known(now) && now.Report.Drop == 0 })
 	if n, _ := w.told("model.remeasured"); n != 1 {
 		t.Errorf("%d events", n)
@@ -180,7 +180,7 @@ func TestBarrierKeepsTheModelUnloaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.open.Store(false)
-	if _, err := r.Verify(t.Context(), model); err != nil { // requests in progress have ended
+	if _, err := r.Verify(t.Context(), model); err != nil { // after this, no request is in progress
 		t.Fatal(err)
 	}
 	asked := f.Asked("/api/chat")

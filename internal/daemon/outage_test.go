@@ -62,7 +62,7 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
-// told waits until that many events wait for the broker; -1 only counts them.
+// told waits until want events are waiting for the broker, and returns their number. -1 only counts them.
 func (r *running) told(want int) (n int) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, "the outbox", func() (bool, error) {
@@ -151,7 +151,8 @@ func TestPostgresAwayLater(t *testing.T) {
 	})
 }
 
-// A full disk, or another write error of the store, loses no change and no decision; here a trigger refuses.
+// A full disk, or another write error of the store, loses no change and no decision. The test simulates it with a
+// trigger that refuses reports.
 func TestStoreThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -226,7 +227,7 @@ func (w *world) kinds(want ...notify.Kind) (list []string) {
 	return list
 }
 
-// nothingOf checks that no process of a run is left.
+// nothingOf waits until no process of a run is left.
 func (w *world) nothingOf(run string) {
 	w.t.Helper()
 	waittest.EventuallyHolds(w.t, "the end of every process of run "+run, func() (bool, error) {

@@ -72,7 +72,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// Each page of docs begins with its readers and ends with where to go next.
+// Each page of docs begins by naming its readers, and ends with a link to the next page.
 func TestPagesNameReadersAndNextPage(t *testing.T) {
 	t.Parallel()
 	for path, text := range papers(t) {
@@ -193,7 +193,8 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// Every picture is shown by a document, and what a document shows is there; a page with pictures loads quickly.
+// Every picture is shown by a document, every picture that a document shows exists, and none is so large that a page
+// would load slowly.
 func TestPicturesAreShown(t *testing.T) {
 	t.Parallel()
 	const most = 150 << 10 // bytes
@@ -282,7 +283,7 @@ func TestNamedTargetsExist(t *testing.T) {
 	}
 }
 
-// constants returns the names and text values of a file's constants.
+// constants returns the values of a file's constants whose names begin with prefix, or whose type is prefix, by name.
 func constants(t *testing.T, path, prefix string) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)

@@ -39,7 +39,7 @@ var sameLevel = map[string][]string{
 	"watch/sources": {"watch/labelfiles", "watch/natssource", "watch/webhook"},
 }
 
-// allowedImporters lists the only packages that may import a library, in code that is linked into the binary.
+// allowedImporters lists, by library, the only packages that may import it in code that is linked into the binary.
 var allowedImporters = map[string][]string{
 	// internal/demo acts as the user's own programs: one that edits labels and one that subscribes.
 	"github.com/jackc/pgx": {"watch/postgres", "store", "internal/pgtest", "internal/demo"},
@@ -93,7 +93,7 @@ func (s source) imports() []string {
 	return list
 }
 
-// levelled is the entry of level that a directory belongs to, "" for none.
+// levelled returns the key of level to which a directory belongs, or "" if there is none.
 func levelled(dir string) string {
 	for ; dir != "."; dir = path.Dir(dir) {
 		if _, ok := level[dir]; ok {

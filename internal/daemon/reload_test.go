@@ -89,7 +89,7 @@ func eventuallyDecides(t *testing.T, r *running, condition string, bound float64
 	})
 }
 
-// pausingBarrier pauses the evaluation that asks next.
+// pausingBarrier is a Barrier that pauses the next evaluation that calls it.
 type pausingBarrier struct{ next atomic.Pointer[pause] }
 
 type pause struct{ reached, over chan struct{} }
@@ -120,7 +120,7 @@ func TestRunAfterReload(t *testing.T) {
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// The answer comes without a run, since the evaluation is paused.
+	// The request is answered without a run, because the evaluation is paused.
 	if got, err := r.Trigger(t.Context(), model, status.Request{}); err != nil || got.Run != "" {
 		t.Fatalf("%+v, %v", got, err)
 	}

@@ -16,7 +16,7 @@ type counted struct {
 	heldOut, leaked, scored, correct int
 }
 
-// recount leaves out the items that the release was trained on, by id.
+// recount counts the figures, without the items that the release was trained on. trained has the ids of these.
 func (w *world) recount(trained map[string]bool) (c counted) {
 	w.t.Helper()
 	w.read(func(t *store.Tx) error {
@@ -143,7 +143,7 @@ func TestReusedIDs(t *testing.T) {
 	judged("the first text under its id again")
 }
 
-// firstOf returns the n-th of some ids in order.
+// firstOf returns the number of the n-th item whose id is in ids, counted from 0, or -1 if there are fewer.
 func firstOf(ids map[string]bool, n int) int {
 	for i := range items {
 		if ids[fmt.Sprint(i)] {

@@ -50,7 +50,7 @@ func (w *world) arrive(from, to int, wrong bool) {
 	w.sql(all...)
 }
 
-// told counts the events of a kind.
+// told counts the events of a kind, and returns the last one.
 func (w *world) told(kind string) (n int, last string) {
 	w.t.Helper()
 	w.read(func(t *store.Tx) error {
@@ -65,7 +65,7 @@ func (w *world) told(kind string) (n int, last string) {
 	return n, last
 }
 
-// A release that new labels show to be worse is rolled back once, and the former one is served again, verified.
+// A release that new labels show to be worse is rolled back once. The former one serves again and is verified.
 func TestProbationRollsBack(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -197,7 +197,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 				!strings.Contains(m.Sentence, want) {
 				t.Errorf("%s: %s", m.Phase, m.Sentence)
 			}
-			waittest.EventuallyHolds(t, "the decision to be told", func() (bool, error) { // the report appears a moment before
+			waittest.EventuallyHolds(t, "the decision to be told", func() (bool, error) { // the event follows the report
 				_, body := w.told("decision.made")
 				return strings.Contains(body, string(policy.ReasonNoFormerRelease)), nil
 			})

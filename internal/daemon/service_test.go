@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// heldOut returns a statement that inserts a held-out text, about which the service must be asked.
+// heldOut returns a statement that inserts a held-out text, which must then be sent to the service.
 func heldOut(t *testing.T, n int) string {
 	t.Helper()
 	members := drift.NewMembership([]byte(salt), 0.3)

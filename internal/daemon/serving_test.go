@@ -19,8 +19,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// byHand is a service that was not deployed by retraind: it knows the categories' words, and its health names no
-// release.
+// byHand returns a service that retraind did not deploy. Its health names no release.
 func byHand(answer func(content string) string) *http.HandlerFunc {
 	h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
@@ -38,7 +37,7 @@ func byHand(answer func(content string) string) *http.HandlerFunc {
 	return &h
 }
 
-// knows returns the category of a text, but the other one for every tenth text.
+// knows returns the category of a text, except for about every tenth text: for these it returns the other category.
 func knows(content string) string {
 	category, other := "geld", "sport"
 	for _, word := range vocabulary["sport"] {
@@ -71,7 +70,7 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	if n, body := w.told("model.adopted"); n != 1 || !strings.Contains(body, m.Release) {
 		t.Errorf("%d events: %s", n, body)
 	}
-	// Its answers are watched: labels that differ count against it.
+	// Labels that differ from its answers lower its accuracy.
 	w.sql("update items set category = 'geld' where category = 'sport' and id::int % 4 = 0")
 	r.model("the fall", func(m status.Model) bool { return m.Report.Drop > 5 })
 	w.sql("update items set category = 'sport' where id::int % 4 = 0")
@@ -90,7 +89,7 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(w.state, "models", model, "current")); !os.IsNotExist(err) {
 		t.Errorf("there was no link before the run: %v", err)
 	}
-	// And one that succeeds.
+	// A run that succeeds.
 	w.service.other.Store(nil)
 	r.force <- struct{}{}
 	if run := r.ended(2)[0]; run.Outcome != policy.OutcomePromoted {
@@ -107,7 +106,7 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	}
 }
 
-// An adopted service whose health names its release by another name is accepted: new texts are scored.
+// An adopted service whose health has its own name for the release is accepted: new texts are scored.
 func TestAdoptedByItsOwnName(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -169,8 +168,8 @@ func TestNotAdopted(t *testing.T) {
 	r.first()
 }
 
-// Another model put into service is detected by its answers; no run starts and nothing is counted meanwhile, and the
-// state ends automatically.
+// If another model is put into service, its answers show that. Until the champion serves again, no run starts and
+// nothing is counted. Then this state ends automatically.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -295,7 +294,7 @@ func TestForeignIsSettled(t *testing.T) {
 	})
 }
 
-// wrongData is training data in which each text has the other category.
+// wrongData returns a directory with training data in which each text has the other category.
 func wrongData(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -96,7 +96,7 @@ var vocabulary = map[string][]string{
 	"geld":  strings.Fields("zins bank aktie kurs dividende anleihe inflation rendite depot fonds"),
 }
 
-// text writes the n-th text of a category.
+// text returns the n-th text of a category.
 func text(category string, n int) string {
 	rng := rand.New(rand.NewPCG(uint64(len(category)), uint64(n)))
 	words := make([]string, 10)
@@ -147,7 +147,7 @@ func setup(t testing.TB) *world {
 	return w
 }
 
-// alone is a world without a database.
+// alone returns a world without a database.
 func alone(t testing.TB) *world {
 	t.Helper()
 	w := &world{
@@ -163,7 +163,7 @@ func alone(t testing.TB) *world {
 	return w
 }
 
-// database creates a table, followed as set up by `retraind init sql`.
+// database creates a database with the table and with the triggers of `retraind init sql`.
 func database(t testing.TB) string {
 	t.Helper()
 	return pgtest.Database(t, tableSQL(), migration(t))
@@ -231,13 +231,13 @@ nats: %s
 		cmp.Or(w.suspects, "ignore"), hours, steps)
 }
 
-// usual is the usual pipeline, with more steps before the training.
+// usual returns the usual pipeline, with more steps before the training.
 func (w *world) usual(before string) string {
 	return fmt.Sprintf("[{do: export}, %s{name: train, exec: [retraind, train], kind: pure, env: {WORLD: %q}}, {do: gate}, {do: release}, {do: verify}]",
 		before, w.dir)
 }
 
-// closed are quiet hours that begin in half a day.
+// closed returns quiet hours that begin in half a day.
 func closed() string {
 	far := time.Now().UTC().Add(12 * time.Hour)
 	return fmt.Sprintf("[{from: %q, to: %q}]", far.Format("15:04"), far.Add(time.Hour).Format("15:04"))
@@ -388,7 +388,7 @@ func (r *running) model(what string, ok func(status.Model) bool) (m status.Model
 	return m
 }
 
-// ended waits for the end of the n-th run, with none in progress, and returns all of them, the newest first.
+// ended waits until n runs have ended and none is in progress. It returns all runs, the newest first.
 func (r *running) ended(n int) (runs []status.Run) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, fmt.Sprintf("the end of %d runs", n), func() (bool, error) {
@@ -521,7 +521,7 @@ func (w *world) training(n int) (pid int) {
 	return pid
 }
 
-// service is the real classifier, with a fixed address while it is down, and with faults.
+// service runs the real classifier, with faults. It keeps its address while it is down.
 type service struct {
 	other   atomic.Pointer[http.HandlerFunc] // answers instead of the releases; nil for none
 	t       testing.TB
@@ -531,7 +531,7 @@ type service struct {
 	http    *http.Server
 }
 
-// served counts the services, each on a loopback address of its own, so that no other takes its port while it is down.
+// served counts the services. Each has its own loopback address, so that nothing takes its port while it is down.
 var served atomic.Int32
 
 func serve(t testing.TB) *service {
@@ -554,7 +554,7 @@ func (s *service) up() {
 
 func (s *service) down() { _ = s.http.Close() }
 
-// follow makes it serve the target of the world's `current` at each request.
+// follow makes the service serve the target of the world's `current`, which it reads again at each health request.
 func (w *world) follow() {
 	current := filepath.Join(w.state, "models", model, "current")
 	w.service.real.Store(classifier.NewServer(classifier.ServerOptions{Dir: current}))

@@ -82,7 +82,7 @@ func TestStateDirectoryThatCannotBe(t *testing.T) {
 	mustSay(t, w.refused(), "state directory", file, "not a directory", "`state:`")
 }
 
-// A directory where the lock cannot be created: /proc refuses root, too.
+// The lock cannot be created in the state directory. /proc refuses even root.
 func TestStateDirectoryThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

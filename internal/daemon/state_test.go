@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// TestDatabaseDeletedWhileRunning: the loss is detected, reported before everything else, and over when the file is
-// back.
+// If the database is deleted while the daemon runs, this is detected, and reported before everything else until the
+// file is back.
 func TestDatabaseDeletedWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := fromFiles(t)
@@ -48,8 +48,8 @@ func TestEngineDatabaseDamaged(t *testing.T) {
 	w.start()
 }
 
-// TestFullStateDirectory: on a full disk the reported state is stable, logged once, and ends with the next stored
-// label changes.
+// While the disk is full the reported state stays the same and is logged once. It ends when label changes can be stored
+// again.
 func TestFullStateDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

@@ -17,8 +17,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A soft stop leaves a training running; the next daemon waits for the same process. So does a hard stop, and a daemon
-// whose engine database was deleted.
+// A training survives a soft stop, a hard stop, and the loss of the engine's database: the next daemon waits for the
+// same process.
 func TestTrainingOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]struct{ hard, lost bool }{
@@ -101,7 +101,7 @@ func TestForceHammered(t *testing.T) {
 	})
 }
 
-// A cancelled run ends its command with all its children, undoes its steps, and changes nothing served.
+// A cancelled run ends its command with all its children, undoes its steps, and does not change which release serves.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -23,8 +23,8 @@ func (r *running) decides(what string, ok func(policy.Decision) bool) {
 	})
 }
 
-// Shuffled labels block a retrain, and every further one is counted although a waiting retrain is not evaluated at
-// each change. Once they are corrected nothing is due.
+// Shuffled labels block a retrain. More shuffled labels are counted too, although they are not checked after each
+// change while the retrain waits. Once all are corrected, no retrain is due.
 func TestSuspiciousLabelsHoldARetrainUp(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A stop waits for each part and ends in any case; a second signal leaves a moment for each.
+// A teardown waits for each part, but no longer than its time limit. A second signal shortens all limits.
 func TestTeardown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/retraind/retraind/systemd"
 )
 
-// manager is a service manager with a watchdog of 200 ms.
+// manager fakes a service manager with a watchdog of 200 ms.
 type manager struct {
 	*systemd.Notifier
 	pings, other chan string
@@ -68,7 +68,7 @@ func (m *manager) alive(t *testing.T, n int) {
 	}
 }
 
-// silent waits until no ping has come for longer than the interval: then systemd would act.
+// silent waits until no ping has arrived for three intervals. After one, systemd would kill the daemon.
 func (m *manager) silent(t *testing.T) {
 	t.Helper()
 	late := time.After(patience)
@@ -129,7 +129,7 @@ func TestWatchdogGoesHungryWithTheLoop(t *testing.T) {
 	m.said(t, "STOPPING=1")
 }
 
-// A slow classifier is no hanging loop.
+// A slow classifier does not count as a hanging loop.
 func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -157,8 +157,8 @@ func TestWatchdogIsFedWhileTheClassifierIsSlow(t *testing.T) {
 	r.model("the answer", func(m status.Model) bool { return m.Report.Seq == items+1 && m.Report.State == drift.StateOK })
 }
 
-// A driver that never answers keeps the step waiting that needs a GPU, and nothing else: the watchdog is fed, and there is
-// one child at a time that asks.
+// A driver that never answers delays only the step that needs a GPU: the watchdog is fed, and only one child at a time
+// queries the driver.
 func TestWatchdogIsFedWhileTheDriverHangs(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -178,7 +178,7 @@ func TestWatchdogIsFedWhileTheDriverHangs(t *testing.T) {
 	r.stop()
 }
 
-// probes counts this process's children that ask the driver.
+// probes counts this process's children that query the driver.
 func probes(t *testing.T) (n int) {
 	t.Helper()
 	lists, err := filepath.Glob("/proc/self/task/*/children")

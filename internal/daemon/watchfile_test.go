@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// saves are the ways in which programs write a file.
+// saves writes the configuration in the ways in which different programs do.
 type saves struct {
 	w *world
 	n int
@@ -29,10 +29,10 @@ func (s *saves) check(err error) {
 	}
 }
 
-// replace writes as careful editors do.
+// replace writes as careful editors do, atomically.
 func (s *saves) replace(text string) { s.w.write(text) }
 
-// truncate writes as cp and careless editors do: for a moment half of the file is there.
+// truncate writes as cp and careless editors do: for a short time only half of the file exists.
 func (s *saves) truncate(text string) {
 	f, err := os.OpenFile(s.w.path(), os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o600)
 	s.check(err)
@@ -42,7 +42,7 @@ func (s *saves) truncate(text string) {
 	s.check(errors.Join(err, f.Close()))
 }
 
-// away writes as vim does with a backup: the file is moved away, and a new one written.
+// away writes as vim does with a backup: it moves the file away and writes a new one.
 func (s *saves) away(text string) {
 	s.check(os.Rename(s.w.path(), s.w.path()+"~"))
 	s.check(os.WriteFile(s.w.path(), []byte(text), 0o600))
@@ -66,7 +66,7 @@ func (s *saves) mount(text string) {
 	}
 }
 
-// Two hundred saves of every kind, every fifth with a fault, at full speed: in the end the last valid one is in force.
+// After two hundred saves of all kinds at full speed, every fifth with a fault, the last valid one is in force.
 func TestTwoHundredSaves(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -112,8 +112,8 @@ func TestTwoHundredSaves(t *testing.T) {
 	}
 }
 
-// A calendar is part of the configuration: a changed one is loaded without a change of the file, and a missing one is
-// awaited.
+// A calendar is part of the configuration: if only the calendar changes, the configuration is loaded again, and a
+// missing calendar is loaded once it exists.
 func TestCalendarReload(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// A model's labels are written into rows that nobody has labelled, as values of the columns' types, and under the run's
-// origin; a label of a person that came meanwhile, and a text that was changed, stay.
+// A model's labels are written only into rows without labels, as values of the columns' types and under the run's
+// origin. A row that a person has labelled meanwhile, or whose text has changed, is left as it is.
 func TestWriteLabels(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.Database(t, `CREATE TABLE items (id int PRIMARY KEY, title text, relevant bool, priority text, answer jsonb, by text, reviewed_at timestamptz);

@@ -27,7 +27,7 @@ func write(t *testing.T, n int, categories ...string) string {
 	return path
 }
 
-// For any changes, at the end of the scenario the labels are the truth again.
+// At the end of the scenario all labels are the true ones again.
 func TestStoryEndsWithTheTruth(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"", write(t, 700, "a", "a", "a", "b", "b", "c", "c", "d", "e")} {

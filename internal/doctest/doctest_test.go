@@ -17,7 +17,7 @@ const page = "# Page\n" +
 	"```\nrelevance  WATCHING\n```\n" +
 	"1. A step\n\n   <!-- needs eight -->\n   ```sh\n   eight\n   ```\n"
 
-// Blocks are found with their places, and the marks are read that stand directly above them.
+// parse finds the blocks with their places, and reads the marks directly above them.
 func TestParse(t *testing.T) {
 	t.Parallel()
 	want := []Block{

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The champion itself, which answers differently as often as parity allows, is hardly ever mistaken for another model,
-// and a model that differs in a fifth of the texts is detected with one sample.
+// A champion that differs from its stored answers as often as parity allows is hardly ever mistaken for another model.
+// A model that differs in a fifth of the texts is detected by the samples of one recheck.
 func TestEvidenceSeparates(t *testing.T) {
 	t.Parallel()
 	const parity, size = .995, 20

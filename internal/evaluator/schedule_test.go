@@ -52,7 +52,8 @@ func TestScheduledEvaluationHappensOnce(t *testing.T) {
 	}
 }
 
-// A decision that waited for the first read is made again soon, even if the read has ended since: its end is no change.
+// A decision that waited for the first read is made again soon, even if the read has ended since: the end of a read is
+// no label change.
 func TestFirstReadEndsAfterTheDecision(t *testing.T) {
 	t.Parallel()
 	var config policy.Config

@@ -17,7 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// accepts checks value, printed form, and that the printed form reads back as the same value.
+// accepts checks the value, its printed form, and that the printed form reads back as the same value.
 func accepts[T comparable, P interface {
 	*T
 	encoding.TextUnmarshaler
@@ -41,7 +41,7 @@ func accepts[T comparable, P interface {
 	}
 }
 
-// refuses checks the whole message: it names the bad text and the cure.
+// refuses checks the whole message, which contains the bad text and the correction.
 func refuses[T any, P interface {
 	*T
 	encoding.TextUnmarshaler

@@ -32,7 +32,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 	}
 }
 
-// TestAsyncAPIReferencesResolve: every reference of the document resolves, and each kind has its channel.
+// Every reference in the AsyncAPI document resolves, and each kind of event has its channel.
 func TestAsyncAPIReferencesResolve(t *testing.T) {
 	t.Parallel()
 	text, err := asyncAPI(newSources("../.."))

@@ -17,7 +17,7 @@ func shown(f frame) []string {
 	return rows
 }
 
-// What a terminal does with the sequences of the demo, also where one comes in two parts.
+// A screen handles the control sequences of the demo as a terminal does, even if one arrives in two parts.
 func TestScreen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -79,7 +79,7 @@ func TestCastIsReadAgain(t *testing.T) {
 	}
 }
 
-// The recording of the demo is one of a whole demo that ended well.
+// The stored recording shows a whole demo that ended as expected.
 func TestDemoIsRecorded(t *testing.T) {
 	t.Parallel()
 	_, frames, err := readCast(filepath.Join(pictures, recording))

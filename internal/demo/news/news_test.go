@@ -1,6 +1,6 @@
 //go:build !race
 
-// The trainer has its own tests with the race detector, which would slow this one down twenty times.
+// The race detector would make these tests twenty times slower. The trainer has its own tests with the race detector.
 
 package news_test
 

@@ -40,8 +40,8 @@ func BenchmarkClassify(b *testing.B) {
 
 var setNames = []string{"gnad10", "appstream", "debian", "generated"}
 
-// figures are the results of one classifier on one data set: sums over all divisions of the set into training and test
-// texts.
+// figures are the results of one classifier on one data set: counts and times are sums over all divisions of the set
+// into training and test texts.
 type figures struct {
 	Right    int     `json:"right"`
 	N        int     `json:"n"`

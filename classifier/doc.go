@@ -7,5 +7,5 @@
 // Threading: a Model never changes once trained or loaded and may be used by any number of goroutines; a Server
 // replaces its Model atomically, and requests in progress continue with the previous Model.
 //
-// It never decides whether a model is good enough to serve, and never writes outside the given directory.
+// The package never decides whether a model is good enough to serve, and never writes outside the given directory.
 package classifier

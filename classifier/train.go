@@ -18,7 +18,7 @@ const maxCategories = 512
 type Options struct {
 	Seed   uint64
 	Epochs int    // maximum number of passes over the examples; default 8
-	Target string // the target that decides; default label
+	Target string // the deciding target; default label
 	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; a target without a kind
 	// has the kind label.
 	Kinds map[string]serving.Kind

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// Counter increments counters from outbox events, so that only committed changes are counted.
+// Counter returns a function that increments counters from outbox events, so that only committed changes are counted.
 func Counter(m *status.Metrics) func(notify.Event) {
 	return func(e notify.Event) {
 		switch e.Kind {

@@ -13,7 +13,7 @@ import (
 type Hub struct {
 	store *store.Store
 	wake  chan struct{}
-	// Count is called with each event; nil for none. Set before Run.
+	// Count is called with each event unless it is nil. It must be set before Run.
 	Count func(notify.Event)
 
 	mu        sync.Mutex

@@ -39,7 +39,7 @@ func (b *Backend) AddLabels(ctx context.Context, model string, events []byte, by
 	if len(taken) == 0 {
 		return added, nil
 	}
-	by, _, _ = strings.Cut(by, " (") // the person, without the process
+	by, _, _ = strings.Cut(by, " (") // "anna (uid 1000, pid 4711)" becomes "anna"
 	for i := range taken {
 		if taken[i].Author == "" {
 			taken[i].Author = by

@@ -15,7 +15,7 @@ import (
 // Pin implements status.Backend.
 func (b *Backend) Pin(ctx context.Context, model, release string, p status.Pin) (status.Done, error) {
 	p.At = time.Now().UTC()
-	p.By, _, _ = strings.Cut(p.By, " (") // the person, without the process
+	p.By, _, _ = strings.Cut(p.By, " (") // "anna (uid 1000, pid 4711)" becomes "anna"
 	return b.setPinned(ctx, model, release, p.By, func(store.Release) (string, string, error) {
 		pinned, err := json.Marshal(p)
 		return string(pinned), "is pinned: retention does not remove it", err

@@ -13,7 +13,7 @@ import (
 
 // Problem is one error or warning about a configuration value.
 type Problem struct {
-	// Path is the path of the value relative to where Validate was called: "limits.cooldown",
+	// Path is the path of the value, relative to the value whose Validate was called: "limits.cooldown",
 	// "quiet_hours[1].from".
 	Path string
 	// Message says what is wrong, in lower case, and quotes the offending value.

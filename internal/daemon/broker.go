@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// outbox adapts the store's outbox for the drain.
+// outbox makes the store's outbox a notify.Outbox.
 type outbox struct{ store *store.Store }
 
 // Pending implements notify.Outbox.

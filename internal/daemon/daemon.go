@@ -2,8 +2,8 @@
 //
 // It defines the order of start and stop, and contains reloads, the listeners, and housekeeping. Rules about items,
 // labels or decisions are in packages ingest and internal/evaluator. Several daemons with separate state directories
-// can run in one process. It reads no flags, installs no signal handlers and prints nothing: package cmd/retraind
-// passes flags and signals to it as options, channels and contexts.
+// can run in one process. The package reads no flags, installs no signal handlers and prints nothing: package
+// cmd/retraind passes flags and signals to it as options, channels and contexts.
 package daemon
 
 import (
@@ -43,8 +43,8 @@ type Options struct {
 	Notifier *systemd.Notifier
 	// Reload, Force and Evaluate receive requests, such as signals. Each channel has size 1; a nil channel never fires.
 	Reload, Force, Evaluate <-chan struct{}
-	// Audit requests the audit that also runs each night: it recomputes every figure and compares it. A nil channel never
-	// fires.
+	// Audit requests the audit that also runs each night: it recomputes every figure and compares it with the present one.
+	// A nil channel never fires.
 	Audit <-chan struct{}
 	// Hard ends at a second SIGTERM, which shortens the shutdown. If it is nil, every part may use its full time limit.
 	Hard context.Context
@@ -236,7 +236,8 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	return err
 }
 
-// named adds the name of the failed loop to an error. The end of the loop's context is not a fault.
+// named adds the name of the failed loop to an error. It returns the error of an ended context as it is, because that
+// is no fault.
 func named(l loop, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
 		return err

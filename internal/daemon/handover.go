@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// handOver submits every run that has not ended to the engine. The engine already has them, unless its database was
-// lost or replaced by an older backup. In that case a run starts again from its beginning, and each step finds its
+// handOver submits to the engine every run that has not ended. The engine already has them, unless its database was
+// lost or replaced by an older backup. In that case the run starts again from its first step, and each step finds its
 // earlier result.
 func (d *Daemon) handOver(ctx context.Context) error {
 	var open []store.Run

@@ -70,8 +70,8 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 	}
 }
 
-// pruneFiles removes files that are too old. The end of a run also removes them, but there may be no run for a long
-// time.
+// pruneFiles removes the files of old releases and runs. The end of a run also does this, but there may be no run for a
+// long time.
 func (d *Daemon) pruneFiles(ctx context.Context) {
 	file := d.loaded.Load().File
 	for _, name := range file.Names() {

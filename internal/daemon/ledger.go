@@ -26,10 +26,10 @@ type restored struct {
 	bad     map[string]error
 }
 
-// restoreFirst starts the services that no step needs stopped any longer. It runs before the store, the database and
-// the broker are opened. A run that was interrupted between two steps of its GPU part stops its services again when it
-// resumes. A service that is stopped until the end of a run is restored only after the store shows that the run has
-// ended.
+// restoreFirst starts the services that runs have stopped and that no step needs stopped any longer. It runs before the
+// store, the database and the broker are opened. A run that was interrupted between two steps of its GPU part stops its
+// services again when it resumes. A service that is stopped until the end of a run is restored only after the store
+// shows that the run has ended.
 func (d *Daemon) restoreFirst(ctx context.Context) restored {
 	state := d.loaded.Load().File.State
 	d.ledger = ledger.Open(state)

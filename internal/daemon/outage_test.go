@@ -245,7 +245,7 @@ func (w *world) nothingOf(run string) {
 	})
 }
 
-// A permanent fault is retried once a minute, or on request.
+// A source with a permanent fault retries at once when the configuration is reloaded.
 func TestReloadTriesSourcesAgain(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

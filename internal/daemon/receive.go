@@ -17,7 +17,7 @@ import (
 )
 
 // receivers opens the addresses for label events by HTTP, with one listener for all models that share an address.
-// Nothing else is served at these addresses. It also answers requests by NATS.
+// Nothing else is served at these addresses. It also returns the loop that answers requests by NATS.
 func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 	muxes := map[string]*http.ServeMux{}
 	for _, m := range d.models {

@@ -62,7 +62,7 @@ func filesOf(l *configs.Loaded, err error) []string {
 	return nil
 }
 
-// fileChanged is the reason of an automatic reload.
+// fileChanged is the reason given for an automatic reload.
 const fileChanged = "a file changed"
 
 // reload reads the configuration again. It first does everything that can fail, and then applies the new

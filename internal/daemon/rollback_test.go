@@ -36,7 +36,7 @@ func (r *running) second() (first, second status.Model) {
 	return first, second
 }
 
-// arrive adds new items from..to; wrong ones have the other label than their words indicate.
+// arrive adds the new items with numbers from from to to-1. If wrong is true, their labels contradict their words.
 func (w *world) arrive(from, to int, wrong bool) {
 	w.t.Helper()
 	var all []string
@@ -116,7 +116,7 @@ func TestProbationRollsBack(t *testing.T) {
 	}
 }
 
-// The probation continues after a restart, and so does a request made during the rollback.
+// The probation continues after a restart.
 func TestProbationOverARestart(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -70,7 +70,7 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	if n, body := w.told("model.adopted"); n != 1 || !strings.Contains(body, m.Release) {
 		t.Errorf("%d events: %s", n, body)
 	}
-	// Labels that differ from its answers lower its accuracy.
+	// Labels that differ from the service's answers lower the accuracy.
 	w.sql("update items set category = 'geld' where category = 'sport' and id::int % 4 = 0")
 	r.model("the fall", func(m status.Model) bool { return m.Report.Drop > 5 })
 	w.sql("update items set category = 'sport' where id::int % 4 = 0")
@@ -168,8 +168,8 @@ func TestNotAdopted(t *testing.T) {
 	r.first()
 }
 
-// If another model is put into service, its answers show that. Until the champion serves again, no run starts and
-// nothing is counted. Then this state ends automatically.
+// Another model that is put into service is detected by its answers. Until the champion serves again, no run starts and
+// nothing is counted.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -521,7 +521,7 @@ func (w *world) training(n int) (pid int) {
 	return pid
 }
 
-// service runs the real classifier, with faults. It keeps its address while it is down.
+// service is the real classifier at an address that it keeps while it is down. Tests can replace its answers.
 type service struct {
 	other   atomic.Pointer[http.HandlerFunc] // answers instead of the releases; nil for none
 	t       testing.TB

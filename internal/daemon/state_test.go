@@ -48,8 +48,7 @@ func TestEngineDatabaseDamaged(t *testing.T) {
 	w.start()
 }
 
-// While the disk is full the reported state stays the same and is logged once. It ends when label changes can be stored
-// again.
+// While the disk is full, the reported state stays the same. It ends when label changes can be stored again.
 func TestFullStateDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

@@ -68,7 +68,7 @@ func (m *manager) alive(t *testing.T, n int) {
 	}
 }
 
-// silent waits until no ping has arrived for three intervals. After one, systemd would kill the daemon.
+// silent waits until no ping has arrived for three intervals. systemd kills the daemon after one.
 func (m *manager) silent(t *testing.T) {
 	t.Helper()
 	late := time.After(patience)

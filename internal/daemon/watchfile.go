@@ -26,7 +26,7 @@ type fileWatch struct {
 	changed chan struct{}
 	log     *slog.Logger
 	watcher *fsnotify.Watcher // nil if none could be created
-	last    map[string]string // contents when changed was last sent
+	last    map[string]string // contents at the last send to changed
 	look    map[string]string // contents at the previous check, not sent yet
 }
 

@@ -160,7 +160,8 @@ func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
 	}
 }
 
-// settle stops the clients and collects the results, once the last event has arrived.
+// settle stops the clients. Then it collects the results until they are as expected, for at most 15 seconds, because
+// the last events may still be arriving.
 func settle(ctx context.Context, w *world, r *Result) error {
 	w.stopAsk()
 	w.stopAsk = nil

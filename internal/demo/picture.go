@@ -110,7 +110,7 @@ func (s *stage) accuracy(m *status.Model) string {
 	return out
 }
 
-// chart draws the accuracy since the start, at most one column for each evaluation.
+// chart draws the accuracy since the start. Each column shows the last evaluation before its time.
 func (s *stage) chart(wide int) string {
 	if len(s.series) < 2 {
 		return strings.Repeat("\n", chartHeight)

@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// stage shows the scenario: a repeatedly drawn screen on a terminal, plain lines elsewhere.
+// stage shows the scenario: as a screen that is redrawn on a terminal, and as plain lines elsewhere.
 type stage struct {
 	out   io.Writer // nil shows nothing
 	live  bool

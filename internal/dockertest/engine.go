@@ -2,7 +2,7 @@
 //
 // An Engine answers the requests of package docker from the containers and images that a test puts into it, and Compose
 // stands in for docker compose. Suite checks that the fake and a real engine behave alike. An Engine is safe for
-// concurrent use. No container ever runs in it, and it is never linked into the program.
+// concurrent use. No container ever runs in it. The package is never linked into the program.
 package dockertest
 
 import (

@@ -1,7 +1,7 @@
 // Package doctest finds the shell and SQL blocks of the documents, for the tests that run them.
 //
 // It defines the marks that say how a block is run: HTML comments in the lines above it, which a reader does not see.
-// Its functions may be called from any goroutine. It runs nothing, and it is never linked into the program.
+// Its functions may be called from any goroutine. The package runs nothing, and is never linked into the program.
 package doctest
 
 import (

@@ -14,7 +14,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// record stores the report, the decision, the state of the sequential tests, and their events in one transaction.
+// record stores the report, the decision, the state of the sequential tests, and the events about them in one
+// transaction.
 func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, last *policy.Decision,
 	fresh arrivals,
 ) error {
@@ -88,8 +89,8 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 // errStale means that a run has ended since the monitor was built: another release serves.
 var errStale = errors.New("the monitor's release no longer serves")
 
-// intend stores a decision to retrain, so that it waits in the store and not in a goroutine. It removes the stored one
-// when no retrain is due any longer.
+// intend stores a decision to retrain, so that it waits in the store and not in a goroutine. It removes the stored
+// decision when no retrain is due any longer.
 func (l *Loop) intend(t *store.Tx, d policy.Decision) error {
 	row, err := t.Model(l.name)
 	if err != nil {

@@ -128,7 +128,7 @@ func (l *Loop) catchUp(ctx context.Context) (arrivals, error) {
 	return l.replay(ctx)
 }
 
-// lookAtService adopts the release that served before retraind was started, and checks that the champion still
+// lookAtService adopts the serving release if retraind has deployed none yet, and checks that the champion still
 // serves.
 func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {

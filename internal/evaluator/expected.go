@@ -56,7 +56,7 @@ func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []action
 	return out
 }
 
-// rest returns the expected duration of the steps after the given one, without those that checkpoint.
+// rest returns the expected duration of the steps after the given one, without those that save their progress.
 func (e Expected) rest(step int) (d time.Duration) {
 	for _, s := range e.Steps[step+1:] {
 		if !s.Checkpoints {

@@ -37,14 +37,15 @@ const (
 	// champion that differs from its stored answers as often as parity allows reaches this value once in 20 years
 	// (TestEvidenceSeparates).
 	foreignEvidence = 10
-	// foreignDisagrees is the share of answers in which another model is assumed to differ, at least.
+	// foreignDisagrees is the smallest share of answers in which another model is assumed to differ from the champion.
 	foreignDisagrees = 0.1
 	// suspiciousSamples is the largest number of samples that are scored in a row while the evidence is inconclusive.
 	suspiciousSamples = 4
 )
 
-// recheck checks whether the service still gives the champion's answers. It queries the service's health each time,
-// and scores a sample of texts at the configured times, or immediately if requested. No run may be active.
+// recheck checks whether the service still gives the champion's answers. It queries the service's health, at most once
+// in healthEvery after label changes. It scores a sample of texts at the configured times, or immediately if requested.
+// No run may be active.
 func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, sample, force bool) error {
 	champion := l.monitor.Release().Digest
 	if champion == "" {

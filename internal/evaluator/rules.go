@@ -11,7 +11,7 @@ import (
 type Rules struct {
 	Model  *configs.Model
 	Policy *policy.Policy
-	Shadow *policy.Policy // nil without one
+	Shadow *policy.Policy // nil if none is configured
 }
 
 // NewRules compiles the rules of a configured model.

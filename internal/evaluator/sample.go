@@ -141,9 +141,9 @@ func likeliest(asked []sampleText) string {
 	return best
 }
 
-// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the texts"
-// against "the champion answers, and differs as often as parity allows". The result is never below 0, so that a long
-// time without differences does not delay the detection of a change (Page 1954).
+// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in at least a tenth of the
+// texts" against "the champion answers, and differs as often as parity allows". The result is never below 0, so that a
+// long time without differences does not delay the detection of a change (Page 1954).
 func evidence(before float64, asked, wrong int, parity float64) float64 {
 	p0 := max(1-parity, 0.001)
 	p1 := max(foreignDisagrees, 5*p0)

@@ -11,9 +11,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// decideShadow lets the shadow policy decide on the same report. If the two decisions differ in a new way, the
-// difference is stored with its event. Other changes of the shadow policy's state are kept in memory and stored with
-// the next difference.
+// decideShadow lets the shadow policy decide on the same report. If the two decisions differ in a new way, the state of
+// the shadow policy is stored with an event. Without an event it is stored when one of the two decisions changes, when
+// the shadow policy is replaced, or when it would start a run. Other changes are kept in memory.
 func (l *Loop) decideShadow(ctx context.Context, r drift.Report, h policy.History, d policy.Decision,
 	now time.Time,
 ) error {

@@ -12,7 +12,7 @@ type View struct {
 	Report   *drift.Report
 	Decision *policy.Decision
 	Next     time.Time // time of the next evaluation
-	Floor    float64   // the accuracy below which the policy retrains, 0 without one
+	Floor    float64   // the accuracy below which the policy retrains, 0 if none is configured
 	Trouble  string    // error of the last evaluation
 	Shadow   *policy.Shadow
 	Audit    Audit

@@ -49,7 +49,7 @@ type Cluster struct {
 	server *process // nil while it is down
 }
 
-// Start creates a cluster and returns when it accepts connections. The caller must Stop it.
+// Start creates a cluster and returns when it accepts connections. The caller must stop it.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	bin, err := Binaries()
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package waittest waits in tests for the effects of other goroutines and processes. All of its functions poll until a
 // condition is met or a time limit is exceeded.
 //
-// It has no state and starts no goroutine. It is never linked into the program.
+// The package has no state and starts no goroutine. It is never linked into the program.
 package waittest
 
 import (
@@ -33,7 +33,8 @@ func EventuallyNil(t testing.TB, ok func() error) {
 	})
 }
 
-// EventuallyHolds waits until ok returns true, and on failure reports its last error, which describes the state.
+// EventuallyHolds waits until ok returns true. If it does not in time, the test fails with the last error of ok, which
+// describes the state.
 func EventuallyHolds(t testing.TB, what string, ok func() (bool, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), Patience, errors.New("not seen within "+Patience.String()))

@@ -40,7 +40,7 @@ func (m metrics) keep(bench, unit string, v float64) {
 	m[bench][unit] = v
 }
 
-// processors is the "-8" that go test appends to a benchmark's name when GOMAXPROCS is not 1.
+// processors matches the "-8" that go test appends to a benchmark's name when GOMAXPROCS is not 1.
 var processors = regexp.MustCompile(`-\d+$`)
 
 // parse reads go test's benchmark lines: name, iterations, then pairs of value and unit.
@@ -70,7 +70,8 @@ func parse(r io.Reader) (metrics, error) {
 	return m, lines.Err()
 }
 
-// skipped lists each benchmark that did not run once, with the reason. go test -v prints the reason on the line before.
+// skipped lists the benchmarks that did not run, without duplicates, each with the reason. go test -v prints the reason
+// on the line before.
 func skipped(output string) []string {
 	var list []string
 	before := ""

@@ -1,7 +1,7 @@
 package main
 
-// classifierRows compare the embedded classifier with scikit-learn, on real texts, which may be missing, and on
-// generated ones.
+// classifierRows returns the rows that compare the embedded classifier with scikit-learn, on real texts (which may be
+// missing) and on generated ones.
 func classifierRows() []row {
 	var list []row
 	for _, set := range []struct{ name, what string }{

@@ -85,7 +85,7 @@ func envelope() node {
 	}
 }
 
-// addSchema describes a struct and the structs in it.
+// addSchema adds the schemas of a struct and of the structs in it.
 func addSchema(src *sources, schemas node, t reflect.Type) error {
 	if _, ok := schemas[t.Name()]; ok {
 		return nil
@@ -121,7 +121,7 @@ func addSchema(src *sources, schemas node, t reflect.Type) error {
 	return nil
 }
 
-// typeSchema describes a type, and returns the struct in it.
+// typeSchema returns the schema of a type, and the struct type in it, nil if there is none.
 func typeSchema(t reflect.Type) (node, reflect.Type, error) {
 	switch t.Kind() {
 	case reflect.Pointer:

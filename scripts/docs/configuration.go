@@ -14,7 +14,7 @@ import (
 
 type object = map[string]any
 
-// minimal is a short configuration that has every section, so that the loader fills in all defaults.
+// minimal returns a short configuration that has every section, so that the loader fills in all defaults.
 func minimal() object {
 	return object{
 		"version": 1,

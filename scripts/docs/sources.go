@@ -15,7 +15,7 @@ import (
 
 const module = "github.com/retraind/retraind/"
 
-// sources reads comments from the module's code, each package once.
+// sources reads comments from the module's code. It parses each package only once.
 type sources struct {
 	root     string
 	packages map[string][]*ast.File // by directory

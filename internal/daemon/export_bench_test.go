@@ -114,7 +114,7 @@ func BenchmarkExportMemory(b *testing.B) {
 	b.ReportMetric(own, "own-MB")
 }
 
-// memory returns a line of a process's status in MB, 0 once it has ended.
+// memory returns a value of a process's status in MB, or 0 once the process has ended.
 func memory(pid int, name string) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(status)) {

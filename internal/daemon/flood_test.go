@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestFloodOfLabels sends labels over NATS at full speed: the program processes them with little additional memory,
-// and evaluates once in each coalescing interval. RETRAIND_LONG=1 sends 100,000.
+// TestFloodOfLabels sends labels over NATS at full speed: the program processes them with little additional memory, and
+// evaluates at most once in each coalescing interval. RETRAIND_LONG=1 sends 100,000.
 func TestFloodOfLabels(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second
@@ -47,7 +47,7 @@ func TestFloodOfLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	// evaluated returns the number of reports, and whether the last one includes the item's label.
+	// evaluated returns the number of reports, and whether the last one includes this label of item 0.
 	evaluated := func(label string) (n int, ok bool) {
 		s, err := store.OpenReader(w.state)
 		if err != nil {
@@ -105,8 +105,7 @@ func TestFloodOfLabels(t *testing.T) {
 	}
 }
 
-// realProgram builds the release binary; tests with it are skipped in the short run, which is the one with the race
-// detector.
+// realProgram builds the release binary. It skips the test in short runs, which are those with the race detector.
 func realProgram(t testing.TB, dir string) string {
 	t.Helper()
 	if testing.Short() {

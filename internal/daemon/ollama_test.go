@@ -109,7 +109,8 @@ func TestRuntimeChanges(t *testing.T) {
 	}
 }
 
-// A model that leaves the GPU answers as before, only slower: it is not another model, but that must be reported.
+// A model that is no longer on the GPU gives the same answers, only slower: it does not count as another model, but
+// this is reported.
 func TestLeavesTheGPU(t *testing.T) {
 	t.Parallel()
 	f := ollamatest.NewFake(t)

@@ -21,8 +21,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// NATS becomes unreachable during operation, and is unreachable at a restart: runs continue, nothing is lost, and the
-// order is kept.
+// While NATS is unreachable, during operation and at a restart, runs continue, no event is lost, and the order is kept.
 func TestNATSAway(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -97,7 +96,8 @@ func inStream(t *testing.T, server *natstest.Server) (list []string) {
 	return list
 }
 
-// PostgreSQL is unreachable at a later start: the daemon becomes ready, reports the fault, and catches up.
+// If PostgreSQL is unreachable at a start after the first one, the daemon becomes ready, reports the fault, and reads
+// the missed changes later.
 func TestPostgresAwayLater(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -151,8 +151,8 @@ func TestPostgresAwayLater(t *testing.T) {
 	})
 }
 
-// A full disk, or another write error of the store, loses no change and no decision. The test simulates it with a
-// trigger that refuses reports.
+// No change and no decision is lost while the store cannot be written, for example on a full disk. The test simulates
+// this with a trigger that refuses reports.
 func TestStoreThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// counted are the figures counted directly from the items and answers in the store.
+// counted contains figures that are counted directly from the items and answers in the store.
 type counted struct {
 	heldOut, leaked, scored, correct int
 }
@@ -51,8 +51,8 @@ func (w *world) recount(trained map[string]bool) (c counted) {
 	return c
 }
 
-// An id reused with another text is another item: neither its old answer nor its old label counts for it, and the
-// state of the old text is restored when that text returns.
+// An id that is reused with another text is another item: the old answer and the old label do not count for the new
+// text. When the old text returns, so does its state.
 func TestReusedIDs(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

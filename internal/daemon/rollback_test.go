@@ -171,7 +171,7 @@ func TestProbationEnds(t *testing.T) {
 	r.ended(2)
 }
 
-// Without a release to roll back to nothing is done, and API, page and command line report that.
+// If there is no release to roll back to, nothing is done, and API, page and command line report that.
 func TestProbationWithoutAFormerRelease(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*world){

@@ -151,7 +151,8 @@ func TestAdoptedTrainedOn(t *testing.T) {
 	}
 }
 
-// A service with unusable answers is not adopted and nothing is trained for it; with adopt off it is ignored.
+// A service with unusable answers is not adopted, and no run starts. If adopt is off, it is ignored and a first release
+// is trained.
 func TestNotAdopted(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

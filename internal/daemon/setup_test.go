@@ -353,7 +353,7 @@ func (r *running) stop() {
 	}
 }
 
-// logTo writes to the test's log until the test ends.
+// logTo writes to the test's log until the daemon has ended.
 type logTo struct {
 	t testing.TB
 	r *running

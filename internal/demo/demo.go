@@ -197,7 +197,7 @@ func settle(ctx context.Context, w *world, r *Result) error {
 	}
 }
 
-// headline describes an event in a few words, "" for less important ones.
+// headline returns a short description of an event, or "" if the event is less important.
 func headline(e notify.Event) string {
 	switch e.Kind {
 	case notify.DriftTripped:

@@ -141,7 +141,7 @@ func contextID(dir string) (string, error) {
 	return id, err
 }
 
-// brokenImage is the suffix of the id of an image whose containers end at once.
+// brokenImage ends the id of an image whose containers exit at once.
 const brokenImage = "-broken"
 
 func post(path string, ask url.Values) error {

@@ -69,7 +69,7 @@ func Start(t *testing.T) *Engine {
 	return e
 }
 
-// Begin starts listening, End makes the engine unreachable.
+// Begin starts listening. End makes the engine unreachable.
 func (e *Engine) Begin() {
 	e.t.Helper()
 	l, err := net.Listen("unix", strings.TrimPrefix(e.Host, "unix://"))

@@ -40,7 +40,7 @@ var marks = []struct {
 	},
 }
 
-// Pages returns the documents below the root of the repository, as paths in it.
+// Pages returns the paths of the documents, relative to the root of the repository.
 func Pages(t testing.TB, root string) []string {
 	t.Helper()
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))

@@ -29,8 +29,8 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 }
 
 // adoptAnswers scores every held-out item and adopts the release that gave the answers. by is the person who requested
-// the adoption, "" if it is automatic. If by is "", an error of the service becomes the state of the report; otherwise
-// it is returned.
+// the adoption, and an error of the service is returned. If by is "", the adoption is automatic, and an error of the
+// service becomes the state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {

@@ -134,8 +134,8 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {
 		return err
 	}
-	// Both are read in one transaction, because a run that ends between two reads would change the champion. No run
-	// starts during this function.
+	// Read both in one transaction: a run that ends between two reads would change the champion. No run starts during this
+	// function.
 	var row store.Model
 	var is deployState
 	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {

@@ -45,8 +45,8 @@ type lostError struct{ why string }
 
 func (e *lostError) Error() string { return e.why }
 
-// promotion returns the plan of the run that promoted the serving release, or a *lostError if that promotion cannot
-// be undone. Only the rollback run verifies the files of the previous release completely.
+// promotion returns the plan of the run that promoted the serving release, or a *lostError if that promotion cannot be
+// undone. It checks only that the files of the previous release exist; the rollback run verifies them.
 func promotion(t *store.Tx, row store.Model) (plan actions.Plan, err error) {
 	if row.Previous == "" || row.Previous == row.Champion {
 		return plan, &lostError{"there is no previous release"}

@@ -78,7 +78,8 @@ func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked stri
 		if err := l.replaceAnswers(t, champion, got, now); err != nil {
 			return err
 		}
-		c.Runtime, c.Asked, c.Probation = runtime, asked, nil // the former figures are of no use
+		// This ends a probation, because it compares with figures of the former answers.
+		c.Runtime, c.Asked, c.Probation = runtime, asked, nil
 		row.Baseline, row.Monitor = mustJSON(c), ""
 		m, err := monitor(t, row, l.rules, nil, l.o.Beat)
 		if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// suspected is the result of the last check for suspicious label corrections, the sequence number of the last
-// change that it covered, and the earliest time of the next check.
+// suspected contains the result of the last check for suspicious relabels, the sequence number of the last change that
+// the check covered, and the earliest time of the next check.
 type suspected struct {
 	seq   int64
 	again time.Time

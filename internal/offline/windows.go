@@ -27,11 +27,11 @@ type Plan struct {
 // PlannedOpening is a period of quiet hours. Fits says whether the next run fits into it.
 type PlannedOpening struct {
 	quiethours.Opening
-	Open bool // at the time that was asked about
+	Open bool // whether it is open at the given time
 	Fits bool
 }
 
-// Windows returns a model's next openings after a time, and the time that its next run needs. It reads earlier
+// Windows returns a model's next quiet hours from at on, and the expected duration of its next run. It reads earlier
 // durations from the store if there is one. A daemon may be running.
 func Windows(ctx context.Context, file *configs.File, model string, at time.Time, count int) (Plan, error) {
 	rules, err := file.Policy(model)

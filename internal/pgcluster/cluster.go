@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Superuser is the role that initdb creates; it needs no password on the private socket.
+// Superuser is the role that initdb creates; it needs no password on the private socket unless Passwords is set.
 const Superuser = "postgres"
 
 // Options configure a Cluster. The zero value is good for tests.

@@ -13,8 +13,8 @@ import (
 // socketRoom is the maximum length of a directory's path with which "/.s.PGSQL.5432" still fits into a socket address.
 const socketRoom = 90
 
-// serverOwner returns the server's user: nil for this process's own user; for root, which PostgreSQL refuses, the
-// user postgres or nobody.
+// serverOwner returns the user who runs the server, or nil for this process's own user. PostgreSQL refuses to run as
+// root, so for root it is the user postgres or nobody.
 func serverOwner() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

@@ -136,7 +136,7 @@ func run(t testing.TB, dsn string, sql ...string) {
 	}
 }
 
-// require ends the test if PostgreSQL is not installed: as failed in CI, otherwise as skipped.
+// require skips the test if PostgreSQL is not installed, except in CI. On any other error the test fails.
 func require(t testing.TB, err error) {
 	t.Helper()
 	switch {

@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/notify"
 )
 
-// events renders the catalogue: one section for each kind, then the types that several kinds share.
+// events renders the catalogue: one section for each kind of event, then the structs that occur in their data.
 func events(src *sources) (string, error) {
 	var b strings.Builder
 	shared, seen := []reflect.Type{}, map[reflect.Type]bool{}

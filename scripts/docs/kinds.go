@@ -32,7 +32,7 @@ func scalarForm(t reflect.Type) reflect.Type {
 	return reflect.TypeOf(part).Elem()
 }
 
-// kind names a type for people.
+// kind returns the name of a type for people.
 func (r *reference) kind(t reflect.Type) (string, error) {
 	if t.Kind() == reflect.Pointer {
 		return r.kind(t.Elem())

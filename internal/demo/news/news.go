@@ -1,7 +1,7 @@
 // Package news generates labelled German texts that look like short news, for the demo and for tests.
 //
-// It contains the vocabularies. The same seed gives the same texts. Everything is pure and may be called from any
-// goroutine. It never reads a file, and contains no text by other authors.
+// It contains the vocabularies. The same seed gives the same texts. All functions are pure and may be called from any
+// goroutine. The package never reads a file, and contains no text by other authors.
 package news
 
 import (

@@ -140,8 +140,8 @@ func TestClassifierFindsTheTopicsButNotAllOfThem(t *testing.T) {
 }
 
 // TestMergedPairSplits is the demo's scenario: two topics have one label, corrections separate them, and a retraining
-// learns to distinguish them. Some forty texts of a topic are held out, too few in one split to distinguish a recall
-// of 0.8 from 0.9: three splits are counted together.
+// learns to distinguish them. Some forty texts of a topic are held out, too few in one split to distinguish a recall of
+// 0.8 from 0.9, so three splits are counted together.
 func TestMergedPairSplits(t *testing.T) {
 	t.Parallel()
 	for i, pair := range news.Pairs() {

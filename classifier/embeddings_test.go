@@ -99,8 +99,7 @@ func TestEmbeddings(t *testing.T) {
 				t.Errorf("%d texts were requested", asked)
 			}
 
-			// A second training requests no text again. If a crash has cut off the last record, only its text is requested
-			// again.
+			// Training again sends no text to the service again. If a crash has cut off the last record, only its text is requested again.
 			again := filepath.Join(site.root, "releases", "again")
 			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked {
 				t.Errorf("%d texts were requested again, %v", service.texts.Load()-asked, err)

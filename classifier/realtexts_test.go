@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes these trainings twenty times slower. It is used for the trainer's shorter tests.
+// The race detector makes training twenty times slower. It is used for the trainer's shorter tests.
 
 package classifier_test
 

@@ -42,7 +42,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		}
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()
-		// Not Shutdown: it makes net/http close a connection whose request it has read but not yet begun to answer.
+		// Shutdown is not used: it would close a connection of which net/http has read a request but not yet begun to answer
+		// it.
 		server.SetKeepAlivesEnabled(false)
 		go counted.Close() // it may block on an Accept in progress
 		go silent.hangUp(stop)

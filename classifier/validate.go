@@ -12,8 +12,8 @@ const (
 	// examples, only a tenth is used for validation.
 	crossValidated = 2500
 	// maxValidated limits the number of examples that are used for validation, and maxLearnt the number that are learnt
-	// before it. More examples would not change the chosen rate, passes and temperature, and with large data the time is
-	// better spent on training the final model.
+	// before validation. More examples would not change the chosen rate, passes and temperature, and with large data the
+	// time is better spent on training the final model.
 	maxValidated = 10_000
 	maxLearnt    = 5_000
 	// leastOwn is the minimum size of a validation part that comes with the data, and of one that is drawn.

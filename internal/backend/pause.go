@@ -70,7 +70,7 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 		if err := t.DropPause(model); err != nil || row.Hold == "" {
 			return err
 		}
-		// A retrain that was requested before the hold is dropped: to resume is not to request a retrain.
+		// A retrain that was requested before the hold is dropped: resuming is not a request for a retrain.
 		if err := t.SetModel(model, store.Force, ""); err != nil {
 			return err
 		}

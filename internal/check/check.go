@@ -18,7 +18,7 @@ type Problem struct {
 	Path string
 	// Message says what is wrong, in lower case, and quotes the offending value.
 	Message string
-	// Hint says how to fix it; it may be empty if the message does.
+	// Hint says how to correct the value. It may be empty if Message says so already.
 	Hint string
 	// Warning marks a finding that does not make the configuration invalid.
 	Warning bool

@@ -133,7 +133,7 @@ func manyRows(b *testing.B, rows int) (dsn string) {
 		rows))
 }
 
-// psycopg exports the rows with psycopg2 and returns its speed, or false if the library is missing.
+// psycopg exports the rows with psycopg2 and returns the speed, or false if the library is missing.
 func psycopg(dsn, out string, rows int) (rowsPerSecond float64, ok bool) {
 	said, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
 import json, time, psycopg2

@@ -234,7 +234,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// A model put into service by hand is adopted, or the champion is deployed again.
+// If another model was put into service, a person can redeploy the champion or adopt that model.
 func TestForeignIsSettled(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -483,7 +483,7 @@ func (w *world) refuseReports() {
 	w.raw("create trigger refuse before insert on reports begin select raise(abort, 'no more reports'); end")
 }
 
-// hold keeps trainings from ending until the returned function is called.
+// hold keeps training commands from ending until the returned function is called.
 func (w *world) hold() func() {
 	w.t.Helper()
 	file := filepath.Join(w.dir, "hold")
@@ -495,7 +495,7 @@ func (w *world) hold() func() {
 	return release
 }
 
-// trainings lists the started attempts of the training, with their pids.
+// trainings lists the started attempts of the training command, with their pids.
 func (w *world) trainings() (attempts []string, pids []int) {
 	b, _ := os.ReadFile(filepath.Join(w.dir, "train.log"))
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
@@ -508,7 +508,7 @@ func (w *world) trainings() (attempts []string, pids []int) {
 	return attempts, pids
 }
 
-// training waits for the n-th training to start and returns its pid.
+// training waits until the training command has started for the n-th time, and returns its pid.
 func (w *world) training(n int) (pid int) {
 	w.t.Helper()
 	waittest.EventuallyHolds(w.t, fmt.Sprintf("training %d", n), func() (bool, error) {

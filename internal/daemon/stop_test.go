@@ -17,8 +17,8 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// A training survives a soft stop, a hard stop, and the loss of the engine's database: the next daemon waits for the
-// same process.
+// A training process survives a soft stop, a hard stop, and the loss of the engine's database: the next daemon waits
+// for the same process.
 func TestTrainingOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]struct{ hard, lost bool }{

@@ -48,7 +48,8 @@ func Play(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	// Only this user can access the directory. PostgreSQL may run as another user and has a directory of its own.
+	// Only the user who runs the demo can access the directory. PostgreSQL may run as another user and has a directory of
+	// its own.
 	w := &world{self: o.Self, dir: dir, story: s}
 	stage := newStage(o, w, start)
 	defer stage.close()

@@ -52,7 +52,7 @@ type Runs interface {
 type Labels interface {
 	// Reading reports whether a source is still in its first read, without an error so far.
 	Reading() bool
-	// CheckTestSet adopts the user's own test set if its file has changed.
+	// CheckTestSet reads the user's own test set again if its file has changed.
 	CheckTestSet()
 	// TakeRenamed reports whether items were renamed since the last call.
 	TakeRenamed() bool

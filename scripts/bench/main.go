@@ -1,8 +1,8 @@
 // Command bench runs the benchmarks and reports them: a table for people, bench.json for programs.
 //
-// The list of rows (rows.go) says what is measured, by which benchmark, in which unit. The command runs `go test
-// -bench` itself, one package after the other, so that measurements do not disturb each other. A row whose benchmark
-// did not run or did not report its metric is an error, never an empty cell.
+// The list of rows (rows.go) says what is measured, by which benchmark, in which unit. The command runs the benchmarks
+// itself (`go test -bench`), one package after the other, so that measurements do not disturb each other. A row whose
+// benchmark did not run or did not report its metric is an error, never an empty cell.
 package main
 
 import (

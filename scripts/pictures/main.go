@@ -2,7 +2,7 @@
 //
 // The sources are the boxes and arrows of the diagrams, in way.go and run.go, and docs/pictures/demo.cast, a recording
 // of the demo's terminal. The pictures follow the reader's light or dark colour scheme. One goroutine draws, a second
-// one reads the terminal. It never draws anything of the demo that was not recorded.
+// one reads the terminal. The command never draws anything of the demo that was not recorded.
 //
 //	go run ./scripts/pictures            draws all of them
 //	go run ./scripts/pictures -record    first plays bin/retraind demo and records it; needs util-linux's script

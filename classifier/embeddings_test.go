@@ -99,7 +99,8 @@ func TestEmbeddings(t *testing.T) {
 				t.Errorf("%d texts were requested", asked)
 			}
 
-			// Training again sends no text to the service again. If a crash has cut off the last record, only its text is requested again.
+			// Training again sends no text to the service. If a crash has cut off the last record of the cache, only the text of
+			// that record is sent again.
 			again := filepath.Join(site.root, "releases", "again")
 			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked {
 				t.Errorf("%d texts were requested again, %v", service.texts.Load()-asked, err)

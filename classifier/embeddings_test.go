@@ -49,7 +49,7 @@ func newEmbedder(t *testing.T, format string) *embedder {
 				t.Error("an empty input")
 			}
 			list = append(list, direction(text, int(e.dims.Load())))
-			data = append([]any{map[string]any{"index": i, "embedding": list[i], "object": "embedding"}}, data...) // in reverse order
+			data = append([]any{map[string]any{"index": i, "embedding": list[i], "object": "embedding"}}, data...) // reversed
 		}
 		answer := map[string]any{"model": ask.Model, "embeddings": list}
 		if format == "openai" {

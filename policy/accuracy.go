@@ -67,7 +67,8 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 	return change("accuracy", r.Drop) + threshold(text.Points(a.points)) + own(r)
 }
 
-// missing returns how many more corrections from right to wrong would trip the condition.
+// missing returns how many more corrections that make a right answer wrong would trip the condition, or -1 if all
+// right answers are too few.
 func (a accuracyDrop) missing(r *drift.Report) int {
 	enough := r.Baseline.Accuracy - a.points/100
 	k := fewest(float64(r.Correct)-enough*float64(r.Scored), r.Correct, func(k int) bool {
@@ -77,7 +78,7 @@ func (a accuracyDrop) missing(r *drift.Report) int {
 	if k < 0 {
 		return -1
 	}
-	low, high := k-1, k // low is too few; high grows in increasing steps, because the answer is mostly near k
+	low, high := k-1, k // low is too few; high grows in doubling steps, because the result is usually near k
 	for step := 1; ; step *= 2 {
 		if _, ok := evidence(r, a.points, high); ok {
 			break
@@ -124,8 +125,9 @@ type recallBelow struct {
 	but   []string // sorted
 }
 
-// find returns the worst category with enough items, the worst category below the floor with too few items, and the
-// number of categories below the floor with enough items.
+// find returns as worst the category with the lowest recall among those with enough items, and as below how many of
+// these are below the floor. If none of them is, find also returns as small the category with the lowest recall below
+// the floor among those with too few items.
 func (a recallBelow) find(r *drift.Report) (worst, small *drift.Category, below int) {
 	for i := range r.Category {
 		k := &r.Category[i]

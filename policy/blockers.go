@@ -17,7 +17,7 @@ func (p *Policy) block(d *Decision, r *drift.Report, h *History, now time.Time) 
 		d.block(ReasonRunActive, time.Time{}, "run "+h.Active+" is still active")
 	}
 	p.blockHold(d, h.Held, ReasonHeld, "held", now)
-	if r.State == drift.StateForeign { // it must be clear what serves before it is replaced
+	if r.State == drift.StateForeign { // the serving release must be known before it is replaced
 		d.block(ReasonForeign, time.Time{}, stateText(r))
 	}
 	if d.Forced { // a pause blocks automatic starts only
@@ -65,7 +65,7 @@ func (p *Policy) blockHold(d *Decision, hold *Hold, reason Reason, what string, 
 // clock formats an instant in the policy's time zone.
 func (p *Policy) clock(t, now time.Time) string { return text.Clock(t, now, p.windows.Location()) }
 
-// everyPaused is how the text of a pause of all models begins.
+// everyPaused is the beginning of the text for a pause of all models.
 const everyPaused = "every model is paused"
 
 // blockRuns adds the blockers that depend on earlier runs: breaker, no new labels, cooldown, budget.
@@ -109,7 +109,7 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// dayless is the length of a night if no quiet hours are configured.
+// dayless is how long a night lasts after the end of a run, if the run did not end in quiet hours that have an end.
 const dayless = 12 * time.Hour
 
 // nightSpent returns the end of the night in which a step of the latest run used up its budget for one night; zero if
@@ -125,9 +125,9 @@ func (p *Policy) nightSpent(h *History) time.Time {
 	return ended.Add(dayless)
 }
 
-// breakerOpen counts the latest consecutive runs that ended without a promotion, and reports whether they open the
-// breaker. The breaker half-opens when labels have changed since the last of these runs: one run may start. If that run
-// fails too, the breaker is open again until labels change.
+// breakerOpen counts the latest consecutive runs that ended without a promotion, and reports whether the breaker is
+// open: whether there are enough of them and no label has changed since the last of them. After a label change one run
+// may start; if that fails too, the breaker is open again until labels change.
 func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
@@ -145,7 +145,7 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 			}
 		case OutcomePromoted:
 			if h.undone(run) {
-				continue // it was interrupted; the run that continued it is counted
+				continue // its release was rolled back; the run that did this is counted instead
 			}
 			return n, n >= most && sameInfo(last.Info, h.Info)
 		}
@@ -153,13 +153,13 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 	return n, n >= most && sameInfo(last.Info, h.Info)
 }
 
-// sameInfo reports whether the labels are the same. Unknown labels count as unchanged, because a check that cannot be
-// evaluated must block.
+// sameInfo reports whether two digests of the labels are equal. An unknown digest counts as equal, because a check
+// that cannot be evaluated must block.
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
-// rejectedOn returns the last run whose candidate was rejected or rolled back, unless a later run was promoted. same
-// reports that a new run would have the same result: a rejected candidate with the same labels, or a rolled back one
-// with the same labels and code.
+// rejectedOn looks for a run that shows that a new run would have the same result. That is the latest run whose
+// candidate was rejected, if the labels are the same, or any run whose release was rolled back, if labels and code are
+// the same. Runs before the last promotion do not count, unless a rollback undid that promotion.
 func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
@@ -211,7 +211,7 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 // untrainedPause is the pause after a run that failed before it trained anything.
 const untrainedPause = 5 * time.Minute
 
-// budgetSpent counts the runs that started in the period that ends now.
+// budgetSpent reports whether the budget of runs in a rolling period is spent, and until when.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	for i := range h.Runs { // newest first
 		if h.Runs[i].continued() || h.Runs[i].Undoes != "" || h.Runs[i].Untrained { // a rollback trains nothing either
@@ -225,7 +225,7 @@ func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until 
 	return time.Time{}, false
 }
 
-// openings is the maximum number of openings that are searched for one that is long enough.
+// openings is how many of the next openings fitting searches for one that is long enough.
 const openings = 60
 
 func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {

@@ -90,9 +90,9 @@ func (p *Policy) Windows() *quiethours.Windows { return p.windows }
 // Scheduled returns the time of the first evaluation after t according to evaluate.schedule, zero without a schedule.
 func (p *Policy) Scheduled(t time.Time) time.Time { return p.schedule.Next(t) }
 
-// Tests sets the monitor options that the policy determines: the tests of newly arriving items, and the least number of
-// held-out items. If a condition is under both retrain_when and urgent_when, both use the test of the one under
-// retrain_when.
+// Tests sets the monitor options that the policy determines: the tests of newly arriving items, and the least number
+// of held-out items. If a condition is configured under both retrain_when and urgent_when, its test uses the values
+// under retrain_when.
 func (c Config) Tests(o drift.Options) drift.Options {
 	o.MinItems = c.Evaluate.MinItems
 	for _, w := range []Conditions{c.UrgentWhen, c.RetrainWhen} {

@@ -6,7 +6,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Conditions are named thresholds. Each configured one is judged separately; any one that trips is enough.
+// Conditions are named thresholds. Each configured one is judged separately; any one that trips makes a retrain due.
 type Conditions struct {
 	// AccuracyBelow trips when the accuracy on the held-out items falls below it: 85%, or {share: 85%, for: 6h, margin: 1}.
 	AccuracyBelow *AccuracyBelow `yaml:"accuracy_below"`
@@ -46,7 +46,7 @@ type AccuracyBelow struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// AccuracyDrop is a fall in accuracy that chance does not explain.
+// AccuracyDrop trips on a fall in accuracy that is more than chance.
 type AccuracyDrop struct {
 	// Points is the smallest fall that matters, in percentage points.
 	Points unit.Points `yaml:"points"`
@@ -65,10 +65,10 @@ type AccuracyDrop struct {
 // SequentialTest names a test on newly arriving items.
 type SequentialTest string
 
-// TestECUSUM is the e-CUSUM, which keeps false_retrains.
+// TestECUSUM is the e-CUSUM; while nothing changes, it trips no more often than false_retrains allows.
 const TestECUSUM SequentialTest = "ecusum"
 
-// MacroF1Drop is a fall in macro-F1.
+// MacroF1Drop trips on a fall in macro-F1.
 type MacroF1Drop struct {
 	// Points is the fall that trips, in percentage points.
 	Points unit.Points `yaml:"points"`
@@ -80,7 +80,8 @@ type MacroF1Drop struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// CategoryRecall is a floor for the recall of categories. Beside the keys here, a category's name sets its own floor.
+// CategoryRecall is a floor for the recall of categories. Besides the keys below, the name of a category may be a key:
+// it sets the floor of that category.
 type CategoryRecall struct {
 	// All is the floor of every category without one of its own.
 	All *unit.Percent `yaml:"all"`
@@ -96,8 +97,8 @@ type CategoryRecall struct {
 	Category map[string]unit.Percent `yaml:",inline"`
 }
 
-// CategoryRecallDrop is a fall in the recall of one category that chance does not explain, detected among newly
-// arriving items.
+// CategoryRecallDrop trips on a fall in the recall of one category that is more than chance. The fall is detected
+// among newly arriving items.
 type CategoryRecallDrop struct {
 	// Points is the smallest fall that matters, in percentage points.
 	Points unit.Points `yaml:"points"`
@@ -177,52 +178,52 @@ type When struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// SetDefaults: three points, and one false retrain in half a year.
+// SetDefaults sets three points and one false retrain in half a year.
 func (a *AccuracyDrop) SetDefaults() { *a = a.defaults() }
 
 func (AccuracyDrop) defaults() AccuracyDrop {
 	return AccuracyDrop{Points: 3, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, Test: TestECUSUM}
 }
 
-// SetDefaults: no floor; Validate refuses that, because a floor must be configured.
+// SetDefaults sets an impossible share, -1, which Validate refuses: the share must be configured.
 func (a *AccuracyBelow) SetDefaults() { a.Share = -1 }
 
-// SetDefaults: five points.
+// SetDefaults sets five points.
 func (m *MacroF1Drop) SetDefaults() { m.Points = 5 }
 
-// SetDefaults: categories with fewer than 30 held-out items are not judged.
+// SetDefaults sets 30 held-out items; categories with fewer are not judged.
 func (c *CategoryRecall) SetDefaults() { c.MinItems = 30 }
 
-// SetDefaults: ten points in a category with 30 items or more, and one false retrain in half a year.
+// SetDefaults sets ten points, 30 items in a category, and one false retrain in half a year.
 func (c *CategoryRecallDrop) SetDefaults() {
 	*c = CategoryRecallDrop{Points: 10, FalseRetrains: unit.Rate{Count: 1, Per: unit.Duration(180 * day)}, MinItems: 30}
 }
 
-// SetDefaults: at least 50 items.
+// SetDefaults sets 50 items.
 func (l *LabelChanges) SetDefaults() { l.AtLeast = 50 }
 
-// SetDefaults: 20 examples.
+// SetDefaults sets 20 examples.
 func (n *NewCategory) SetDefaults() { n.Examples = 20 }
 
-// SetDefaults: two of a hundred.
+// SetDefaults sets a share of 2 %.
 func (f *FormatErrorsAbove) SetDefaults() { f.Share = 0.02 }
 
-// SetDefaults: a clear shift.
+// SetDefaults sets a PSI of 0.2, a clear shift.
 func (l *LabelShift) SetDefaults() { l.PSI = 0.2 }
 
 // Conditions with a single main value may be written as that value alone.
 
-// YAMLForm takes 85% for {share: 85%}.
+// YAMLForm accepts 85% as a short form of {share: 85%}.
 func (a *AccuracyBelow) YAMLForm(form string) any {
 	return formOf(form, &a.Share, (*accuracyBelowKeys)(a))
 }
 
-// YAMLForm takes 2% for {share: 2%}.
+// YAMLForm accepts 2% as a short form of {share: 2%}.
 func (f *FormatErrorsAbove) YAMLForm(form string) any {
 	return formOf(form, &f.Share, (*formatErrorsKeys)(f))
 }
 
-// YAMLForm takes 30d for {age: 30d}.
+// YAMLForm accepts 30d as a short form of {age: 30d}.
 func (m *MaxAge) YAMLForm(form string) any {
 	return formOf(form, &m.Age, (*maxAgeKeys)(m))
 }
@@ -236,7 +237,7 @@ func (m MaxAge) MarshalJSON() ([]byte, error) {
 	return json.Marshal(maxAgeKeys(m))
 }
 
-// YAMLForm takes an expression for {expression: …}.
+// YAMLForm accepts an expression as a short form of {expression: …}.
 func (w *When) YAMLForm(form string) any {
 	return formOf(form, &w.Expression, (*whenKeys)(w))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// condition is one compiled threshold. judge sets the figures and the state. explain sets how many more labels would
-// trip the condition, and returns its text as a sentence.
+// condition is one compiled threshold. judge sets the figures and the state of a Condition. explain sets how many more
+// labels would trip it, and returns a sentence about its figures.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
 	explain(r *drift.Report, now time.Time, c *Condition) string
@@ -22,7 +22,8 @@ type named struct {
 	condition
 }
 
-// conditions compiles the configured conditions, in the order of the configuration's keys.
+// conditions compiles the configured conditions, in the order of the configuration's keys. under is the path before
+// their names.
 func (cfg *Conditions) conditions(under string) ([]named, error) {
 	var list []named
 	add := func(name string, unit Unit, s sustain, c condition) {
@@ -89,8 +90,8 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	return list, nil
 }
 
-// settle sets the state and the distance. high means that large values trip the condition; convinced means that the
-// evidence suffices for a breach.
+// settle sets the figures and the state. high means that large values trip the condition. A breach trips only if
+// convinced is true, that is, if the evidence suffices; otherwise the state is inconclusive.
 func (c *Condition) settle(value, bound float64, high, breached, convinced bool) {
 	c.Value, c.Bound = value, bound
 	c.Distance = value - bound
@@ -109,7 +110,7 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 	}
 }
 
-// unknown marks a condition as inconclusive.
+// unknown marks a condition as inconclusive and sets its bound only, because its value is unknown.
 func (c *Condition) unknown(bound float64) { c.State, c.Bound = StateInconclusive, bound }
 
 // missing sets how many more labels would trip the condition. how computes that number; it is nil if the number is

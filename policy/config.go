@@ -91,5 +91,5 @@ func Defaults() Config {
 	}
 }
 
-// SetDefaults fills in Defaults.
+// SetDefaults replaces the configuration by Defaults.
 func (c *Config) SetDefaults() { *c = Defaults() }

@@ -11,9 +11,9 @@ import (
 // Decide returns the decision for a report at the time now. It is pure: the same arguments give the same decision.
 //
 // Any tripped condition makes a retrain due; so does a model that has no release yet. Blocked lists everything that
-// prevents the start, with the most interesting reasons first. A forced retrain skips thresholds, breaker, budget,
-// cooldown, quiet hours and a pause (a pause blocks automatic starts only). It never skips another run or a hold. An
-// urgent retrain skips only quiet hours.
+// prevents the start, the most important reasons first. Only an active run, a hold, or a service whose answers are not
+// the champion's blocks a forced retrain; a pause does not, because it blocks automatic starts only. An urgent retrain
+// skips only quiet hours.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq, Targets: r.Targets}
@@ -41,7 +41,8 @@ const (
 	NameNoRelease = "no_release"
 )
 
-// judge sets every condition and the verdict. Figures of an incomplete report are not evidence.
+// judge judges every condition and sets the verdict. While the report is incomplete, it leaves configured conditions
+// inconclusive, because incomplete figures are not evidence.
 func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) {
 	d.Verdict = VerdictHold
 	if d.Forced = h.Force != nil; d.Forced {
@@ -78,7 +79,7 @@ func (p *Policy) judge(d *Decision, r *drift.Report, h *History, now time.Time) 
 		r.State == drift.StateOK && r.Scored == 0) {
 		d.Verdict = VerdictInconclusive
 	}
-	if trial.rollsBack() { // first: the serving release is worse than the previous one
+	if trial.rollsBack() { // decided first: the serving release is worse than its gate measured
 		d.Verdict = VerdictRollback
 	}
 }
@@ -88,7 +89,7 @@ func calling(name string) Condition {
 	return Condition{Name: name, State: StateFail, Tripped: true, Breached: true, Value: 1, Bound: 1}
 }
 
-// settled returns the judged state of one configured condition.
+// settled judges one configured condition, and combines the result with its state in the previous decision.
 func (n *named) settled(r *drift.Report, now time.Time, whole bool, past memory) Condition {
 	c := Condition{Name: n.name, Config: n.config, Unit: n.unit}
 	if whole {
@@ -100,10 +101,10 @@ func (n *named) settled(r *drift.Report, now time.Time, whole bool, past memory)
 	return c
 }
 
-// notJudged is how the text of a condition that waits for a complete report begins.
+// notJudged is the beginning of the text of a condition that was not judged because the report is incomplete.
 const notJudged = "not judged: "
 
-// explain sets the text of each judged condition.
+// explain sets the text of each condition.
 func (p *Policy) explain(d *Decision, r *drift.Report, h *History, now time.Time) {
 	ours := len(d.Conditions) - len(p.retrain) - len(p.urgent)
 	for i := range ours {
@@ -142,7 +143,7 @@ func (f *Force) text() string {
 	return out
 }
 
-// reason returns the reason why nothing starts, empty if a run may start.
+// reason returns why nothing starts. It is empty if a retrain may start, and probation_failed if a rollback may start.
 func (p *Policy) reason(d *Decision, r *drift.Report) Reason {
 	switch {
 	case d.Verdict == VerdictRetrain && len(d.Blocked) == 0:
@@ -227,7 +228,8 @@ func (d *Decision) Cause() string {
 	return out
 }
 
-// nearest describes the condition that needs the fewest labels to trip.
+// nearest describes the condition that will trip first if its breach lasts. If there is none, it describes the
+// condition that needs the fewest labels to trip.
 func (d *Decision) nearest() string {
 	var best *Condition
 	for i := range d.Conditions {
@@ -281,7 +283,7 @@ func stateText(r *drift.Report) string {
 	default:
 		out = "unknown state " + string(r.State)
 	}
-	if r.Detail != "" { // the same in detail, with cause and cure
+	if r.Detail != "" { // Detail says the same with cause and cure
 		return text.OneLine(r.Detail, 400)
 	}
 	return out

@@ -34,7 +34,7 @@ const (
 // Reason is why nothing starts, or why a release is rolled back. Records and metric labels use no other values.
 type Reason string
 
-// The reasons. Those from gpu_held on are set by other packages.
+// The reasons. Other packages set those from gpu_held to indistinguishable, as results of runs.
 const (
 	ReasonNothingTripped   Reason = "nothing_tripped"
 	ReasonInsufficientData Reason = "insufficient_data"
@@ -93,7 +93,8 @@ type Decision struct {
 	// Text is the decision in one sentence.
 	Text       string      `json:"text"`
 	Conditions []Condition `json:"conditions"`
-	// Baseline is why the figures are compared with others than those of the promotion.
+	// Baseline is why the figures are compared with a baseline that was measured again, not with that of the
+	// promotion.
 	Baseline string `json:"baseline,omitempty"`
 	// Blocked lists everything that prevents a retrain from starting now, whether or not one is due.
 	Blocked      []Blocker `json:"blocked,omitempty"`
@@ -148,7 +149,7 @@ type Condition struct {
 	Name   string `json:"name"`   // "accuracy_below", "category_recall_below.sport"
 	Config string `json:"config"` // its configuration path: "retrain_when.accuracy_below"
 	State  State  `json:"state"`
-	// Tripped: it makes a retrain due; that of the probation a rollback.
+	// Tripped: it makes a retrain due, or a rollback if it is the condition of the probation.
 	Tripped bool `json:"tripped"`
 	// Breached: the value is beyond the bound, even if the evidence does not suffice.
 	Breached bool    `json:"breached,omitempty"`
@@ -157,11 +158,11 @@ type Condition struct {
 	Distance float64 `json:"distance"`
 	// Unit is share (a fraction), points, labels, items, psi, hours, e_value, or empty for a yes or no.
 	Unit Unit `json:"unit,omitempty"`
-	// Labels is how many more adverse labels would trip it, 0 if tripped, -1 if unknown.
+	// Labels is the least number of further labels that would trip it, 0 if it has tripped, -1 if unknown.
 	Labels int `json:"labels"`
-	// Since is when it was first seen beyond its bound, without interruption; zero if it is not.
+	// Since is when its present breach began, as far as decisions have seen it; zero if there is none.
 	Since time.Time `json:"since,omitzero"`
-	// Trips is when it trips if the breach lasts; zero if it has no `for`.
+	// Trips is when it will trip if the breach lasts; zero unless it waits for the end of its `for`.
 	Trips time.Time `json:"trips,omitzero"`
 	// Latched: it tripped, and clears only beyond its margin.
 	Latched bool   `json:"latched,omitempty"`

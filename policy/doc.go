@@ -6,6 +6,6 @@
 // Decision. A compiled Policy never changes and may be shared by any number of goroutines. The quiet hours are in
 // policy/quiethours.
 //
-// It never starts anything, never sleeps (a decision that waits is data), never reads a clock, and never uses
-// retraind's own label writes as evidence.
+// It never starts anything, never sleeps (a retrain that has to wait is returned as a Decision), never reads a clock,
+// and never uses retraind's own label writes as evidence.
 package policy

@@ -7,9 +7,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// The significance levels at which a drop counts as more than chance. They apply to each decision, not to each report.
-// They are small because the same held-out items are tested again and again: a test at 5 % would trip in most weeks
-// without any change.
+// The significance levels at which a drop counts as more than chance. The level of the score test is small because it
+// tests the same held-out items again and again: at 5 % it would trip in most weeks without any change.
 const (
 	signLevel  = 0.05 // of the corrections since one promotion, however often they are tested
 	signPairs  = 10   // corrections below which the sign test is not used
@@ -32,14 +31,16 @@ const (
 //
 //   - corrections of held-out labels since the promotion, by the exact one-sided sign test: with b answers made wrong
 //     and c made right, P(Bin(b+c, 1/2) >= b) (Dixon and Mood 1946), and by stats.SignE, which stays valid when it is
-//     evaluated after each of them;
-//   - newly arrived items, by the e-CUSUM that drift keeps within the false retrains that the policy allows;
+//     evaluated after each correction;
+//   - newly arrived items, by the e-CUSUM of package drift, which keeps the rate of false retrains that the policy
+//     allows;
 //   - the accuracies at the promotion and now as two samples, by stats.ScoreTest. Both samples contain mostly the same
 //     items, which makes the test conservative.
 //
-// wrong is a number of hypothetical further corrections from right to wrong, used to compute how many would suffice.
-// The sign test is not evaluated for these. SignE rises with b and has mean 1, so if it reaches 1/level, then
-// P(Bin(b+c, 1/2) >= b) is at most level (Markov's inequality).
+// least is the smallest drop that matters, in points. wrong is a number of hypothetical further corrections from right
+// to wrong, used to compute how many would suffice. For these the sign test is not evaluated, because SignE implies
+// it: SignE rises with b and has mean 1, so if it reaches 1/level, then P(Bin(b+c, 1/2) >= b) is at most level
+// (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
 	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && stats.SignE(b, c) >= 1/signLevel {
@@ -54,7 +55,7 @@ func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok 
 	return 0, false
 }
 
-// own returns a note that the figures exclude labels written by retraind, empty if there are none.
+// own returns a note that labels written by retraind's own runs are not counted, or "" if there are none.
 func own(r *drift.Report) string {
 	if r.People != nil {
 		return ", not counting labels written by retraind's own runs"
@@ -89,8 +90,8 @@ func evidenceText(kind evidenceKind, r *drift.Report) string {
 	return ""
 }
 
-// ownChanges reports whether enough labels for a retrain have changed only if labels written by retraind's own runs are
-// counted. These do not count, because a relabelling must never cause the next retrain.
+// ownChanges reports whether the condition label_changes would have tripped if labels written by retraind's own runs
+// were counted too. They are not counted, because a run that relabels items must never cause the next retrain.
 func (p *Policy) ownChanges(r *drift.Report) bool {
 	if r.Labels.Own == 0 {
 		return false

@@ -16,7 +16,7 @@ func (f formatErrorsAbove) judge(r *drift.Report, _ time.Time, c *Condition) {
 }
 
 func (f formatErrorsAbove) explain(r *drift.Report, _ time.Time, c *Condition) string {
-	c.missing(nil) // no label changes what a model answers
+	c.missing(nil) // a label does not affect whether an answer is usable
 	return strconv.Itoa(r.FormatErrors) + " of " + strconv.Itoa(r.Scored) + " answers are unusable" +
 		choose(c.Tripped, ", more than ", ", not more than ") + text.Percent(f.bound)
 }

@@ -24,8 +24,8 @@ type RunFact struct {
 	Forced  bool
 	Info    string // digest of the labels it trained on
 	Code    string // digest of its steps and the files that they name; "" if unknown
-	// Why is the reason why a run changed nothing: not_worse if the gate kept the champion, gpu_held if the GPU was in
-	// use, window_… if the quiet hours ended before the run did.
+	// Why is the reason why a run changed nothing: not_worse if the gate kept the champion, gpu_held if the GPU was
+	// in use, window_… if the quiet hours ended before the run did.
 	Why    Reason
 	Text   string // how it ended, in one sentence
 	Undoes string // id of the run whose promotion it undid, for a rollback run
@@ -54,7 +54,7 @@ func (r *RunFact) continued() bool {
 // spentNight reports whether the run ended because a step had used up its budget for one night.
 func (r *RunFact) spentNight() bool { return r.Outcome == OutcomeBlocked && r.Why == ReasonBudget }
 
-// Hold describes why no run may start, and until when.
+// Hold describes a hold or a pause: why no run may start, and until when.
 type Hold struct {
 	By     string
 	Reason string
@@ -79,9 +79,9 @@ type History struct {
 	Info    string    // digest of the present labels; empty if unknown
 	Code    string    // digest of the present steps and the files that they name; empty if not needed
 	Active  string    // id of a run of this model that has not ended
-	Held    *Hold     // this model, for safety: until a person has checked
-	Paused  *Hold     // this model: no run starts by itself
-	Stopped *Hold     // every model: no run starts by itself
+	Held    *Hold     // hold of this model: no run starts until a person has checked it
+	Paused  *Hold     // pause of this model: no run starts automatically
+	Stopped *Hold     // pause of all models: no run starts automatically
 	Force   *Force
 	// Last is the previous decision, nil if there is none. Its conditions record since when they have been breached,
 	// and which of them clear only beyond their margin.

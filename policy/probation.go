@@ -19,18 +19,18 @@ type Probation struct {
 	FalseRollbacks unit.Percent `yaml:"false_rollbacks"`
 }
 
-// SetDefaults: a day, and one false rollback in twenty.
+// SetDefaults sets a day, and a chance of 5 % for a false rollback.
 func (p *Probation) SetDefaults() { *p = Probation{For: unit.Duration(day), FalseRollbacks: 0.05} }
 
-// YAMLForm takes 24h for {for: 24h}.
+// YAMLForm accepts 24h as a short form of {for: 24h}.
 func (p *Probation) YAMLForm(form string) any {
 	return formOf(form, &p.For, (*probationKeys)(p))
 }
 
 type probationKeys Probation
 
-// longestProbation is the maximum length of a probation, because after a longer time the previous release is no longer
-// a reasonable fallback.
+// longestProbation is the maximum length of a probation. After a longer time the previous release is no longer a
+// reasonable fallback.
 const longestProbation = 90 * day
 
 func (p *Probation) validate() (found check.Problems) {
@@ -52,8 +52,8 @@ func (p *Probation) validate() (found check.Problems) {
 // Trial is the state of a release's probation, and the release to roll back to.
 type Trial struct {
 	drift.OnProbation
-	Former string // digest of the release that it replaced
-	Lost   string // why a rollback to it is impossible, in a few words; empty if possible
+	Former string // digest of the previous release
+	Lost   string // why a rollback to Former is impossible, in a few words; empty if it is possible
 }
 
 const nameProbation = "probation"
@@ -112,7 +112,7 @@ func (t *Trial) figures() string {
 // blockRollback lists everything that prevents a rollback from starting. A rollback trains nothing and needs no GPU, so
 // quiet hours and limits do not apply.
 func (p *Policy) blockRollback(d *Decision, r *drift.Report, h *History, now time.Time) {
-	switch r.State { // the proof of the rolled back release would be impossible
+	switch r.State { // without the champion's answers the proof of the restored release is impossible
 	case drift.StateAsleep:
 		d.block(ReasonServiceAsleep, time.Time{}, stateText(r))
 	case drift.StateForeign:

@@ -18,7 +18,7 @@ func (a recallDrop) judge(r *drift.Report, _ time.Time, c *Condition) {
 		c.unknown(a.points)
 		return
 	}
-	fall := 0.0 // one missed item is already a fall by some points: it is shown only when the test has some evidence
+	fall := 0.0 // even one missed item lowers the recall by some points, so a fall is shown only with some evidence
 	switch {
 	case a.tripped(worst):
 		fall = worst.Drop

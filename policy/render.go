@@ -31,8 +31,8 @@ func (o RenderOptions) line(config string) string {
 	return ""
 }
 
-// Render prints the answer to "why" as a sentence and two lists: the conditions for a retrain, with yes if they trip,
-// and the blockers, with NO if they block. A condition is unsure if it is beyond its bound but possibly by chance, and
+// Render explains the decision with a sentence and two lists: the conditions for a retrain, with yes if they trip, and
+// the blockers, with NO if they block. A condition is unsure if it is beyond its bound but possibly by chance, and
 // unknown if there is too little data.
 func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if opts.Location == nil {
@@ -57,7 +57,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if d.Baseline != "" {
 		fmt.Fprintf(&b, "The baseline was measured again: %s.\n", text.Visible(d.Baseline))
 	}
-	// A decided or impossible rollback is already in the sentence above.
+	// The sentence above already describes a rollback that is due or impossible.
 	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
 		fmt.Fprintf(&b, "%s.\n", upperFirst(text.Visible(c.Text)))
 	}
@@ -89,7 +89,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	return err
 }
 
-// sentence ends a text with a full stop, unless it ends with a question mark or a full stop.
+// sentence turns a text into a sentence: it begins with a capital letter and ends with a full stop or a question mark.
 func sentence(s string) string {
 	s = upperFirst(text.Visible(s))
 	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
@@ -185,8 +185,7 @@ func (c Condition) distance() string {
 	return strings.Join(parts, ", ")
 }
 
-// blockerRows returns a row for every limit, including those that allow a start, so that the table always has the same
-// rows.
+// blockerRows returns a row for each check, even if that allows a start, so that the table always has the same rows.
 func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	type group struct {
 		name    string
@@ -208,7 +207,7 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		groups = slices.Insert(groups[:3], 0,
 			group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
 	}
-	for _, b := range d.Blocked { // only these were checked
+	for _, b := range d.Blocked { // these checks have a row only if they block
 		switch b.Reason {
 		case ReasonSuspiciousLabels:
 			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels"})
@@ -254,7 +253,7 @@ func table(b *strings.Builder, title string, rows [][]string) {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = text.Visible(cell) // names and reasons come from outside
+			row[i] = text.Visible(cell) // names and reasons were written by people and may contain control characters
 			if free := i == 2 && (len(row) == 3 || strings.Join(row[3:], "") == ""); !free {
 				width[i] = max(width[i], utf8.RuneCountInString(cell))
 			}

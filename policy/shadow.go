@@ -9,9 +9,9 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// ShadowConfig is a second policy that decides in parallel to the active one and starts nothing: a way to try
-// rules on live data. A section that it has replaces the model's whole section; a missing one is inherited from
-// the model.
+// ShadowConfig is a second policy that decides in parallel to the active one and starts nothing, so that rules can be
+// tried on live data. A section that is set here replaces the model's whole section; the model's sections apply
+// otherwise.
 type ShadowConfig struct {
 	// RetrainWhen is the shadow's own list of conditions.
 	RetrainWhen *Conditions `yaml:"retrain_when"`
@@ -23,11 +23,11 @@ type ShadowConfig struct {
 	QuietHours *[]quiethours.WindowConfig `yaml:"quiet_hours"`
 }
 
-// SetDefaults: limits that are written without their numbers get the general defaults.
+// SetDefaults sets the limits of Defaults; they apply to every key that is not written.
 func (l *Limits) SetDefaults() { *l = Defaults().Limits }
 
-// Over returns the complete configuration of the shadow: the model's, with each section that the shadow has replaced by
-// the shadow's.
+// Over returns the complete configuration of the shadow: the sections that s sets, and all others from c, the model's
+// configuration.
 func (s ShadowConfig) Over(c Config) Config {
 	if s.RetrainWhen != nil {
 		c.RetrainWhen = *s.RetrainWhen
@@ -69,7 +69,7 @@ func (s ShadowConfig) Validate(c Config, loc *time.Location) check.Problems {
 
 // Shadow is the state of a shadow policy between two decisions, as JSON.
 type Shadow struct {
-	Digest      string    `json:"digest"` // of its policy: another one restarts the shadow
+	Digest      string    `json:"digest"` // of its policy; when the policy changes, the shadow starts again
 	Since       time.Time `json:"since"`  // when it was first evaluated
 	Differences int       `json:"differences"`
 	// Real and Would are the last decisions of the active policy and the shadow, Text is the shadow's sentence.
@@ -95,10 +95,10 @@ func class(d Doing) Doing {
 	return d
 }
 
-// Beside makes the shadow's decision on the same input as the active policy's, and updates the state. The history is
-// the real one plus the runs that the shadow would have started. These count only for the shadow's cooldown and budget;
-// forced runs count for neither policy. Beside reports whether a difference has begun. Each difference is counted once,
-// and again if one of the two policies would start a run during it.
+// Beside makes the shadow's decision on the same input as the active policy's decision was, and updates the state. The
+// history is the real one plus the runs that the shadow would have started. These count only for the shadow's cooldown
+// and budget. A forced decision is not compared. began reports whether a difference has begun. Each difference is
+// counted once, and again if one of the two policies would start a run during it.
 func (s Shadow) Beside(
 	p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time,
 ) (next Shadow, began bool) {

@@ -10,8 +10,8 @@ import (
 )
 
 // sustain keeps a condition from flapping. It defines how long a breach must last before the condition trips, and how
-// far beyond the bound the value must return, in the condition's unit, before the condition clears. The necessary
-// history is in the conditions of the previous decision.
+// far, in the condition's unit, the value must return past the bound before the condition clears. The history that
+// this needs is in the conditions of the previous decision.
 type sustain struct {
 	lasts  time.Duration
 	margin float64
@@ -86,8 +86,8 @@ func (p *Policy) memory(last *Decision, release string) memory {
 	return memory{last: last, same: last.PolicyDigest == p.digest}
 }
 
-// of returns a condition's entry in the previous decision if its rule has not changed. Therefore an edit of another
-// rule does not reset its state.
+// of returns a condition's entry in the previous decision, nil if its rule has changed since. An edit of one rule
+// therefore does not reset the state of the others.
 func (m memory) of(c *Condition) *Condition {
 	if m.last == nil {
 		return nil

@@ -34,11 +34,11 @@ type BacktestOptions struct {
 	// Needs, Took and GPU are assumed for each simulated run: how long the quiet hours must last for it, its usual
 	// duration, and its GPU time.
 	Needs, Took, GPU time.Duration
-	// Floor is the accuracy below which time is counted; 0 disables it.
+	// Floor is the accuracy for Totals.Below; with 0 that total stays 0.
 	Floor float64
-	// MendsNothing selects the pessimistic assumption that simulated retrains fix no condition. Without it, a simulated
-	// retrain is assumed to fix the conditions that caused it, until the record shows another release or the condition
-	// as clear.
+	// MendsNothing selects the pessimistic assumption that simulated retrains fix no condition. Without it, a
+	// simulated retrain is assumed to fix the conditions that caused it, until the record shows another release, or
+	// shows that the condition cleared.
 	MendsNothing bool
 }
 
@@ -56,7 +56,7 @@ type Totals struct {
 	Retrains int
 	Urgent   int // of them, those that did not wait for quiet hours
 	Forced   int
-	// Delays are how long each retrain that was not forced waited since a condition first made it due.
+	// Delays are how long each retrain that was not forced waited after a condition first made it due.
 	Delays []time.Duration
 	// Waiting is the total time in which a retrain was due and none ran.
 	Waiting time.Duration
@@ -83,11 +83,11 @@ type Divergence struct {
 }
 
 // RunBacktest makes the decisions that p would have made on a record, with the runs that p would have started. It
-// decides at each evaluation, and in between whenever a wait of the last decision ends. It is deterministic.
+// decides at each recorded report, and in between whenever the daemon would evaluate again. It is deterministic.
 //
 // The record does not contain the effect of a simulated retrain on the accuracy. Until the record shows another
-// release, its figures are those of the model that was not replaced; see MendsNothing. Holds and pauses are not
-// replayed. A forced run is replayed, because a person requested it under any policy.
+// release, the recorded figures are those of the old model, which the retrain would have replaced; see MendsNothing.
+// Holds and pauses are not replayed. A forced run is replayed, because a person requested it under any policy.
 func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	b := Backtest{Evaluations: len(rec.Reports)}
 	if len(rec.Reports) == 0 {
@@ -108,7 +108,7 @@ func RunBacktest(p *policy.Policy, rec *Record, o BacktestOptions) Backtest {
 	return b
 }
 
-// side summarizes what was recorded.
+// side summarizes the recorded runs and decisions.
 func (rec *Record) side(from, to time.Time, floor float64) Totals {
 	var s Totals
 	for _, run := range rec.Runs {

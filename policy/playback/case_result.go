@@ -15,7 +15,8 @@ import (
 type CaseResult struct {
 	Name     string
 	Failures []CaseFailure
-	// Observed are the expectations that --update writes: at the expected times, or else at each change.
+	// Observed are the expectations that --update writes: at the expected times, or at each change if none are
+	// expected.
 	Observed []Expectation
 	// Error is why the test could not be run.
 	Error error
@@ -35,7 +36,7 @@ type Difference struct{ What, Want, Got string }
 // Passed reports whether all expectations were met.
 func (r CaseResult) Passed() bool { return len(r.Failures) == 0 && r.Error == nil }
 
-// RunCase runs a test and compares the result.
+// RunCase runs a test and compares its decisions with the expected ones.
 func RunCase(p *policy.Policy, c Case) CaseResult {
 	r := CaseResult{Name: c.Name}
 	s, err := play(p, &c)
@@ -95,7 +96,7 @@ func (s *caseRunner) at(t time.Time) *policy.Decision {
 	return nil
 }
 
-// changes lists the decisions that differ from their predecessors.
+// changes lists the decisions that differ from their predecessors, and all starts, as expectations.
 func (s *caseRunner) changes() []Expectation {
 	var out []Expectation
 	for i := range s.out {
@@ -130,7 +131,7 @@ func observed(d *policy.Decision, at *unit.Duration) Expectation {
 	return Expectation{At: at, Decision: d.Doing(), Reason: d.Reason, Because: &because, Blocked: &blocked}
 }
 
-// differences compares the fields that are expected.
+// differences lists the fields that e expects and in which got differs.
 func (e Expectation) differences(got Expectation) []Difference {
 	var out []Difference
 	add := func(what, want, is string) { out = append(out, Difference{what, want, is}) }
@@ -149,7 +150,7 @@ func (e Expectation) differences(got Expectation) []Difference {
 	return out
 }
 
-// kept returns the observed values of the fields that are expected.
+// kept returns the observed decision and reason, and of the other fields those that are expected.
 func (e Expectation) kept(got Expectation) Expectation {
 	out := Expectation{At: e.At, Decision: got.Decision, Reason: got.Reason}
 	if e.Because != nil {

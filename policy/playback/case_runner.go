@@ -103,7 +103,7 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	return s, nil
 }
 
-// evaluated reports whether a step has an evaluation. All series that are long enough must agree.
+// evaluated reports whether a step has an evaluation. It has none only if every series contains _ for this step.
 func (s *caseRunner) evaluated(i int) bool {
 	for _, list := range s.series {
 		if i >= len(list) || list[i].given {
@@ -113,7 +113,8 @@ func (s *caseRunner) evaluated(i int) bool {
 	return false
 }
 
-// figure returns the value of a series at a step, or the previous value if the step has none.
+// figure returns the value of a series at a step. If the step has none, it returns the last earlier value, or
+// otherwise if there is none.
 func (s *caseRunner) figure(name string, i int, otherwise float64) float64 {
 	list := s.series[name]
 	for i = min(i, len(list)-1); i >= 0; i-- {
@@ -281,7 +282,7 @@ func (s *caseRunner) decide(r drift.Report, i int, now time.Time) {
 	}
 }
 
-// people performs the people's actions up to now, each once.
+// people applies the test's events up to now, each once.
 func (s *caseRunner) people(now time.Time) {
 	var before time.Time
 	if n := len(s.out); n > 0 {

@@ -18,16 +18,16 @@ type replay struct {
 	history policy.History
 	last    policy.Decision
 
-	seq      int64             // of the labels with the digest history.Info
+	seq      int64             // position of the labels whose digest is history.Info
 	ends     time.Time         // of the active run; zero without one
 	since    time.Time         // since when a retrain is due; zero if none is
-	next     int               // the first recorded run that was not passed yet
+	next     int               // index of the first recorded run that is still to be searched for forced runs
 	release  string            // of the last report
 	mended   bool              // the record's figures are those of a model that the simulation replaced
-	mendedAt time.Time         // when its successor would have been deployed
+	mendedAt time.Time         // when the simulated retrain would have been deployed
 	matched  map[string]bool   // recorded runs that this policy also starts
-	seen     int               // the first recorded run in the future
-	missed   map[string]string // recorded runs that were not started at their time, with the decision then
+	seen     int               // index of the first recorded run that was not compared yet
+	missed   map[string]string // recorded runs that this policy did not start, with the text of its decision
 }
 
 // near is the maximum time between a decision and the recorded start that it caused, because a run is first created and
@@ -39,7 +39,7 @@ func newReplay(p *policy.Policy, rec *Record, o BacktestOptions, out *Backtest) 
 	r.history.Needs, r.history.Mended = o.Needs, map[string]bool{}
 	for ; r.next < len(rec.Runs) && rec.Runs[r.next].Started.Before(out.From); r.next++ {
 		before := rec.Runs[r.next].RunFact
-		before.Info = "before" // differs from all labels of the record
+		before.Info = "before" // differs from every digest of the record
 		r.history.Runs = append([]policy.RunFact{before}, r.history.Runs...)
 	}
 	return r
@@ -81,7 +81,8 @@ func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	}
 }
 
-// adjust sets a report's state according to this policy's min_items, and the age of a simulated release.
+// adjust returns the report as this policy would see it: with the state that follows from its min_items, and with the
+// age of a simulated release.
 func (r *replay) adjust(report *drift.Report) *drift.Report {
 	state := report.State
 	if state == drift.StateOK || state == drift.StateInsufficient {
@@ -163,7 +164,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	r.history.Force = nil
 	r.last, r.history.Last = d, &d
 	for _, c := range d.Conditions {
-		if !c.Tripped { // the record shows it clear: it may trip again
+		if !c.Tripped { // the record shows that the condition cleared: it may trip again
 			delete(r.history.Mended, c.Key())
 		}
 	}
@@ -253,7 +254,7 @@ func (r *replay) mend(d *policy.Decision, at time.Time) {
 	r.mended, r.mendedAt = true, at
 }
 
-// unmended returns the decision of this policy at a time without the assumption of mend.
+// unmended returns the decision of this policy at a time if simulated retrains had fixed nothing.
 func (r *replay) unmended(report *drift.Report, now time.Time) policy.Decision {
 	h := r.history
 	h.Mended = nil

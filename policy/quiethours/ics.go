@@ -22,7 +22,7 @@ type holiday struct {
 // event is one VEVENT of a calendar. Its times are wall-clock readings in the configured zone, kept as UTC so that
 // a day has 24 hours.
 type event struct {
-	line       int // of its end
+	line       int // number of its last line
 	uid, name  string
 	start, end time.Time
 	rule       string
@@ -46,7 +46,7 @@ func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 	if len(events) == 0 {
 		return nil, fmt.Errorf("no event in it: is it an iCalendar file?")
 	}
-	moved := map[string][]time.Time{} // of a series, by its UID
+	moved := map[string][]time.Time{} // by UID of a series: its dates that other events replace
 	for _, e := range events {
 		if !e.replaces.IsZero() {
 			moved[e.uid] = append(moved[e.uid], e.replaces)

@@ -18,8 +18,8 @@ var seriesEnd = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
 // mostRepetitions is the maximum number of repetitions of an event: weekly for a century.
 const mostRepetitions = 5300
 
-// untilTime matches the end of a series that has a time, so that the time can be replaced by the end of the day.
-// Otherwise the rule parser could interpret it as another day than the calendar does.
+// untilTime matches an UNTIL with a time, so that the time can be replaced by the end of the day. Otherwise the rule
+// parser could interpret it as another day than the calendar does.
 var untilTime = regexp.MustCompile(`(?i)(UNTIL=\d{8})T\d{6}Z?`)
 
 // repetitions lists the start times of the event and its repetitions (RFC 5545, 3.8.5): the event's start, those of the

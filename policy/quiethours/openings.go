@@ -11,7 +11,7 @@ import (
 // Opening is one continuous period of quiet hours, for display.
 type Opening struct {
 	Interval
-	// Wall is its length by the wall clock; Length is its real length, which differs when the clocks change.
+	// Wall is its length by the wall clock; Length returns its real length, which differs if the clocks change.
 	Wall time.Duration `json:"-"`
 	// Notes describe clock changes within it.
 	Notes []string `json:"notes,omitempty"`
@@ -31,8 +31,8 @@ type part struct {
 	date date
 }
 
-// parts lists the windows that start on the dates from first to last. If closed is true, it includes windows that
-// exceptions prevent.
+// parts lists the windows that start on the dates from first to last. If closed is true, it lists only windows that
+// exceptions prevent, otherwise only those that may start.
 func (w *Windows) parts(first, last date, closed bool) []part {
 	var list []part
 	for d := first; d <= last; d++ {
@@ -65,7 +65,7 @@ func (w *Windows) Openings(t time.Time, n int) []Opening {
 	return out
 }
 
-// opening returns an interval with notes about clock changes in it.
+// opening returns an interval with its length by the wall clock, and with notes about clock changes in it.
 func (w *Windows) opening(i Interval) Opening {
 	o := Opening{Interval: i}
 	var from, to int64 // as configured, in wall-clock seconds
@@ -82,7 +82,7 @@ func (w *Windows) opening(i Interval) Opening {
 			to = closes
 		}
 		first = false
-		// An edge within another window is not an edge of the opening.
+		// The start or end of a part within another window is not that of the opening.
 		if p.Start.Equal(i.Start) {
 			o.note(edge("opens", p.Start, opens, p.rule.from, w.loc))
 		}

@@ -33,14 +33,14 @@ func (i Interval) Fits(t time.Time, d time.Duration) bool {
 //   - a start or end that the clock skips in spring moves to the instant of the jump; a window completely within the
 //     skipped hour starts at that instant and keeps its length;
 //   - of a start or end that the clock shows twice in autumn, the first time counts, so that a window opens once a day;
-//   - therefore 22:00-06:00 lasts seven real hours in one night and nine in the other;
+//   - therefore 22:00-06:00 lasts seven real hours in one night of the year and nine in another;
 //   - windows that overlap or touch are merged.
 //
 // Windows are immutable; an internal cache may be recomputed, with the same result.
 type Windows struct {
 	loc    *time.Location
 	rules  []rule
-	except []holiday // sorted, one for a date
+	except []holiday // sorted, at most one for each date
 	cache  atomic.Pointer[block]
 }
 
@@ -50,21 +50,22 @@ type rule struct {
 	from, to int // seconds since the midnight at which the day starts; from < to, and to may lie on the next day
 }
 
-// block caches the merged windows around a span of days, for any instant in that span.
+// block caches the merged windows around a span of days.
 type block struct {
-	from, to time.Time // answers are exact for local dates from from on and before to
+	from, to time.Time // the list is exact for instants from `from` on and before `to`
 	list     []Interval
 }
 
 const (
 	blockDays = 32
-	// horizon is how many days ahead touching windows are merged; a longer window looks cut off there.
+	// horizon is for how many days before and after a block windows are computed, to merge those that touch. A merged
+	// window that is longer is cut off there.
 	horizon = 16
 	// searchDays is how far ahead an opening is searched: five years.
 	searchDays = 5*365 + 2
 )
 
-// Always reports whether there is no restriction.
+// Always reports whether no quiet hours are configured, so that a run may start at any time.
 func (w *Windows) Always() bool { return len(w.rules) == 0 }
 
 // Location returns the time zone of the wall clock.

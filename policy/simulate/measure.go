@@ -13,7 +13,7 @@ type Falses struct {
 	Retrains int
 }
 
-// PerYear is the measured rate.
+// PerYear returns the number of false retrains a year.
 func (f Falses) PerYear() float64 {
 	if f.Years == 0 {
 		return 0
@@ -21,8 +21,8 @@ func (f Falses) PerYear() float64 {
 	return float64(f.Retrains) / f.Years
 }
 
-// CountFalses simulates streams of the given number of years and decides after every `every` labels. A retrain
-// restores the model and measures a new baseline. seed selects the random streams.
+// CountFalses simulates streams of the given number of years, and makes a decision after each group of `every` labels.
+// After a retrain the present figures are the new baseline. seed selects the random streams.
 func CountFalses(w World, p *policy.Policy, streams, years, every int, seed uint64) Falses {
 	f := Falses{}
 	for i := range streams {
@@ -48,7 +48,8 @@ type Found struct {
 	Delays  []int // labels from the change to the detection, sorted
 }
 
-// Share of the streams in which the change was detected, of those without an earlier false retrain.
+// Share returns the fraction of the streams in which the change was detected, among those without an earlier false
+// retrain.
 func (f Found) Share() float64 {
 	if f.Streams == f.Early {
 		return 0
@@ -56,7 +57,7 @@ func (f Found) Share() float64 {
 	return float64(len(f.Delays)) / float64(f.Streams-f.Early)
 }
 
-// Median delay in labels; 0 if nothing was detected.
+// Median returns the median delay in labels, 0 if nothing was detected.
 func (f Found) Median() int {
 	if len(f.Delays) == 0 {
 		return 0
@@ -64,14 +65,14 @@ func (f Found) Median() int {
 	return f.Delays[len(f.Delays)/2]
 }
 
-// Rule reports after each label whether it trips; a new one is created for each stream.
+// Rule reports after each label whether it trips; a new Rule is created for each stream.
 type Rule func(s *Stream, wrong bool) bool
 
 // Policy is the rule of the stream's own policy, evaluated after each label.
 func Policy(s *Stream, _ bool) bool { return s.Decide().Verdict == policy.VerdictRetrain }
 
-// Find simulates streams with a jump through several rules at once, up to the given number of labels after the
-// jump.
+// Find simulates streams with a jump, and applies all rules to each of them until every rule has tripped or horizon
+// labels have arrived after the jump. The results are in the order of the rules.
 func Find(w World, p *policy.Policy, rules []func() Rule, streams, horizon int, seed uint64) []Found {
 	out := make([]Found, len(rules))
 	for i := range streams {

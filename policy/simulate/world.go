@@ -1,9 +1,9 @@
-// Package simulate feeds simulated labels, whose truth is known, through the code that decides about real ones.
+// Package simulate feeds simulated label streams, whose true accuracy is known, to the code that decides about real
+// ones.
 //
-// It owns the generation of streams: a held-out set, labels that arrive, corrections, and a model that becomes
-// worse at a known moment. Every figure and every verdict comes from drift and policy themselves. A Stream belongs
-// to one goroutine. It never reads a clock: time is that of the stream, and a seed gives the same stream each
-// time.
+// It owns the generation of streams: a held-out set, labels that arrive, corrections, and a model that becomes worse
+// at a known time. Every figure and every verdict comes from drift and policy themselves. A Stream belongs to one
+// goroutine. It never reads a clock: time is that of the stream, and the same seed gives the same stream each time.
 package simulate
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// World defines the truth of a stream.
+// World defines how streams are generated.
 type World struct {
 	// Accuracy of the model at its promotion, a fraction.
 	Accuracy float64
@@ -26,15 +26,15 @@ type World struct {
 	Items int
 	// PerDay is how many held-out labels arrive a day.
 	PerDay float64
-	// Churn is how many corrections of older labels arrive with each new one: equally many make an answer wrong
-	// and right.
+	// Churn is how many corrections of older labels arrive with each new label. Each makes an answer wrong or right
+	// with equal probability.
 	Churn float64
-	// Jump is the increase of the error rate of new items, a fraction, from the label number JumpAt on.
+	// Jump is how much the error rate of new items rises, as a fraction, after the first JumpAt labels.
 	Jump   float64
 	JumpAt int
-	// Cluster is the number of consecutive items that share an error rate, Correlation the correlation of the
-	// errors of two of them; 0 makes all errors independent. The rate of a cluster has a beta distribution around
-	// that of the stream.
+	// Cluster is the number of consecutive items that share an error rate. Correlation is the correlation between the
+	// errors of two such items; 0 makes all errors independent. The error rates of clusters have a beta distribution
+	// whose mean is the error rate of the stream.
 	Cluster     int
 	Correlation float64
 }
@@ -48,7 +48,7 @@ var values = [2]map[string]string{{"label": "a"}, {"label": "b"}}
 // textHash is the hash of every text.
 const textHash = "00000000000000000000000000000000"
 
-// Stream is one run of a world.
+// Stream is one simulated stream of a World.
 type Stream struct {
 	world   World
 	policy  *policy.Policy
@@ -64,7 +64,7 @@ type Stream struct {
 	mean, own float64 // error rate of the stream when the cluster began, and that of the cluster
 }
 
-// New begins a stream under a policy with a promotion: the model is measured on the held-out set.
+// New begins a stream with a promotion: it measures the model on the held-out set. p decides about the stream.
 func New(w World, p *policy.Policy, seed uint64) *Stream {
 	s := &Stream{world: w, policy: p, rng: rand.New(rand.NewPCG(seed, 0x5eed))}
 	s.monitor = drift.NewMonitor(p.Config().Tests(drift.Options{Model: "simulated"}))
@@ -86,7 +86,7 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 	return s
 }
 
-// draw generates an item and returns its id and its label.
+// draw generates an item and returns its id and its label. wrong is the error rate of the stream.
 func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	truth = uint8(s.rng.IntN(2))
 	answer := truth
@@ -98,7 +98,7 @@ func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	return id, truth
 }
 
-// clustered is the error rate of the next item; wrong is that of the stream.
+// clustered returns the error rate of the next item. wrong is the error rate of the stream.
 func (s *Stream) clustered(wrong float64) float64 {
 	rho := s.world.Correlation
 	if !(rho > 0) || wrong <= 0 || wrong >= 1 {
@@ -112,12 +112,12 @@ func (s *Stream) clustered(wrong float64) float64 {
 	return s.own
 }
 
-// Now is the time of the last label.
+// Now returns the time of the last label.
 func (s *Stream) Now() time.Time {
 	return start.Add(time.Duration(float64(s.n) / s.world.PerDay * 24 * float64(time.Hour)))
 }
 
-// Next adds one new label, and corrections as they are due. It reports whether the new item is answered wrongly.
+// Next adds one new label and the corrections that are due. It reports whether the new item is answered wrongly.
 func (s *Stream) Next() (wrong bool) {
 	rate := 1 - s.world.Accuracy
 	if s.n >= s.world.JumpAt {
@@ -136,7 +136,8 @@ func (s *Stream) Next() (wrong bool) {
 	return wrong
 }
 
-// correct flips the label of an item whose answer was right, or was wrong.
+// correct flips the label of a random item: one that is answered rightly if right is true, else one that is answered
+// wrongly.
 func (s *Stream) correct(right bool) {
 	for range 1000 { // if hardly any such item exists, there is no correction
 		i := s.rng.IntN(len(s.truth))
@@ -155,24 +156,24 @@ func (s *Stream) correct(right bool) {
 	}
 }
 
-// Baseline returns the promotion's measurement: correct answers of n.
+// Baseline returns the number of right answers at the promotion and the number n of items.
 func (s *Stream) Baseline() (correct, n int) {
 	b := s.monitor.Release().Baseline
 	return b.Correct, b.N
 }
 
-// Promised is the accuracy that the promotion measured.
+// Promised returns the accuracy that was measured at the promotion.
 func (s *Stream) Promised() float64 { return s.monitor.Release().Baseline.Accuracy }
 
 // Report returns the present report.
 func (s *Stream) Report() drift.Report { return s.monitor.Report(s.Now()) }
 
-// Decide decides now. Nothing blocks a retrain, because only the verdict matters.
+// Decide makes the policy's decision on the present report. The history is empty, because only the verdict matters.
 func (s *Stream) Decide() policy.Decision {
 	return s.policy.Decide(s.Report(), policy.History{}, s.Now())
 }
 
-// Retrain starts a new promotion from the present state.
+// Retrain simulates a promotion: the present figures become the baseline.
 func (s *Stream) Retrain() { s.rebase() }
 
 func (s *Stream) rebase() {

@@ -130,7 +130,7 @@ func (m *Monitor) Compare(other *Monitor) error {
 	return nil
 }
 
-// at returns the name of the k-th category, if there is one.
+// at formats the k-th category, if there is one.
 func at(list []Category, k int) string {
 	if k >= len(list) {
 		return "no further category"

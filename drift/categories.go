@@ -14,14 +14,14 @@ type categoryTest struct {
 	test    stats.ECUSUM
 	base    stats.Stretch
 	alarmed bool
-	fall    float64 // percentage points by which the recall had fallen at the alarm, like Rise.Low
+	fall    float64 // Rise.Low of the misses at the alarm, in percentage points
 }
 
 // storedCategoryTest is the JSON form of categoryTest.
 type storedCategoryTest struct {
 	Test    stats.ECUSUM `json:"test"`
 	Alarmed bool         `json:"alarmed,omitempty"`
-	AtLeast float64      `json:"at_least,omitempty"` // percentage points by which the recall had fallen at the alarm
+	AtLeast float64      `json:"at_least,omitempty"` // categoryTest.fall
 }
 
 // Missed returns, for each category, its number of items and of wrong answers.
@@ -102,7 +102,7 @@ func (m *Monitor) categoryStreams(today int64) []NewInCategory {
 			E: c.test.E(), Bound: bound, Since: rise.Since, Estimate: points(rise.Estimate), Drop: points(rise.Low),
 			Alarmed: c.alarmed,
 		}
-		if c.alarmed { // keep the figures of the alarm
+		if c.alarmed { // Drop does not fall below its value at the alarm
 			n.Drop = max(c.fall, n.Drop)
 		}
 		out = append(out, n)

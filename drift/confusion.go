@@ -44,8 +44,8 @@ type confusion struct {
 	n       int
 	correct int
 
-	unfit  int32 // number of serving.FormatError; noValue before one was seen
-	unfitN int   // items that were answered so: counted as wrong, but not with a category
+	unfit  int32 // value number of serving.FormatError; noValue before one was seen
+	unfitN int   // items with this answer: counted as wrong, but the answer counts for no category
 }
 
 func newConfusion(t serving.Target) *confusion {

@@ -10,7 +10,8 @@ type days struct {
 	count       map[int64]int
 	first, last int64
 
-	// sum is the number of labels in the 30 days up to the day summed; cached, because each new item needs it.
+	// sum is the number of labels in the 30 days that end with the day summed. It is cached, because each new item
+	// needs it.
 	summed int64
 	sum    int
 	known  bool
@@ -78,11 +79,12 @@ func (d *days) rate(today int64) (perDay float64, over int) {
 	return float64(sum) / float64(over), over
 }
 
-// carefulDays is the number of days for which the bounds of the tests also count the labels of the first day. The day
-// after it is still incomplete, and a bound that is too low would break the promised rate of false alarms.
+// carefulDays is how many days the rate must be measured over before the bounds of the tests use it alone. Until then
+// they also use the count of the first day: the second day is still incomplete, and a bound that is too low would
+// break the promised rate of false alarms.
 const carefulDays = 2
 
-// careful returns the labels a day that the bounds are computed from.
+// careful returns the number of labels a day from which the bounds are computed.
 func (d *days) careful(today int64) float64 {
 	perDay, over := d.rate(today)
 	if over < carefulDays && d.count != nil && today >= d.first {

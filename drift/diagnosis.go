@@ -16,9 +16,9 @@ import (
 // TextDrift reports whether the texts since the promotion can be distinguished from those before it.
 type TextDrift struct {
 	Compared bool          `json:"compared"` // false if there are too few texts
-	Then     int           `json:"then"`     // texts compared
+	Then     int           `json:"then"`     // compared texts
 	Now      int           `json:"now"`
-	AUC      float64       `json:"auc"`   // of a classifier of the period: 0.5 is chance, 1 certainty
+	AUC      float64       `json:"auc"`   // of a classifier that predicts the period: 0.5 is chance, 1 is certainty
 	Bound    float64       `json:"bound"` // above which the texts count as drifted
 	Drifted  bool          `json:"drifted"`
 	Words    []TellingWord `json:"words,omitempty"` // words that distinguish the periods, the strongest first
@@ -61,9 +61,10 @@ type LearningCurve struct {
 }
 
 const (
-	curvePoints = 4   // trainings needed for a slope
-	curveSpread = 1.3 // least ratio of the largest to the smallest
-	// rareExamples: measured on German news, 10 examples have no effect, 20 to 40 do.
+	curvePoints = 4   // runs needed for a slope
+	curveSpread = 1.3 // least ratio of their largest number of examples to the smallest
+	// rareExamples is the number of training examples below which a category counts as rare. Measured on German news,
+	// 10 examples have no effect, 20 to 40 do.
 	rareExamples = 40
 	rareRecall   = 0.5
 )

@@ -7,14 +7,15 @@ import (
 
 // Decomposition splits a change of accuracy since the baseline by its causes. Let w be the share of a category among
 // the held-out items and r the category's recall; 0 marks the baseline and 1 the present. Accuracy is the sum of w r,
-// and the drop splits into two sums (Kitagawa 1955). Subtracting the baseline's accuracy A changes nothing in total,
-// because shares add up to 1:
+// and the drop splits into two sums (Kitagawa 1955). Subtracting the baseline's accuracy A does not change the first
+// sum, because the shares add up to 1 in the baseline and now:
 //
 //	drop = sum (w0-w1) ((r0+r1)/2 - A) + sum (r0-r1) (w0+w1)/2
 //
 // The first sum is Mix: hard categories became more common, or easy ones rarer. The second sum is Recall. A category
-// that exists on one side only has no recall to compare, so its whole contribution counts as New if it is new, w1
-// (A-r1), and as Mix if it disappeared, w0 (r0-A). All figures are points; Mix + Recall + New = Drop.
+// that exists only now or only in the baseline has no second recall to compare with. Its whole contribution counts as
+// New if it is new, w1 (A-r1), and as Mix if it disappeared, w0 (r0-A). All figures are points, and the sum of Mix,
+// Recall and New is Drop.
 type Decomposition struct {
 	Drop   float64 `json:"drop"`
 	Mix    float64 `json:"mix"`
@@ -30,11 +31,11 @@ type CategoryShift struct {
 	Name       string  `json:"name"`
 	ShareThen  float64 `json:"share_then"`
 	ShareNow   float64 `json:"share_now"`
-	RecallThen float64 `json:"recall_then"` // 0 if there was none
+	RecallThen float64 `json:"recall_then"` // 0 if the category did not exist
 	RecallNow  float64 `json:"recall_now"`
 	Mix        float64 `json:"mix"`
 	Recall     float64 `json:"recall"`
-	New        float64 `json:"new,omitempty"` // the category did not exist at the promotion
+	New        float64 `json:"new,omitempty"` // contribution of a category that did not exist at the promotion
 }
 
 // Total returns the category's contribution to the drop, in points.

@@ -15,7 +15,7 @@ func FalseAlarms(r Report, perDay float64, years int, trips []func(Report) bool)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	start := make([]tally, len(r.Category))
-	var support, missed []int // cumulative: the category of an item, and of a wrong answer
+	var support, missed []int // cumulative counts: of items by label, and of wrong answers by answer
 	for i, c := range r.Category {
 		start[i] = tally{support: c.Support, predicted: c.Predicted, correct: c.Correct}
 		support, missed = append(support, c.Support), append(missed, c.Predicted-c.Correct)

@@ -38,7 +38,7 @@ func (m *Monitor) Report(now time.Time) Report {
 		Dependence: t.arrivals.Factor(), Since: rise.Since, Estimate: points(rise.Estimate), Drop: points(rise.Low),
 		Category: m.categoryStreams(dayOf(now)),
 	}
-	if t.alarmed { // keep the figures of the alarm
+	if t.alarmed { // Drop does not fall below its value at the alarm
 		r.NewItems.Drop = max(t.rise, r.NewItems.Drop)
 	}
 	r.Probation = t.trial.report()
@@ -73,7 +73,7 @@ func (m *Monitor) otherTargets() []TargetFigures {
 	return out
 }
 
-// Scores returns the figures and the table of one target, gating or not.
+// Scores returns the figures and the categories of one target, gating or not.
 func (m *Monitor) Scores(target string) (Scores, []Category, bool) {
 	for _, b := range m.confusions {
 		if b.target.Name == target {
@@ -113,7 +113,7 @@ func (m *Monitor) state(s Scores) (State, string) {
 }
 
 // labelFigures compares the labels with the training snapshot. New counts only examples outside the held-out set,
-// because only these are trained on. PSI compares the same items.
+// because only these are trained on. PSI, JS and Chi also compare only these.
 func (m *Monitor) labelFigures(now time.Time) Labels {
 	l := Labels{
 		Items: m.counts.labelled, Changed: m.counts.changed, Own: m.counts.own,

@@ -81,8 +81,8 @@ func NewMembership(salt []byte, share float64) Membership {
 	return Membership{share: share, salt: slices.Clone(salt)}
 }
 
-// Heldout reports whether a group is held out. It takes the first 8 bytes of HMAC-SHA256(salt, SHA-256(key)) as a
-// fraction of 2^64, and compares it with the share: a group below it is held out.
+// Heldout reports whether a group is held out: whether the first 8 bytes of HMAC-SHA256(salt, SHA-256(key)), as a
+// fraction of 2^64, are below the share.
 func (m Membership) Heldout(groupKey string) bool {
 	return m.fraction(sha256.Sum256([]byte(groupKey))) < m.share
 }
@@ -96,9 +96,9 @@ func (m Membership) fraction(group [sha256.Size]byte) float64 {
 }
 
 // GroupKey returns the text that identifies duplicates. It joins the named columns, or all columns in the order of
-// their names, in NFC and lower case with white space collapsed: items that differ only in such details are duplicates
-// to a classifier. If the named columns are blank, the other columns are used; otherwise thousands of items without a
-// title would be one group.
+// their names, in NFC and lower case with white space collapsed: a classifier treats items that differ only in such
+// details as duplicates. If the named columns are blank, the other columns are used; otherwise thousands of items
+// without a title would be one group.
 func GroupKey(text map[string]string, columns []string) string {
 	if key := joinNormalized(text, columns); key != "" {
 		return key

@@ -15,7 +15,8 @@ type entry struct {
 	id   string
 	hash [16]byte
 	seq  int64
-	// at its position
+	// used is false for a free slot. changed: someone other than retraind changed the item since the training. own:
+	// retraind itself did.
 	used, heldout, leaked, answered, changed, own bool
 	// waiting: the item was labelled since the baseline and is in the queue of the new-item test. All other labelled
 	// items are in the baseline or were tested already, so a correction of their label is paired evidence.
@@ -35,13 +36,14 @@ type Monitor struct {
 
 	entries []entry
 	free    []int32
-	slots   map[string]int32 // by item
-	values  []value          // slot*len(confusions)+target
+	slots   map[string]int32 // by item id
+	values  []value          // by slot*len(confusions)+target
 
 	unscored map[int32]struct{}
 	counts   counts
 	mix      map[int32]int // gating label -> items outside the held-out set: the training population
-	// trained has the labels in the training snapshot, by target, of items of which only labels changed since.
+	// trained maps slots to labels in the training snapshot, by target. It has the items of which only labels changed
+	// since.
 	trained map[int32][]int32
 
 	seq     int64 // last change in the counters
@@ -235,7 +237,7 @@ func (m *Monitor) Seq() int64 { return m.seq }
 func (m *Monitor) Release() Release { return m.release }
 
 // Rebase makes the present figures the baseline, puts all present items into it and restarts the sequential tests. It
-// returns an error while texts are unscored, because leaving them out would bias the baseline.
+// returns an error without a release, and while texts are unscored, because leaving them out would bias the baseline.
 func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	s := m.confusions[0].scores()
 	switch {
@@ -249,7 +251,7 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 		Category: Missed(m.confusions[0].categories()), Dependence: carried(m.tests.arrivals),
 	}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
-	m.release.Probation = nil // it compared against the gate's figures
+	m.release.Probation = nil // it compares with the gate's figures, which the new baseline replaces
 	m.tests = m.newTests()
 	m.tests.replayed = m.seq
 	for slot := range m.entries {

@@ -11,7 +11,8 @@ import (
 type Probation struct {
 	Since time.Time `json:"since"` // the promotion
 	Until time.Time `json:"until"` // labels after it do not count
-	// Alpha bounds the probability that the test is crossed although the release is as good as the gate measured.
+	// Alpha bounds the probability that the test crosses its bound although the release is as good as the gate
+	// measured.
 	Alpha float64 `json:"alpha"`
 }
 
@@ -56,14 +57,14 @@ func newTrial(p *Probation, b *Baseline) *trial {
 	return t
 }
 
-// queued records when the label of a queued item arrived.
+// queued records whether the label of a queued item arrived after the end of the probation.
 func (t *trial) queued(id string, at time.Time) {
 	if t != nil && !at.Before(t.Until) {
 		t.Late[id] = struct{}{}
 	}
 }
 
-// judge adds the result for one item from the queue to the test.
+// judge adds the result for an item from the queue to the test, unless its label arrived late.
 func (t *trial) judge(id string, wrong bool) {
 	if t == nil || t.Crossed {
 		return

@@ -88,12 +88,12 @@ type Relabelled struct {
 type RelabelGroup struct {
 	Kind  RelabelGroupKind `json:"kind"`
 	Name  string           `json:"name"`  // the author, or the minute as RFC 3339 in UTC
-	Items int              `json:"items"` // items that now have its label, different from the training
-	Share float64          `json:"share"` // of all such items
+	Items int              `json:"items"` // items that it relabelled last, and whose label differs from the training
+	Share float64          `json:"share"` // of all items whose label differs from the training
 
 	// Judged is the number of held-out items of the group whose relabels were compared with the release's answer and
-	// with the labels of the nearest texts. The other fields count the relabels that contradict the answer, the labels,
-	// or both.
+	// with the labels of the nearest texts. The next three fields count the relabels that contradict the answer, the
+	// labels, or both.
 	Judged       int  `json:"judged"`
 	Model        int  `json:"against_model"`
 	Neighbours   int  `json:"against_neighbours"`
@@ -152,7 +152,7 @@ func (t *RelabelHistory) Groups() []RelabelGroup {
 
 func minuteName(minute int64) string { return time.Unix(60*minute, 0).UTC().Format(time.RFC3339) }
 
-// Before returns, for every item that now has a source's label, the label at the training.
+// Before returns the labels at the training of all items that a source has relabelled, by item.
 func (t *RelabelHistory) Before(src RelabelGroup) map[string]string {
 	out := map[string]string{}
 	for id, s := range t.items {
@@ -170,7 +170,7 @@ func (t *RelabelHistory) made(s *step, src RelabelGroup) bool {
 	return t.authors.list[s.author] == src.Name
 }
 
-// Others lists the held-out items that now have the label of another source.
+// Others lists the held-out items that another source has relabelled.
 func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {
@@ -181,7 +181,7 @@ func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	return out
 }
 
-// Of lists the held-out items that now have a source's label, ordered by id.
+// Of lists the held-out items that a source has relabelled, ordered by id.
 func (t *RelabelHistory) Of(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {

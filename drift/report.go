@@ -9,8 +9,8 @@ import (
 // State reports whether a report may be used for a decision.
 type State string
 
-// The states of a report. Only a report in StateOK is evidence; in every other state, a policy decides to hold and
-// reports the reason.
+// The states of a report. Only a report in StateOK is evidence. In every other state a policy judges no threshold and
+// reports the reason; without a release, a retrain is due.
 const (
 	StateOK           State = "ok"
 	StateNoRelease    State = "no_release"   // nothing is deployed yet
@@ -39,14 +39,14 @@ type Report struct {
 	// FormatErrors is the number of scored items with an unusable answer of a language model. They count as wrong.
 	FormatErrors int `json:"format_errors,omitempty"`
 
-	// Figures uses the present labels. People uses the labels that people wrote, if these differ: labels that retraind
-	// itself wrote since the promotion are shown, but are not evidence.
+	// Figures are computed from the present labels, People from the labels that people wrote; People is nil if these
+	// are the same. Labels that retraind itself wrote since the promotion are shown, but are not evidence.
 	Figures
 	People *Figures `json:"by_people,omitempty"`
 
 	Baseline *Baseline `json:"baseline,omitempty"`
 
-	// Targets are the figures of the other targets, each over the held-out items with a label of it.
+	// Targets are the figures of the other targets, each over the held-out items that have a label of that target.
 	Targets []TargetFigures `json:"targets,omitempty"`
 
 	Relabels Relabels `json:"relabels"`
@@ -64,7 +64,7 @@ type Figures struct {
 	Accuracy float64 `json:"accuracy"`
 	Low      float64 `json:"low"`  // Wilson 95 %
 	High     float64 `json:"high"` // Wilson 95 %
-	// The 95 % interval that holds at all times at once: for a band over time.
+	// The 95 % interval that is valid at all times at once, for a chart over time.
 	AnytimeLow  float64 `json:"anytime_low"`
 	AnytimeHigh float64 `json:"anytime_high"`
 
@@ -120,20 +120,20 @@ type Baseline struct {
 	N        int       `json:"n"`
 	Correct  int       `json:"correct"`
 	At       time.Time `json:"at"`
-	// Why is the reason for a baseline that was measured after the promotion.
+	// Why is the reason why the baseline was measured again after the promotion; empty if it was not.
 	Why string `json:"why,omitempty"`
 	// Category is each category's number of items and of wrong answers.
 	Category map[string]stats.Stretch `json:"categories,omitempty"`
-	// Dependence is the measured clustering of errors of the previous release: the tests start with it.
+	// Dependence is how strongly the errors of the previous release were clustered: the tests start with it.
 	Dependence *stats.Dependence `json:"dependence,omitempty"`
 }
 
-// Relabels counts the held-out items in the baseline whose label was corrected since: paired evidence, because each
-// item is compared with itself.
+// Relabels counts the corrections, since the baseline, of held-out labels that were in the baseline or have been tested
+// as new items. Each correction compares an item with itself, so the counts are paired evidence.
 type Relabels struct {
 	RightToWrong int     `json:"right_to_wrong"`
 	WrongToRight int     `json:"wrong_to_right"`
-	P            float64 `json:"p"` // exact one-sided sign test, P(Bin(b+c, 1/2) >= b); 1 when there are none
+	P            float64 `json:"p"` // exact one-sided sign test, P(Bin(b+c, 1/2) >= b); 1 without corrections
 	Authors      int     `json:"authors"`
 }
 
@@ -148,9 +148,9 @@ type NewItems struct {
 	// Dependence is the number of items that count as one, because wrong answers occur in clusters; 1 if they are
 	// independent.
 	Dependence float64 `json:"dependence"`
-	// Since is the stretch from which a rise of the error rate is estimated. Estimate is the error rate in it minus the
-	// baseline's. Drop is the lower end of the estimate's interval, in points: the error rate has risen by at least
-	// this much. After an alarm, Drop does not fall below its value at the alarm.
+	// Since is the stretch from which a rise of the error rate is estimated. Estimate is the error rate in it minus
+	// the baseline's, in points. Drop is the lower end of the estimate's interval, in points: the error rate has
+	// risen by at least this much. After an alarm, Drop does not fall below its value at the alarm.
 	Since    stats.Stretch `json:"since"`
 	Estimate float64       `json:"estimate"`
 	Drop     float64       `json:"drop"`
@@ -176,7 +176,7 @@ type NewInCategory struct {
 // Labels counts all label changes, held-out or not, since the release was trained.
 type Labels struct {
 	Items   int            `json:"items"`              // labelled items now
-	Changed int            `json:"changed"`            // items that others than retraind changed since the training
+	Changed int            `json:"changed"`            // items that someone other than retraind changed since the training
 	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories that were not in the training, with their present examples
@@ -186,7 +186,7 @@ type Labels struct {
 	PSI  float64          `json:"psi"`
 	JS   float64          `json:"js"`
 	Chi  *stats.ChiSquare `json:"chi_square,omitempty"`
-	Rate float64          `json:"rate"` // held-out labels a day, over the last 30 days without the first of all
+	Rate float64          `json:"rate"` // held-out labels a day over the last 30 days, without the first day of all
 	// RateDays is the number of days over which the label rate was measured. It is 0 on the first day, because most
 	// labels of that day existed before.
 	RateDays int `json:"rate_days"`

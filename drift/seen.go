@@ -11,10 +11,10 @@ import (
 	"slices"
 )
 
-// Seen is a set of items and their texts, such as those that a release was trained on, in 16 bytes per item: the first
-// 8 bytes of a SHA-256 over the id, and of the group hash. With a million ids and a million groups, a false match has a
-// probability of one in ten million. The zero value is empty. One goroutine fills a Seen; afterwards any goroutine may
-// read it.
+// Seen is a set of items and their texts, such as those that a release was trained on. It takes 16 bytes per item: the
+// first 8 bytes of a SHA-256 over the id, and the first 8 bytes of a SHA-256 over the group hash. With a million ids
+// and a million groups, a false match has a probability of one in ten million. The zero value is empty. One goroutine
+// fills a Seen; afterwards any goroutine may read it.
 type Seen struct {
 	ids, groups []uint64
 	sorted      bool
@@ -80,7 +80,7 @@ func (s *Seen) Sort() {
 	s.ids, s.groups, s.sorted = slices.Compact(s.ids), slices.Compact(s.groups), true
 }
 
-// UnmarshalBinary reads MarshalBinary's format.
+// UnmarshalBinary reads the format of MarshalBinary.
 func (s *Seen) UnmarshalBinary(b []byte) error {
 	if len(b) < 5 || b[0] != 1 || (len(b)-5)%8 != 0 {
 		return errors.New("the record of a release's training items is damaged")
@@ -98,7 +98,7 @@ func (s *Seen) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// AddLines adds the items of an external training file: JSON Lines with an id, text columns, or both.
+// AddLines adds the items of an external training file in JSON Lines. Each line has an id, text columns, or both.
 func (s *Seen) AddLines(r io.Reader, group, columns []string) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxHeldoutLine)

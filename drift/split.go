@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 )
 
-// Side names the file of an export that contains an item.
+// Side names the exported file that contains an item.
 type Side string
 
 // The sides. Training a release uses the validation side too; only the test side measures the release.
@@ -17,7 +17,8 @@ const (
 )
 
 // Split decides which items are held out, and which of the others are for validation. The decision depends only on the
-// salt, the group key and the user's own file, not on labels, order or other items. Safe for concurrent use.
+// salt, the item's id and group key, and the user's own file, not on labels, order or other items. Safe for concurrent
+// use.
 type Split struct {
 	members    Membership
 	validation float64
@@ -62,7 +63,7 @@ type Found struct {
 	validation bool
 }
 
-// Find returns the same as Place, and the side too, and hashes the text only once.
+// Find returns the result of Place together with the side, and hashes the text only once.
 func (s *Split) Find(id string, text map[string]string) Found {
 	sum := sha256.Sum256([]byte(GroupKey(text, s.columns)))
 	at := s.members.fraction(sum)
@@ -84,7 +85,7 @@ func (s *Split) Follows(id, group string, heldout bool) bool {
 	return heldout
 }
 
-// Side returns training or validation for an item that is not held out.
+// Side returns the side of the item; heldout reports whether it is held out now (see Follows).
 func (p Found) Side(heldout bool) Side {
 	switch {
 	case heldout:

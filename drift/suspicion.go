@@ -7,11 +7,12 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Suspicion reports whether the label changes since the training look like mistakes instead of corrections. A source is
-// suspicious if it made most of the changes, and most of its changes that can be judged contradict both the deployed
-// release and the labels of the nearest texts. All conditions are needed: a team's only annotator makes most of the
-// changes, and every correction contradicts the release. But a correction fits the labels of similar texts, which were
-// corrected in the same way, while shuffled labels do not.
+// Suspicion reports whether the label changes since the training look like mistakes instead of corrections. A source
+// is suspicious if it made most of the changes, and most of its changes that can be judged contradict both the
+// deployed release and the labels of the nearest texts. No condition suffices alone, because a team's only annotator
+// also makes most of the changes, and every correction contradicts the release. But a correction fits the labels of
+// similar texts, which were corrected in the same way, while shuffled labels do not. Relabels are also suspicious
+// if the labels of most relabelled items went back and forth.
 type Suspicion struct {
 	Relabelled int            `json:"relabelled"` // items whose label differs from the training
 	Restless   int            `json:"restless"`   // items whose label went back and forth
@@ -22,13 +23,13 @@ type Suspicion struct {
 
 const (
 	bulkItems    = 20  // relabels of one source below which it is not checked
-	bulkShare    = 0.5 // of all relabels
+	bulkShare    = 0.5 // share of all relabels below which it is not checked
 	leastJudged  = 10  // held-out relabels below which a source is not judged
-	contradicted = 0.5 // share of the judged ones
+	contradicted = 0.5 // share of the judged relabels above which the source is suspicious
 	// Confident is the least confidence at which a different answer of the release counts as a contradiction. If the
 	// service returns no confidence, every different answer counts.
 	Confident = 0.5
-	// Nearest is the number of neighbours.
+	// Nearest is the number of nearest texts that a relabel is compared with.
 	Nearest = 9
 	// JudgedAtMost bounds how many relabels of a source are judged.
 	JudgedAtMost = 200
@@ -37,7 +38,7 @@ const (
 // Bulk reports whether a source made enough of the label changes to be checked.
 func (s RelabelGroup) Bulk() bool { return s.Items >= bulkItems && s.Share >= bulkShare }
 
-// Judge sets Suspicious from the counts of judged items.
+// Judge sets Suspicious from the counts of judged relabels.
 func (s *RelabelGroup) Judge() {
 	s.Suspicious = s.Bulk() && s.Judged >= leastJudged && float64(s.Contradicted) > contradicted*float64(s.Judged)
 }

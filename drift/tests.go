@@ -26,12 +26,12 @@ type tests struct {
 
 	arrivals   stats.ECUSUM
 	alarmed    bool
-	rise       float64                 // percentage points by which the error had risen at the alarm, like Rise.Low
-	categories map[int32]*categoryTest // by value of the gating target
+	rise       float64                 // Rise.Low at the alarm, in percentage points
+	categories map[int32]*categoryTest // by category number of the gating target
 	trial      *trial                  // nil if the release was promoted without a probation
 
 	queue []string            // items to be tested, in commit order
-	done  map[string]struct{} // items that were tested, or were in the baseline and lost their label or were deleted: none counts twice
+	done  map[string]struct{} // items not to be tested again: tested, deleted, or with a removed label
 }
 
 func (m *Monitor) newTests() tests {
@@ -72,11 +72,11 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		return
 	}
 	if people, known := t.own[e.id]; known && !own {
-		before = people // the person corrects the label of another person, or restores it
+		before = people // compare with the person's label, which retraind had replaced
 	}
 	t.own.note(e, before, now, own)
 	switch {
-	case e.waiting: // it will be tested with its then present label
+	case e.waiting: // it is in the queue and will be tested with the label that it has then
 	case first && own:
 	case first:
 		if _, done := t.done[e.id]; !done {
@@ -84,7 +84,7 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 			t.queue = append(t.queue, e.id)
 			t.trial.queued(e.id, at)
 		}
-	case before != noValue && now == noValue: // label removed; a later label is not an arrival
+	case before != noValue && now == noValue: // label removed; a later label does not make the item a new one
 		t.done[e.id] = struct{}{}
 	case before != noValue && before != now && e.answered && !own:
 		answer := m.values[m.at(slot, 0)].answer
@@ -162,8 +162,8 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	return max(minBound, max(minRate, m.days.careful(today))*period)
 }
 
-// overwritten maps each item that retraind itself relabelled since the baseline to the number of the last label that a
-// person gave it.
+// overwritten maps each item that retraind itself relabelled since the baseline to the last label that a person gave
+// it, as a value number.
 type overwritten map[string]int32
 
 // note records a change of an item's label. It keeps the person's label until a person labels the item again, the
@@ -192,7 +192,8 @@ func (m *Monitor) figuresByPeople() *Figures {
 	return &f
 }
 
-// exchange replaces retraind's labels by people's in the gating target's matrix (by = 1), or undoes that (by = -1).
+// exchange replaces retraind's labels by those of people in the gating target's matrix if by is 1, and undoes that if
+// by is -1.
 func (m *Monitor) exchange(by int) {
 	b := m.confusions[0]
 	for id, people := range m.tests.own {

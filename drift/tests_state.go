@@ -19,7 +19,7 @@ type storedTests struct {
 	ByPeople     map[string]string `json:"by_people,omitempty"` // people's labels that retraind's own writes replaced
 	Arrivals     stats.ECUSUM      `json:"arrivals"`
 	Alarmed      bool              `json:"alarmed,omitempty"`
-	AtLeast      float64           `json:"at_least,omitempty"` // percentage points by which the error had risen at the alarm
+	AtLeast      float64           `json:"at_least,omitempty"` // tests.rise
 	Queue        []string          `json:"queue,omitempty"`
 	Done         []string          `json:"done,omitempty"`
 

@@ -11,7 +11,7 @@ func upperTail(k, n int) float64 {
 		return 1
 	case k > n:
 		return 0
-	case 2*k <= n: // the lower tail P(Bin <= k-1) is P(Bin >= n-k+1), and the smaller one
+	case 2*k <= n: // the lower tail P(Bin <= k-1) is P(Bin >= n-k+1); it is the smaller one
 		return 1 - upperTail(n-k+1, n)
 	}
 	term, sum := halfMass(k, n), 0.0

@@ -14,7 +14,7 @@ type ChiSquare struct {
 const leastExpected = 5
 
 // NewChiSquare compares two label mixes. It sums (observed - expected)^2 / expected over a table with the two mixes as
-// rows and the categories as columns. Categories with an expected count below five on either side are merged.
+// rows and the categories as columns. Categories with an expected count below five in either mix are merged.
 func NewChiSquare(reference, current map[string]int) ChiSquare {
 	a, b := float64(total(reference)), float64(total(current))
 	if a == 0 || b == 0 {

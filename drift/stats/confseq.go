@@ -2,9 +2,9 @@ package stats
 
 import "math"
 
-// ConfidenceSequence returns an interval of a share, k of n, that is valid at every n at once: the probability that the
-// true share is ever outside is at most 1-level, however often the interval is computed. Wilson's interval is narrower,
-// but valid for one evaluation only. With n = 0 the result is (0, 1).
+// ConfidenceSequence returns an interval of a share, k of n, that is valid at every n at once: the probability that
+// the true share is ever outside the interval is at most 1-level, however often the interval is computed. Wilson's
+// interval is narrower, but valid for one evaluation only. With n = 0 the result is (0, 1).
 //
 // The interval contains each p that the mixture of likelihood ratios over a uniform prior does not refute:
 //
@@ -21,7 +21,7 @@ func ConfidenceSequence(k, n int, level float64) (low, high float64) {
 	a, _ := math.Lgamma(kf + 1)
 	b, _ := math.Lgamma(nf - kf + 1)
 	c, _ := math.Lgamma(nf + 2)
-	bound := a + b - c + math.Log(1-level) // the logarithm that p^k (1-p)^(n-k) must stay above
+	bound := a + b - c + math.Log(1-level) // p^k (1-p)^(n-k) must stay above exp(bound)
 	return lowest(kf, nf, bound), 1 - lowest(nf-kf, nf, bound)
 }
 

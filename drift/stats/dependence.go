@@ -3,14 +3,14 @@ package stats
 import "math"
 
 // Dependence measures from a stream how strongly its errors are clustered. For several block lengths, it compares the
-// numbers of errors in neighbouring blocks. Let d be the difference of two such numbers and t their sum. Independent
-// errors then have
+// numbers of errors in neighbouring blocks. Let d be the difference of two such numbers and t their sum. If errors are
+// independent,
 //
 //	E[d² | t] = t (2m - t) / (2m - 1)
 //
-// for blocks of m observations (the variance of a hypergeometric draw). This is true for any error rate and any earlier
-// change of it. Clusters increase the squares by the same factor as the variance of a sum over the stream. Clusters
-// longer than two of the longest blocks are not detected.
+// for blocks of m observations (the variance of a hypergeometric draw). This is true for any error rate and any
+// earlier change of it. Clusters increase the squares by the same factor as the variance of a sum over the stream.
+// Clusters longer than two of the longest blocks are not detected.
 type Dependence struct {
 	Blocks [len(blockLengths)]Blocks `json:"blocks"`
 }
@@ -20,10 +20,10 @@ type Blocks struct {
 	N        int     `json:"n"` // observations in the incomplete block
 	Errs     int     `json:"errors"`
 	Follows  bool    `json:"follows"` // there is a previous block
-	Before   int     `json:"before"`  // its errors
-	Whole    int     `json:"whole"`   // complete blocks
+	Before   int     `json:"before"`  // errors in the previous block
+	Whole    int     `json:"whole"`   // number of complete blocks
 	Squares  float64 `json:"squares"`
-	Expected float64 `json:"expected"` // of Squares, if errors are independent
+	Expected float64 `json:"expected"` // expectation of Squares if errors are independent
 }
 
 // blockLengths detect clusters of a few, of some dozens, and of a hundred or more observations.
@@ -32,7 +32,7 @@ var blockLengths = [...]int{5, 25, 100}
 // priorPairs is the weight, in pairs of blocks, of the initial assumption of independent errors.
 const priorPairs = 5
 
-// add takes one observation, in commit order.
+// add adds one observation; call it in commit order.
 func (d *Dependence) add(wrong int) {
 	for i := range d.Blocks {
 		d.Blocks[i].add(wrong, blockLengths[i])
@@ -54,13 +54,14 @@ func (b *Blocks) add(wrong, length int) {
 	b.Before, b.Follows, b.N, b.Errs = b.Errs, true, 0, 0
 }
 
-// Factor returns how many observations count as one, at least 1. It is the largest ratio, over the block lengths, of
-// the squares to their expectation. The ratio's standard error is subtracted, so that chance alone seldom raises it. p
-// is the approximate error rate.
+// Factor returns how many observations count as one independent observation, at least 1. It is the largest ratio, over
+// the block lengths, of the squares to their expectation. The ratio's standard error is subtracted, so that chance
+// alone seldom raises it. p is the approximate error rate.
 //
 // Tests divide the logarithm of their evidence against a rate by Factor. If a stream's variance is Factor times as
-// large, its sum of log-likelihood ratios behaves like Factor times the sum of fewer, independent observations (the
-// quasi-likelihood of overdispersed counts: McCullagh and Nelder, Generalized Linear Models, 2nd ed., section 4.5).
+// large as with independent errors, its sum of log-likelihood ratios behaves like Factor times the sum of fewer,
+// independent observations (the quasi-likelihood of overdispersed counts: McCullagh and Nelder, Generalized Linear
+// Models, 2nd ed., section 4.5).
 func (d *Dependence) Factor(p float64) float64 {
 	most := 1.0
 	for i := range d.Blocks {

@@ -18,8 +18,8 @@ import "math"
 // with d = 1. Therefore the guarantee for independent errors is kept for every measured d.
 type ECUSUM struct {
 	P0   float64   `json:"p0"`
-	L    []float64 `json:"l"`    // one per alternative
-	Runs []Stretch `json:"runs"` // observations since each sum restarted
+	L    []float64 `json:"l"`    // sums of log-likelihood ratios, one per alternative
+	Runs []Stretch `json:"runs"` // observations since each sum restarted, one per alternative
 	N    int       `json:"n"`
 	Errs int       `json:"errors"`
 
@@ -109,7 +109,7 @@ func (e *ECUSUM) E() float64 {
 	return meanExp(e.L, e.Factor())
 }
 
-// Factor returns how many observations count as one.
+// Factor returns how many observations count as one independent observation.
 func (e *ECUSUM) Factor() float64 { return e.Dependence.Factor(e.P0) }
 
 // Reaches reports whether E is at least a bound.
@@ -117,7 +117,7 @@ func (e *ECUSUM) Reaches(bound float64) bool {
 	return e.N > 0 && reaches(e.L, &e.Dependence, e.P0, bound)
 }
 
-// Restore replaces the state by a stored one if that is valid and for the same test, and reports whether it is.
+// Restore replaces the state by a stored one if that is valid and of the same test, and reports whether it did.
 func (e *ECUSUM) Restore(stored ECUSUM) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || len(stored.Runs) != len(e.L) ||
 		!(Stretch{stored.N, stored.Errs}).Valid() {

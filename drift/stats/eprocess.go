@@ -47,7 +47,7 @@ func (e *EProcess) E() float64 { return meanExp(e.L, e.Dependence.Factor(e.P0)) 
 // Rejects reports whether the test finds the error rate above the tolerated rate, at a level alpha such as 0.05.
 func (e *EProcess) Rejects(alpha float64) bool { return reaches(e.L, &e.Dependence, e.P0, 1/alpha) }
 
-// Restore replaces the state by a stored one if that is valid and for the same test, and reports whether it is.
+// Restore replaces the state by a stored one if that is valid and of the same test, and reports whether it did.
 func (e *EProcess) Restore(stored EProcess) bool {
 	if math.Abs(stored.P0-e.P0) > 1e-12 || len(stored.L) != len(e.L) || !(Stretch{stored.N, stored.Errs}).Valid() {
 		return false

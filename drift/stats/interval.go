@@ -15,7 +15,7 @@ func normalQuantile(p float64) float64 {
 // z95 is the two-sided 95 % normal quantile.
 const z95 = 1.959963984540054
 
-// Wilson returns the 95 % score interval of a share (Wilson 1927): k of n. With n = 0 it is (0, 1).
+// Wilson returns the 95 % score interval of a share, k of n (Wilson 1927). With n = 0 it is (0, 1).
 func Wilson(k, n int) (low, high float64) {
 	return wilson(k, n, z95)
 }
@@ -35,7 +35,7 @@ func wilson(k, n int, z float64) (low, high float64) {
 	middle := (p + z2/(2*nf)) / (1 + z2/nf)
 	half := z / (1 + z2/nf) * math.Sqrt(p*(1-p)/nf+z2/(4*nf*nf))
 	low, high = middle-half, middle+half
-	// The ends are exact by definition; floating point would leave 1e-17.
+	// For k = 0 and k = n an end is exactly 0 or 1; floating point would leave a difference of 1e-17.
 	if k <= 0 || low < 0 {
 		low = 0
 	}

@@ -45,8 +45,8 @@ func SignTest(b, c int) float64 {
 	return upperTail(b, b+c)
 }
 
-// SignE returns an e-value for b exceeding c, which may be evaluated after every observation. It is the mean of the
-// likelihood ratios of all shares between 1/2 and 1 against 1/2:
+// SignE returns an e-value that is large if b exceeds c by more than chance explains; it may be evaluated after every
+// observation. It is the mean of the likelihood ratios of all shares between 1/2 and 1 against 1/2:
 //
 //	E = 2^(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2)
 //

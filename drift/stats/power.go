@@ -28,7 +28,7 @@ func ToleratedError(k, n int) float64 {
 //
 //	z = (p0 - p1 - (1/n0+1/n1)/2) / sqrt(p(1-p)(1/n0+1/n1))
 //
-// The result is 1 if both sides together have fewer than ten errors, because the normal approximation is then too
+// The result is 1 if the two samples together have fewer than ten errors, because the normal approximation is then too
 // inaccurate.
 func ScoreTest(correct0, n0, correct1, n1 int) float64 {
 	const leastErrors = 10
@@ -108,13 +108,14 @@ func delay(begin func() evidence, rate, bound float64, labels, streams int) (fou
 }
 
 // SmallestRise returns the least rise of an error rate that an ECUSUM detects within the given number of labels with a
-// power such as 0.8, as a fraction to a tenth of a point. It returns NaN if no rise is detected with that power.
+// power such as 0.8. The result is a fraction, accurate to a tenth of a point; NaN if no rise is detected with that
+// power.
 func SmallestRise(rate, p0, bound float64, labels int, power float64) float64 {
 	return smallestRise(func() evidence { e := NewECUSUM(p0); return &e }, rate, bound, labels, power)
 }
 
-// SmallestFault returns the same for an EProcess at level alpha that begins with the first label. It is the sensitivity
-// of a probation.
+// SmallestFault returns the least rise that an EProcess at level alpha detects, in the same form as SmallestRise. The
+// EProcess begins with the first label. This is the sensitivity of a probation.
 func SmallestFault(rate, p0, alpha float64, labels int, power float64) float64 {
 	return smallestRise(func() evidence { e := NewEProcess(p0); return &e }, rate, 1/alpha, labels, power)
 }

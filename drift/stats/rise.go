@@ -19,10 +19,10 @@ const (
 	riseThen = 1.6448536269514722
 )
 
-// Rise estimates how much the error rate exceeds a baseline's. Stretches with a positive sum are evidence of a rise;
-// Rise selects the one whose interval has the largest lower end. The stretch with the largest sum is often only a burst
-// of a few dozen errors, and the longest stretch may begin long before the rate rose. The result is zero if no sum is
-// positive.
+// Rise estimates how much the error rate exceeds a baseline's. The stretch of an alternative whose sum L is positive
+// is evidence of a rise; Rise selects the stretch whose interval has the largest lower end. The stretch with the
+// largest sum is often only a burst of a few dozen errors, and the longest stretch may begin long before the rate
+// rose. The result is zero if no sum is positive.
 //
 // In simulations with a rise of 5 or 10 points, the lower end is above the true rise in about one evaluation of ten.
 func (e *ECUSUM) Rise(base Stretch) Rise {

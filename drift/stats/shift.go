@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// emptyBin is the share assumed for a category that one side lacks, so that the logarithm is finite. The library
-// Evidently uses the same value.
+// emptyBin is the share assumed for a category that one of the mixes lacks, so that the logarithm is finite. The
+// library Evidently uses the same value.
 const emptyBin = 1e-4
 
-// PSI returns the population stability index of a label mix against a reference: the sum of (now - then) ln(now / then)
-// over the categories of both, as shares. Usually a value below 0.1 counts as stable, and above 0.2 as shifted. It is 0
-// if a side is empty.
+// PSI returns the population stability index of a label mix against a reference: the sum of (now - then) ln(now /
+// then) over the categories of both, as shares. Usually a value below 0.1 counts as stable, and above 0.2 as shifted.
+// It is 0 if a mix is empty.
 func PSI(reference, current map[string]int) float64 {
 	then, now := total(reference), total(current)
 	if then == 0 || now == 0 {
@@ -28,7 +28,7 @@ func PSI(reference, current map[string]int) float64 {
 }
 
 // JensenShannon returns the Jensen-Shannon distance (the square root of the divergence, base 2) between two label
-// mixes: 0 if they are equal, 1 if they are disjoint. It is 0 if a side is empty.
+// mixes: 0 if they are equal, 1 if they are disjoint. It is 0 if a mix is empty.
 func JensenShannon(reference, current map[string]int) float64 {
 	then, now := total(reference), total(current)
 	if then == 0 || now == 0 {

@@ -13,13 +13,13 @@ const (
 )
 
 // adwin is the adaptive windowing test (Bifet and Gavaldà 2007) with its published defaults. The window is kept as
-// buckets of 1, 2, 4, … observations. Every 32nd observation each cut between buckets is tried: with n0 older and n1
-// newer observations, W of them together, v their variance,
+// buckets of 1, 2, 4, … observations. At every 32nd observation each cut between buckets is tried: with n0 older and
+// n1 newer observations, W of them together, v their variance,
 //
 //	D = ln(2 ln W / 0.002)    h = 1/(n0-4) + 1/(n1-4)    eps = sqrt(2 h v D) + 2/3 D h
 //
-// and while the two means differ by more than eps, the oldest bucket is dropped. The original alarms on any change; here
-// an alarm needs the newer part to have more errors.
+// and while the two means differ by more than eps, the oldest bucket is dropped. The original alarms on any change;
+// this one alarms only if the newer part has more errors.
 type adwin struct {
 	// sums[i][j] is the number of errors in the j-th oldest bucket of 2^i observations.
 	sums  [adwinSizes][adwinBuckets + 1]int32
@@ -30,7 +30,7 @@ type adwin struct {
 	seen  int
 }
 
-// add takes one observation, in commit order, and reports whether it alarms.
+// add adds one observation and reports whether the test alarms; call it in commit order.
 func (a *adwin) add(isError bool) bool {
 	x := int32(0)
 	if isError {

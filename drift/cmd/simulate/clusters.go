@@ -12,14 +12,14 @@ import (
 	"github.com/retraind/retraind/policy/simulate"
 )
 
-// rare is the promised rate for simulated clusters: a test that waits longer has more opportunities for a false
-// alarm.
+// rare is the promised rate in the table of clusters. It is lower than the default: its test waits longer for an
+// alarm, so that clusters have more opportunities to cause a false one.
 var rare = unit.Rate{Count: 1, Per: unit.Duration(720 * 24 * time.Hour)}
 
 // clusterRises are the rises to detect in each world of clusters.
 var clusterRises = [...]float64{.05, .10, .25}
 
-// clusterWorlds are worlds without change in which wrong answers come in clusters.
+// clusterWorlds returns worlds without change in which wrong answers occur in clusters.
 func clusterWorlds() []simulate.World {
 	world := func(items, length int, correlation float64) simulate.World {
 		return simulate.World{

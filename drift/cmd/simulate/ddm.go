@@ -8,9 +8,9 @@ const (
 	ddmDrift  = 3.0
 )
 
-// ddm is the drift detection method (Gama, Medas, Castillo and Rodrigues 2004) with its published defaults: after 30
+// ddm is the drift detection method (Gama, Medas, Castillo and Rodrigues 2004) with its published defaults. After 30
 // observations it remembers where error rate plus standard deviation, p + s, was least, and alarms at p + s > pmin + 3
-// smin. It only sees rises. It keeps no promise about false alarms: with a constant error of 10 % about half of all
+// smin. It detects only rises. It guarantees no rate of false alarms: with a constant error of 10 % about half of all
 // streams of 5,000 labels alarm.
 type ddm struct {
 	n, errs    int
@@ -18,7 +18,7 @@ type ddm struct {
 	kept       bool // pMin and sMin are set
 }
 
-// add takes one observation, in commit order, and reports whether it alarms. After an alarm it restarts.
+// add adds one observation and reports whether the test alarms; call it in commit order. After an alarm it restarts.
 func (d *ddm) add(isError bool) bool {
 	d.n++
 	if isError {

@@ -15,8 +15,8 @@ import (
 // accuracy is the mean accuracy of every simulated model at its promotion.
 const accuracy = 0.88
 
-// streamYears is how long one release serves in the table of false retrains: longer than any should, because a
-// test that is evaluated for ten years has more opportunities for a false alarm.
+// streamYears is the length of each stream in the table of false retrains. That is longer than a release should serve,
+// because a test that is evaluated for ten years has more opportunities for a false alarm.
 const streamYears = 10
 
 // quiet is a world without change; look is the number of labels between two decisions.
@@ -41,10 +41,11 @@ func quietWorlds() []quiet {
 	}
 }
 
-// halfYearly is the default promise of accuracy_drop.
+// halfYearly is the default of false_retrains in accuracy_drop.
 var halfYearly = unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
 
-// usual is a policy with accuracy_drop only; the defaults are three points and one false retrain in 180 days.
+// usual returns a policy whose only condition is accuracy_drop. The defaults are three points and one false retrain in
+// 180 days.
 func usual(points float64, promise unit.Rate) (*policy.Policy, policy.AccuracyDrop, error) {
 	c := policy.Defaults()
 	d := &policy.AccuracyDrop{}
@@ -55,7 +56,7 @@ func usual(points float64, promise unit.Rate) (*policy.Policy, policy.AccuracyDr
 	return p, *d, err
 }
 
-// promised is how many false retrains a year the policy allows.
+// promised returns how many false retrains a year the policy allows.
 func promised(d policy.AccuracyDrop) float64 {
 	return float64(d.FalseRetrains.Count) * 365 * 24 * float64(time.Hour) / float64(d.FalseRetrains.Per)
 }

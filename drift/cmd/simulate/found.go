@@ -19,7 +19,7 @@ const (
 // rises are the increases of the error rate; zero shows how often a rule trips without a change.
 var rises = [...]float64{0, .05, .10}
 
-// jumps are the worlds of the table of detections, one for each rise in turn.
+// jumps returns the worlds of the table of detections: for each number of items, one world for each of rises.
 func jumps() []simulate.World {
 	var out []simulate.World
 	for _, items := range []int{200, 1000, 5000} {

@@ -29,13 +29,14 @@ func gateRows() []gateRow {
 	return out
 }
 
-// gates are the rules of promotion: retraind's two, and the naive one.
+// gates lists the rules of promotion: retraind's two, and the naive one.
 func gates() []actions.Gate {
 	return []actions.Gate{actions.GateNotWorse, actions.GateBetter, actions.GatePoint}
 }
 
-// measureGate returns the share of candidates that each gate promotes. On each item only the candidate is right,
-// only the champion is, or both agree; all gates see the same draws. point is "candidate >= champion".
+// measureGate returns the share of candidates that each gate promotes. On each item only the candidate is right, only
+// the champion is, or both agree. All gates judge the same draws. The naive gate promotes if the candidate is right at
+// least as often as the champion.
 func measureGate(r gateRow, draws int, seed uint64) []float64 {
 	rng := rand.New(rand.NewPCG(seed, uint64(r.n)))
 	promoted := make([]int, len(gates()))

@@ -1,10 +1,10 @@
 // Command simulate measures what retraind promises: how often the policy retrains without a change, how quickly it
-// detects a change, how bursts and clusters of errors affect both, and how often the gate promotes the wrong
-// model. It feeds streams with known truth through the code that decides about real ones, and prints tables in
-// Markdown.
+// detects a change, how bursts and clusters of errors affect both, and how often the gate promotes the wrong model. It
+// feeds simulated streams, whose true accuracy is known, to the code that decides about real ones, and prints tables
+// in Markdown.
 //
-// It owns the tables of docs/honesty.md; the streams are those of policy/simulate. Streams are simulated concurrently, each from its
-// own seed, so that the same command prints the same tables. It never reads a clock or a real model.
+// It owns the tables of docs/honesty.md; the streams are those of policy/simulate. Streams are simulated concurrently,
+// each from its own seed, so that the same command prints the same tables. It never reads a clock or a real model.
 //
 //	go run ./drift/cmd/simulate             some minutes
 //	go run ./drift/cmd/simulate -long       as in docs/honesty.md: 20,000 years, 10,200 streams, 450,000 gates
@@ -31,7 +31,7 @@ type size struct {
 	years   int // per row of the table of false retrains
 	streams int // per row of the table of detections
 	draws   int // per cell of the table of gates
-	jobs    int // rows at the same time
+	jobs    int // rows simulated at the same time
 	seed    uint64
 }
 

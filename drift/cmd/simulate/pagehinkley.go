@@ -8,19 +8,19 @@ const (
 	phAlpha  = 0.9999
 )
 
-// pageHinkley is the test of Page (1954) and Hinkley (1971) for a rise of the mean, with River's defaults: with m the
-// running mean of all observations,
+// pageHinkley is the test of Page (1954) and Hinkley (1971) for a rise of the mean, with River's defaults. With m the
+// running mean of all observations x, it computes
 //
 //	S = max(0, 0.9999 S + x - m - 0.005)
 //
-// and an alarm at S >= 50 after 30 observations. The threshold is a number of errors in excess, so it takes about
-// as many to alarm, however small the stream.
+// and alarms at S >= 50, from the 30th observation on. The threshold is a number of excess errors, so an alarm needs
+// about as many of them, however short the stream is.
 type pageHinkley struct {
 	n, errs int
 	s       float64
 }
 
-// add takes one observation, in commit order, and reports whether it alarms. After an alarm it restarts.
+// add adds one observation and reports whether the test alarms; call it in commit order. After an alarm it restarts.
 func (h *pageHinkley) add(isError bool) bool {
 	h.n++
 	x := 0.0

@@ -13,11 +13,11 @@ import (
 // wanted is the value of points in the table of points.
 const wanted = 20
 
-// trueRises are the true increases of the error rate there.
+// trueRises are the true increases of the error rate in that table.
 var trueRises = [...]float64{.05, .10, .15, .25, .50}
 
-// measurePoints returns how often points: 20 trips within a year in which the error rate is increased from the
-// promotion on.
+// measurePoints returns how often accuracy_drop with points: 20 trips within a year, if the error rate is increased
+// from the promotion on.
 func measurePoints(items []int, s size) (out [][len(trueRises)]simulate.Found, err error) {
 	p, _, err := usual(wanted, halfYearly)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // window is the number of newest items that the rules without memory use.
 const window = 200
 
-// newest keeps the errors among the newest items.
+// newest counts the errors among the newest items.
 type newest struct {
 	ring  [window]bool
 	n     int
@@ -28,8 +28,8 @@ func (w *newest) add(wrong bool) {
 	w.n++
 }
 
-// pointRule is the naive rule: the accuracy of the newest items is more than so many points below that at the
-// promotion.
+// pointRule returns the naive rule: it trips if the accuracy of the newest items is more than drop, a fraction, below
+// that at the promotion.
 func pointRule(drop float64) func() simulate.Rule {
 	return func() simulate.Rule {
 		w := &newest{}
@@ -43,7 +43,7 @@ func pointRule(drop float64) func() simulate.Rule {
 	}
 }
 
-// zRule is the two-proportion z-test of the newest items against the promotion, at p < 0.05, evaluated after each
+// zRule returns the two-proportion z-test of the newest items against the promotion, at p < 0.05, evaluated after each
 // label.
 func zRule() simulate.Rule {
 	w := &newest{}
@@ -73,7 +73,7 @@ func sequentialRule(begin func() sequential) func() simulate.Rule {
 	}
 }
 
-// rule is one column of the table of findings.
+// rule is one of the rules that the table of detections compares.
 type rule struct {
 	name string
 	make func() simulate.Rule

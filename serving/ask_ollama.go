@@ -12,8 +12,8 @@ import (
 )
 
 // FormatError is the value of every target if a model answered in another form than asked: not JSON, against the
-// schema, cut off, or with a value that is not a category. It is the model's error and counts as wrong. No label and no
-// answer can have this value.
+// schema, cut off, or with a value that is not a category. It is the model's error and counts as wrong. Labels and
+// categories with this name are refused.
 const FormatError = "(format error)"
 
 // IsFormatError reports whether the answers are FormatError.

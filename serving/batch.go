@@ -10,8 +10,8 @@ import (
 // maxBatchAnswer limits how many bytes of the answer to a batch are read.
 const maxBatchAnswer = 64 << 20
 
-// classifyBatch sends several texts in one request. An unusable answer is an error of that item only; a missing answer
-// is one of the whole request, since it is unknown which one is missing.
+// classifyBatch sends several texts in one request. An unusable answer fails only its item. A missing answer fails the
+// whole request, since it is unknown which item it belongs to.
 func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 	start := time.Now()
 	items := make([]map[string]string, len(part))

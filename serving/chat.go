@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Chat builds the conversations for training a language model from the same files as its requests: system prompt,
-// prompt, and the answer that the labels require. It is safe for concurrent use.
+// Chat builds the conversations with which a language model is trained, from the same files as the requests to it:
+// system prompt, prompt, and the answer that the labels require. It is safe for concurrent use.
 type Chat struct {
 	system  string
 	prompts *Prompts
@@ -24,7 +24,7 @@ type Chat struct {
 // ErrIncomplete is returned when labels lack a field that the schema requires.
 var ErrIncomplete = errors.New("a label that the schema requires is missing")
 
-// NewChat prepares the conversations of a loaded configuration.
+// NewChat returns the Chat of a loaded configuration.
 func NewChat(c Config) (*Chat, error) {
 	if c.Ollama == nil {
 		return nil, errors.New("chats need a language model: set serving.ollama")
@@ -50,7 +50,8 @@ func NewChat(c Config) (*Chat, error) {
 }
 
 // Messages returns the conversation about a text with these labels. The answer has the labels in the order of the
-// schema. The error is ErrIncomplete if one is missing, and another one if a label is not a category of the schema.
+// schema. The error wraps ErrIncomplete if a required label is missing; it is another error if a label is not a
+// category of the schema.
 func (c *Chat) Messages(fields, labels map[string]string) ([]ollama.Message, error) {
 	prompt, err := c.prompts.Prompt(fields)
 	if err != nil {
@@ -71,7 +72,7 @@ func (c *Chat) conversation(prompt, answer string) []ollama.Message {
 	return messages
 }
 
-// Whole returns the conversation about a text with a known whole answer, in which people's labels are already set.
+// Whole returns the conversation about a text whose complete answer is known; people's labels are already set in it.
 func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama.Message, error) {
 	prompt, err := c.prompts.Prompt(fields)
 	if err != nil {
@@ -86,7 +87,7 @@ func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama
 	return c.conversation(prompt, ordered), err
 }
 
-// ordered writes an answer in the order of the schema, which is also the order in which the model generates it.
+// ordered writes an answer with its fields in the order of the schema, in which the model also generates them.
 func (c *Chat) ordered(answer json.RawMessage) (string, error) {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(answer, &values); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Config is how to reach the deployed classifier and how to read its answers.
+// Config defines how to reach the deployed classifier and how to read its answers.
 type Config struct {
 	// Classify is the URL that answers POST with a JSON object of text fields.
 	Classify string `yaml:"classify"`
@@ -53,7 +53,7 @@ type AdoptConfig struct {
 	Off bool `yaml:"off"`
 }
 
-// RecheckConfig is the sample of held-out texts by which retraind detects that another model is deployed.
+// RecheckConfig defines the sample of held-out texts by which retraind detects that another model is deployed.
 type RecheckConfig struct {
 	// Sample is the number of texts; default 20.
 	Sample int `yaml:"sample"`

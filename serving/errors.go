@@ -13,13 +13,15 @@ import (
 	"time"
 )
 
-// ErrAsleep means that the service cannot be reached, or answers without a model: its texts do not count as wrong.
+// ErrAsleep means that the service cannot be reached, or answers that it has no model. Texts without an answer do not
+// count as wrong.
 var ErrAsleep = errors.New("the classifier does not answer")
 
 // ErrService means that the service answers, but not as configured.
 var ErrService = errors.New("the classifier's answer cannot be used")
 
-// transportError distinguishes unreachable (asleep) from slow (a fault) and cancelled (by the caller).
+// transportError returns the error of a request without an answer: ErrAsleep if the service is unreachable, the cause
+// of ctx if the caller cancelled, and a ServiceError otherwise, for example if the service is slow.
 func transportError(ctx context.Context, url string, err error, timeout time.Duration) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask %s: %w", url, context.Cause(ctx))
@@ -71,7 +73,8 @@ func rootCause(err error) error {
 	}
 }
 
-// statusError distinguishes "no model is loaded" from a fault.
+// statusError returns ErrAsleep for status 503, because no model is loaded then, and a ServiceError for another
+// status.
 func statusError(url string, status int, body []byte, about string) error {
 	if status == http.StatusServiceUnavailable {
 		return fmt.Errorf("%w: %s answers 503 %s: no model is loaded, or it is starting", ErrAsleep, url, Excerpt(body))
@@ -95,7 +98,7 @@ func statusError(url string, status int, body []byte, about string) error {
 type ServiceError struct {
 	URL    string
 	Status int    // HTTP status, 0 if there was none
-	About  string // the item, if it is about one item
+	About  string // the item or items that the request is about; may be empty
 	Cause  error
 }
 
@@ -109,8 +112,8 @@ func (e *ServiceError) Error() string {
 // Unwrap makes errors.Is(err, ErrService) true.
 func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }
 
-// redacted returns a URL without its password. A text that is not a URL may contain one too: everything before its last
-// @ is removed.
+// redacted returns a URL without its password. A text that is not a URL may contain a password too: everything before
+// its last @ is removed.
 func redacted(raw string) string {
 	if u, err := url.Parse(raw); err == nil {
 		return u.Redacted()

@@ -11,7 +11,7 @@ import (
 type HealthInfo struct {
 	OK      bool   // status 200 with a JSON object
 	Release string // digest of the deployed release; empty if the answer does not have it
-	Runtime string // program and version that run the model, if not part of the release: ollama 0.17.4
+	Runtime string // program and version that run the model, such as ollama 0.17.4; empty for an HTTP service
 	// Size is a language model's memory in bytes, VRAM its part on a GPU; 0 if it is not loaded.
 	Size, VRAM int64
 	Raw        string // the answer's first bytes, for people

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Normalize is which spellings of a label are equal: a comma-separated list of rules. The empty one compares labels
-// without changes.
+// Normalize defines which spellings of a label are equal, as a comma-separated list of rules. If it is empty, labels
+// are compared unchanged.
 type Normalize string
 
-// Rules are the possible rules of Normalize.
+// Rules are the possible rules of Normalize, each with the difference that it ignores.
 var Rules = []string{
-	"blanks",  // white space around
+	"blanks",  // white space at both ends, which is removed
 	"case",    // upper and lower case; labels become lower case
 	"unicode", // composed and decomposed characters; labels become NFC
 }

@@ -46,8 +46,7 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	return p
 }
 
-// exposed returns an address other than loopback, of this or another host, at which a server can be reached; "" for
-// none.
+// exposed returns an address of a server that is not a loopback address; "" if only loopback reaches the server.
 func exposed(ctx context.Context, base string) string {
 	u, err := url.Parse(base)
 	if err != nil {

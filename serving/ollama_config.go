@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// OllamaConfig is a model of the Ollama server at ollama.url.
+// OllamaConfig describes a model of the Ollama server at ollama.url.
 type OllamaConfig struct {
 	// Model is the name that clients use, such as liga-relevance.
 	Model string `yaml:"model"`
@@ -117,14 +117,14 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 			p.Errorf("format_file", "it is a JSON schema of an object", "%s: %v", c.FormatFile, err)
 		} else {
 			var compact bytes.Buffer
-			_ = json.Compact(&compact, []byte(format)) // the form in a stored plan
+			_ = json.Compact(&compact, []byte(format)) // as it is in a stored plan
 			c.Format = compact.Bytes()
 		}
 	}
 	return p, missing
 }
 
-// Validate returns the faults other than those of the files.
+// Validate returns the faults of the other settings; Load returns those of the files.
 func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
 	var p check.Problems
 	if c.Model == "" {
@@ -192,7 +192,7 @@ func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
 // template, schema and options.
 func (c *OllamaConfig) Digest() string { return digest(c.System, c.Template, c.Asked()) }
 
-// Asked identifies the settings in requests: prompt, schema and options. A change of them changes the answers.
+// Asked identifies the settings in requests: prompt, schema, options and think. A change of them changes the answers.
 func (c *OllamaConfig) Asked() string {
 	return digest(c.Prompt, string(c.Format), c.Options, c.Think)
 }

@@ -8,10 +8,10 @@ import (
 	"text/template"
 )
 
-// maxPrompt limits the prompt of one text.
+// maxPrompt limits the prompt of one text, in bytes.
 const maxPrompt = 64 << 20
 
-// parsePrompt parses a template over text columns; an empty one takes all of them.
+// parsePrompt parses a template over text columns; an empty template writes all of them.
 func parsePrompt(text string) (*template.Template, error) {
 	if text == "" {
 		text = `{{range $i, $text := paragraphs .}}{{if $i}}` + "\n\n" + `{{end}}{{$text}}{{end}}`
@@ -19,7 +19,7 @@ func parsePrompt(text string) (*template.Template, error) {
 	return template.New("prompt").Funcs(template.FuncMap{"paragraphs": paragraphs}).Parse(text)
 }
 
-// paragraphs returns the columns that are not empty, by name.
+// paragraphs returns the texts of the columns that are not empty, in the order of the column names.
 func paragraphs(fields map[string]string) []string {
 	var out []string
 	for _, column := range slices.Sorted(maps.Keys(fields)) {
@@ -36,7 +36,7 @@ type Prompts struct {
 	own      int // number of control tokens in the template itself
 }
 
-// NewPrompts prepares the template of a loaded configuration.
+// NewPrompts returns the Prompts of a loaded configuration.
 func NewPrompts(c *OllamaConfig) (*Prompts, error) {
 	t, err := parsePrompt(c.Prompt)
 	if err != nil {
@@ -62,7 +62,7 @@ func (p *Prompts) Prompt(fields map[string]string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prompt: %w", err)
 	}
-	if tokens(out) > p.own { // two adjacent columns together formed one
+	if tokens(out) > p.own { // two adjacent columns together formed a control token
 		out = Defuse(out)
 	}
 	return out, nil
@@ -87,8 +87,9 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// marks are the control tokens other than those with bars, <|…|> of ChatML and Llama 3 and <｜…｜> of DeepSeek: Gemma's
-// <start_of_turn>, [INST] and <s> of Llama 2 and Mistral, and those of thinking and tools.
+// marks lists control tokens without bars, by their first character: Gemma's <start_of_turn>, [INST] and <s> of Llama
+// 2 and Mistral, and those of thinking and tools. isToken recognizes those with bars by their form: <|…|> of ChatML
+// and Llama 3, and <｜…｜> of DeepSeek.
 var marks = map[byte][]string{
 	'<': {
 		"start_of_turn", "end_of_turn", "start_of_image", "end_of_image", "bos", "eos", "pad", "unk", "s", "think", "tools",
@@ -97,7 +98,7 @@ var marks = map[byte][]string{
 	'[': {"inst", "system_prompt", "available_tools", "tool_calls", "tool_results"},
 }
 
-// longestToken is an upper bound of their length in bytes.
+// longestToken is an upper bound of the length of a control token in bytes.
 const longestToken = 128
 
 // isToken reports whether a text starts with a control token.
@@ -121,7 +122,8 @@ func isToken(text string) bool {
 	return slices.Contains(marks[text[0]], strings.ToLower(strings.TrimPrefix(name, "/")))
 }
 
-// nextToken returns the offset of the next control token, or possible one, at or after an offset; -1 for none.
+// nextToken returns the offset of the next < or [ from an offset on, -1 if there is none, and whether a control token
+// starts there.
 func nextToken(text string, from int) (at int, token bool) {
 	at = strings.IndexAny(text[from:], "<[")
 	if at < 0 {

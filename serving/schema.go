@@ -82,7 +82,7 @@ func (s *schema) has(path string) bool {
 	return true
 }
 
-// check returns how an answer violates the schema.
+// check returns how an answer violates the schema, nil if it does not.
 func (s *schema) check(answer []byte) error {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(answer))
 	if err != nil {

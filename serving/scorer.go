@@ -31,7 +31,7 @@ type Text struct {
 type Answer struct {
 	Values     Answers
 	Confidence float64 // 0 if the service reports none
-	Release    string  // digest of the release that answered, if it is in the answer beside the first target
+	Release    string  // digest of the release that answered, if the answer has it at serving.health_release
 	Whole      string  // the complete answer of a language model, as JSON
 	Format     string  // what was wrong with an answer whose values are FormatError; else ""
 	Took       time.Duration
@@ -54,7 +54,7 @@ type reply struct {
 	err error
 }
 
-// ask sends one request: about one text, or about as many as the batch endpoint takes.
+// ask sends one request: about one text, or about several if there is a batch endpoint.
 func (s *Scorer) ask(ctx context.Context, part []Text) []reply {
 	if s.model != nil {
 		answer, err := s.model.classify(ctx, part[0])
@@ -74,7 +74,7 @@ func NewScorer(config Config) *Scorer {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: min(10*time.Second, config.Timeout.D())}).DialContext,
 		MaxIdleConns:        config.Concurrency + 1,
-		MaxIdleConnsPerHost: config.Concurrency + 1, // one more for Health; fewer would reconnect for every text
+		MaxIdleConnsPerHost: config.Concurrency + 1, // one more for Health; with fewer, each text would need a new connection
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true, // an answer is a few dozen bytes
 	}
@@ -106,10 +106,10 @@ func (s *Scorer) Close() {
 	}
 }
 
-// Score asks about texts concurrently and calls got once for each answer, one call at a time and in no order. Answers
-// before an error remain valid. The error is nil when every text was answered; it wraps ErrAsleep when the service is
-// unreachable, ErrService when its answers cannot be used. After a failed text the others are still asked, until
-// several in a row have failed.
+// Score asks about texts concurrently and calls got once for each answer, one call at a time and in no particular
+// order. Answers before an error remain valid. The error is nil if every text was answered; it wraps ErrAsleep if the
+// service is unreachable, ErrService if its answers cannot be used. After a failed text the others are still asked,
+// until the service is unreachable or several texts in a row have failed.
 func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)) error {
 	if s.broken != nil {
 		return fmt.Errorf("score: %w", s.broken)
@@ -203,7 +203,8 @@ func (s *Scorer) read(object map[string]any) (out Answer, err error) {
 	return out, err
 }
 
-// post sends a JSON document and passes the answer to use. An error of use is reported as a fault of the service.
+// post sends a JSON document and passes the answer to the function use, whose error is reported as a fault of the
+// service.
 func (s *Scorer) post(ctx context.Context, to string, body []byte, about string, most int64, use func([]byte) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {

@@ -20,7 +20,7 @@ type Kind string
 const (
 	KindLabel Kind = "label" // one of several categories
 	KindBool  Kind = "bool"  // true or false
-	KindSet   Kind = "set"   // any number of categories: exact match, and per category
+	KindSet   Kind = "set"   // any number of categories; judged as a whole, and per category
 )
 
 // Target is one field of the service's answer that is compared with one label of an item.
@@ -36,7 +36,8 @@ type Target struct {
 	// Null is the category that a null means, in answers and labels; without it items with a null label do not count and
 	// a null answer is an error of the service.
 	Null string `yaml:"null"`
-	// Normalize is which spellings of a category are equal, in answers and labels; it is set by labels.normalize.
+	// Normalize defines which spellings of a category are equal, in answers and labels; it is set by
+	// labels.normalize.
 	Normalize Normalize `yaml:"-"`
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // CanonicalLabel converts the label of a source to the target's canonical text. Columns and expressions return texts,
-// numbers, booleans or arrays, which are interpreted by the target's kind: a single value becomes a set of one; a text
-// that is neither true nor false is an error for a bool.
+// numbers, booleans or arrays, which are interpreted by the target's kind. For a set, a single value becomes a set of
+// one. For a bool, a text that means neither true nor false is an error.
 func (t Target) CanonicalLabel(s string) (string, error) {
 	switch t.Kind {
 	case KindBool:
@@ -41,9 +41,9 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 	return s, nil
 }
 
-// CanonicalLabels converts the labels of a source to canonical ones. An invalid label is omitted, so that its item does
-// not count, and named in the error; labels of other targets are dropped. Labels that are already canonical are
-// returned unchanged.
+// CanonicalLabels converts the labels of a source to canonical ones. An invalid label is omitted, so that its item
+// does not count; the error names the first one. Labels of other targets are dropped. Labels that are already
+// canonical are returned unchanged.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
 	if canonicalAlready(targets, labels) {
 		return labels, nil

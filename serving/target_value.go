@@ -2,12 +2,13 @@ package serving
 
 import "maps"
 
-// NotLabelled is the key in an item's labels that marks it as not labelled by labelled_when: its nulls have no value.
+// NotLabelled is a key that marks the labels of an item that labelled_when does not count as labelled: null labels of
+// such an item have no value.
 const NotLabelled = "_not_labelled"
 
 // Value returns the target's value in an item's labels: the label, or the configured null if the item is labelled.
 // Scoring, export, gate, verification and counters all use this definition. It reports false if the item does not
-// count.
+// count for this target.
 func (t Target) Value(labels map[string]string) (string, bool) {
 	if v, ok := labels[t.Name]; ok {
 		return v, true

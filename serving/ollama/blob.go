@@ -11,7 +11,7 @@ import (
 	"os"
 )
 
-// HasBlob reports whether the server has a file, by its digest (sha256:…).
+// HasBlob reports whether the server has the file with a digest (sha256:…).
 func (c *Client) HasBlob(ctx context.Context, digest string) (bool, error) {
 	k := call{op: "blob", about: digest, method: http.MethodHead, path: "/api/blobs/" + digest, most: maxSmall}
 	err := c.ask(ctx, k, nil, nil)
@@ -48,7 +48,8 @@ func (c *Client) Upload(ctx context.Context, path string) (digest string, err er
 	return digest, c.ask(ctx, k, nil, nil)
 }
 
-// readerOf reads until a context ends: hashing a file of many gigabytes takes a minute.
+// readerOf returns a reader that fails once the context has ended, because hashing a file of many gigabytes takes a
+// minute.
 func readerOf(ctx context.Context, r io.Reader) io.Reader { return reader{ctx, r} }
 
 type reader struct {

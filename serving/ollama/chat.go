@@ -22,8 +22,8 @@ type ChatRequest struct {
 	Options   map[string]any  `json:"options,omitempty"`
 	Think     *bool           `json:"think,omitempty"` // nil: the model's default
 	KeepAlive *KeepAlive      `json:"keep_alive,omitempty"`
-	// Whole refuses a text that is longer than the model's context (ErrTooLong). Otherwise the server drops its
-	// beginning, which has the system prompt.
+	// Whole refuses a text that is longer than the model's context (ErrTooLong). Otherwise the server drops the
+	// beginning of the prompt, which contains the system prompt.
 	Whole bool `json:"-"`
 }
 

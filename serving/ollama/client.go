@@ -33,7 +33,7 @@ func New(base string) (*Client, error) {
 		return nil, fmt.Errorf("ollama url %q: not an http or https URL; for example http://127.0.0.1:11434", base)
 	}
 	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment, // never used for the host itself
+		Proxy:               http.ProxyFromEnvironment, // never used for localhost
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
@@ -54,7 +54,7 @@ func (c *Client) URL() string {
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// call is one request with its operation and subject, for errors.
+// call describes one request. op and about name its operation and subject in errors.
 type call struct {
 	op, about    string
 	method, path string
@@ -70,7 +70,8 @@ func (k call) with(body []byte) call {
 	return k
 }
 
-// ask sends a JSON document (nil: none) and decodes the answer (into nil: it is dropped).
+// ask sends document as JSON unless it is nil, and decodes the answer into the value into; if that is nil, the answer
+// is dropped.
 func (c *Client) ask(ctx context.Context, k call, document, into any) error {
 	if document != nil {
 		b, err := encode(document)

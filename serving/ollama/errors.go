@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 // Unwrap returns the sentinel.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// broken returns the error of a request without a complete answer. The end of the context is returned as such.
+// broken returns the error of a request without a complete answer. If the context has ended, that is its cause.
 func (c *Client) broken(ctx context.Context, k call, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ollama %s %s: %w", k.op, k.about, context.Cause(ctx))
@@ -65,7 +65,7 @@ func (c *Client) broken(ctx context.Context, k call, err error) error {
 	}
 }
 
-// kinds maps messages of Ollama to errors, for statuses that are not sufficient.
+// kinds maps messages of Ollama to errors, because the status alone does not determine them.
 var kinds = []struct {
 	is   error
 	says []string
@@ -81,7 +81,7 @@ var kinds = []struct {
 	{ErrNotFound, []string{"not found", "file does not exist", "pull model manifest"}, "was it created? see ollama list"},
 }
 
-// refused returns the error of an answer with another status than 200, or of a line {"error": …} in a stream.
+// refused returns the error of an answer with an unexpected status, or of a line {"error": …} in a stream.
 func (c *Client) refused(k call, status int, body []byte) error {
 	text := messageIn(body)
 	e := &Error{Op: k.op, About: k.about, URL: c.URL(), Status: status, Text: quote(text)}

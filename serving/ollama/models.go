@@ -40,7 +40,7 @@ func (c *Client) Models(ctx context.Context) ([]Model, error) {
 
 // Running is a loaded model.
 type Running struct {
-	Name    string    `json:"name"` // the tag that loaded it first; other tags of the same file share it
+	Name    string    `json:"name"` // the tag that loaded it first; other tags of the same file share the loaded model
 	Digest  string    `json:"digest"`
 	Size    int64     `json:"size"`       // bytes in all
 	VRAM    int64     `json:"size_vram"`  // bytes on the GPU
@@ -75,8 +75,8 @@ func (c *Client) Show(ctx context.Context, model string) (Info, error) {
 	return out, err
 }
 
-// Copy gives a model a second name; an existing one is replaced. The server writes it in place: an interrupted copy
-// leaves a broken name.
+// Copy gives a model a second name; if that name exists, it is replaced. The server writes it in place: an interrupted
+// copy leaves a broken name.
 func (c *Client) Copy(ctx context.Context, from, to string) error {
 	k := call{op: "copy", about: from + " to " + to, method: http.MethodPost, path: "/api/copy", most: maxSmall}
 	return c.ask(ctx, k, map[string]any{"source": from, "destination": to}, nil)

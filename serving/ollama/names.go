@@ -25,7 +25,7 @@ func ReleaseTag(model, release string) string {
 	return untagged(model) + releaseTag + strings.TrimPrefix(release, "sha256:")
 }
 
-// ReleaseOf returns the release in such a name; ok is false for other names.
+// ReleaseOf returns the release in a name that ReleaseTag returned; ok is false for other names.
 func ReleaseOf(model, name string) (release string, ok bool) {
 	hash, ok := strings.CutPrefix(name, untagged(model)+releaseTag)
 	if !ok || hash == "" {

@@ -14,7 +14,7 @@ import (
 // promise is one false retrain in 180 days.
 var promise = unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
 
-// With a clock that goes backwards, stands still or was never set, every figure is a number and every bound holds.
+// With a clock that goes backwards, stands still or was never set, every figure is a number, and no bound is too low.
 func TestClockGoesBackwards(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{FalseRetrains: promise}, []string{"a", "b"}, []string{"a", "b"})
@@ -80,7 +80,7 @@ func TestExtremes(t *testing.T) {
 		if _, err := json.Marshal(r); err != nil { // NaN and infinities do not marshal
 			t.Errorf("%s: %v", name, err)
 		}
-		for i := range 5 { // and the first items after such a baseline
+		for i := range 5 { // and the first items after such a baseline cause no alarm
 			b.arrive(fmt.Sprint("n", i), "a", "a")
 		}
 		if r := b.Report(noon); r.NewItems.Alarmed || r.NewItems.N != 5 {
@@ -89,8 +89,8 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
-// If nothing changes, the tests of all categories together keep the promised rate. Each stream has as many labels as
-// one false alarm is allowed in, and the error rates of the baseline.
+// If nothing changes, the tests of all categories together keep the promised rate. Each stream has the error rates of
+// the baseline, and as many labels as arrive in the time in which one false alarm is allowed.
 func TestCategoriesKeepTheirPromise(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -150,7 +150,7 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 			found++
 		}
 	}
-	// 600 labels at 20 a day are 30 days: at most one false alarm each, a quarter of that after the correction.
+	// The 600 labels, at 20 a day, arrive in the 30 days in which one false alarm is allowed.
 	if alarms > 2 {
 		t.Errorf("false alarms in %d of %d streams", alarms, streams)
 	}

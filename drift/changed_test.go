@@ -8,7 +8,7 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// changes is a Monitor of ten items, five of them held out, all labelled a before the training.
+// changes returns a Monitor of ten items, five of them held out, all labelled a before the training.
 func changes(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{Monitor: drift.NewMonitor(drift.Options{}), seq: 10}

@@ -12,7 +12,7 @@ import (
 func TestLearningCurve(t *testing.T) {
 	t.Parallel()
 	var points []drift.CurvePoint
-	for _, n := range []int{400, 100, 800, 200} { // 5 points more with each doubling, exactly
+	for _, n := range []int{400, 100, 800, 200} { // exactly 5 points more with each doubling
 		points = append(points, drift.CurvePoint{Examples: n, Accuracy: .5 + .05*math.Log2(float64(n)/100), N: 300})
 	}
 	c := drift.NewLearningCurve(points, map[string]int{"few": 12, "many": 400}, []drift.Category{
@@ -55,7 +55,7 @@ func TestDiagnosis(t *testing.T) {
 	settled := quiet
 	settled.Text = drift.TextDrift{Compared: true, Then: 400, Now: 100, AUC: .51}
 	settled.Examples = drift.LearningCurve{Known: true, Gain: .2, Error: .5}
-	alike := quiet // with five trainings the text was "4 are needed, there are 5"
+	alike := quiet // an earlier version answered, for five trainings, "4 are needed, there are 5"
 	var five []drift.CurvePoint
 	for i := range 5 {
 		five = append(five, drift.CurvePoint{Examples: 2000 + 50*i, Accuracy: .8})

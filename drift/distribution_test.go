@@ -13,8 +13,8 @@ import (
 
 func TestDecompose(t *testing.T) {
 	t.Parallel()
-	// Before: 100 items, 90 of the easy category all right, 10 of the hard one half right. Now half are of each
-	// category, with the same recalls.
+	// Before: 90 items of the easy category, all right, and 10 of the hard one, half of them right. Now half of the
+	// items are of each category, with the same recalls.
 	base := &drift.Baseline{
 		N: 100, Correct: 95, Accuracy: .95,
 		Category: map[string]stats.Stretch{"easy": {N: 90}, "hard": {N: 10, Errs: 5}},

@@ -31,7 +31,7 @@ func TestFormatErrors(t *testing.T) {
 		t.Errorf("confusion %+v", cells)
 	}
 
-	b.relabel("3", "b", "person") // an item with an unusable answer changes sides
+	b.relabel("3", "b", "person") // an item with an unusable answer gets another label
 	if r = b.Report(noon); r.FormatErrors != 2 || r.Category[0].Support != 3 {
 		t.Errorf("after a correction: %+v", r)
 	}

@@ -166,7 +166,7 @@ func TestStates(t *testing.T) {
 		t.Error(diff)
 	}
 	b.Answer("2", hash("2"), label("a"))
-	if r := b.Report(noon); r.State != drift.StateOK { // the error is gone: no item is unscored
+	if r := b.Report(noon); r.State != drift.StateOK { // all items are scored, so the error no longer counts
 		t.Errorf("%+v", r)
 	}
 	b.Delete("2", 10)
@@ -220,7 +220,7 @@ func TestRelabelsArePaired(t *testing.T) {
 	b.Label(drift.LabelChange{
 		Item: "2", New: label("b"), Own: true, Author: "retraind",
 		Seq: b.seq,
-	}) // counted, no evidence
+	}) // counted, but not evidence
 	r := b.Report(noon)
 	want := drift.Relabels{RightToWrong: 2, WrongToRight: 1, P: .5, Authors: 2}
 	if diff := cmp.Diff(want, r.Relabels); diff != "" {
@@ -238,8 +238,8 @@ func TestRelabelsArePaired(t *testing.T) {
 	}
 }
 
-// Changes by retraind's own runs move the figures, which are computed from the present labels, but they are not
-// evidence: a relabelling whose candidate was rejected must not make the next retrain due.
+// Label changes by retraind's own runs affect the figures, which are computed from the present labels, but they are
+// not evidence: a relabelling whose candidate was rejected must not make the next retrain due.
 func TestOwnWritesAreNoEvidence(t *testing.T) {
 	t.Parallel()
 	b := setup(t, drift.Options{}, []string{"a", "a", "a", "b"}, []string{"a", "a", "a", "a"})
@@ -315,7 +315,7 @@ func TestFiguresByPeople(t *testing.T) {
 	if again := b.Report(noon); !cmp.Equal(now, again) {
 		t.Errorf("a report changes the next one: %s", cmp.Diff(now, again))
 	}
-	for item, was := range labels { // a person changes everything back: not a correction of the model
+	for item, was := range labels { // a person changes everything back, which corrects no answer of the model
 		b.relabel(fmt.Sprint(item), was, "anna")
 	}
 	back := b.Report(noon)
@@ -382,7 +382,8 @@ func TestArrivalsRaiseTheAlarm(t *testing.T) {
 	if at == 0 || at > 60 {
 		t.Errorf("half of the arrivals are wrong and the alarm came at %d: %+v", at, r.NewItems)
 	}
-	// The labels of the first day give no rate, but until there is one the bound is not lower than with them.
+	// The labels of the first day give no rate. Until there is a rate, the bound is at least what their number
+	// requires.
 	if want := 180 * float64(401+at); math.Abs(r.NewItems.Bound-want) > 1e-6 || r.Labels.Rate != 0 ||
 		r.Labels.RateDays != 0 {
 		t.Errorf("bound %v, rate %v over %d days", r.NewItems.Bound, r.Labels.Rate, r.Labels.RateDays)
@@ -502,7 +503,7 @@ func TestBoundSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := drift.NewMonitor(opts)
-	again.Reset(b.Release(), nil) // as if the store had no times of the labels
+	again.Reset(b.Release(), nil) // as if the store did not know when labels arrived
 	near(t, "bound without a rate", again.Report(now).NewItems.Bound, 180, 1e-9)
 	if err := again.RestoreState(state); err != nil {
 		t.Fatal(err)

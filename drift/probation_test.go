@@ -204,7 +204,7 @@ func TestRebaseEndsAProbation(t *testing.T) {
 	}
 }
 
-// The rate of false rollbacks and the power of a probation over whole streams: the figures that check prints.
+// The power of a probation over whole streams, as the command check prints it.
 func TestProbationKeepsItsPromise(t *testing.T) {
 	t.Parallel()
 	p0 := stats.ToleratedError(450, 500)
@@ -237,7 +237,7 @@ func TestOwnWritesOnWaitingItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.RestoreState(state); err != nil { // it is not lost
+	if err := b.RestoreState(state); err != nil { // the stored state keeps the labels that people gave
 		t.Fatal(err)
 	}
 	for n := range 50 {

@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// world is a simple model beside a Monitor: items and answers, without counters.
+// world is a simple model that a Monitor is compared with: items and answers, without counters.
 type world struct {
 	items   map[string]drift.LabelChange
 	answers map[string]string // by item and text hash
@@ -50,7 +50,7 @@ func (w *world) figures() (scored, correct, heldOut, leaked, unscored int, f1, b
 		}
 		answer, answered := w.answers[id+item.TextHash]
 		if !answered {
-			unscored++ // also without a label: its null priority needs an answer
+			unscored++ // even without a label, because a null priority needs an answer
 		}
 		if !ok {
 			continue

@@ -24,7 +24,7 @@ func TestRelabelHistory(t *testing.T) {
 		}
 		history.Add(item, item < "5", from, to, author, noon.Add(time.Duration(minutes)*time.Minute))
 	}
-	add("1", "", "a", "anna", 0) // a first label, a withdrawal and the same label are not evidence
+	add("1", "", "a", "anna", 0) // a first label, a removed one and an unchanged one are no relabels
 	add("1", "a", "", "anna", 0)
 	add("1", "a", "a", "anna", 0)
 	if history.Len() != 0 || len(history.Groups()) != 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// rising is a release with 880 of 1000 right at its promotion, and tests with this value of points.
+// rising returns a Monitor of a release with 880 of 1000 right at its promotion; points is the bound of its tests.
 func rising(t *testing.T, points float64) *bench {
 	t.Helper()
 	promise := unit.Rate{Count: 1, Per: unit.Duration(180 * 24 * time.Hour)}
@@ -27,7 +27,7 @@ func rising(t *testing.T, points float64) *bench {
 	return b
 }
 
-// serve simulates a year with ten labels a day and this share of wrong answers.
+// serve simulates a year with ten new labels a day; wrong is the share of wrong answers.
 func (b *bench) serve(rng *rand.Rand, wrong float64) {
 	for i := range 3650 {
 		answer := "a"
@@ -44,7 +44,8 @@ func (b *bench) serve(rng *rand.Rand, wrong float64) {
 	}
 }
 
-// With a true rise of 5 points, a burst tripped points: 20 in 28 of 100 years; a true rise of 25 must still be found.
+// An earlier version alarmed, at a bound of 20 points, in 28 of 100 years with a true rise of only 5 points, because
+// of a burst. A true rise of 25 points must still be found.
 func TestPointsAreComparedWithWhatIsSure(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -67,13 +68,13 @@ func TestPointsAreComparedWithWhatIsSure(t *testing.T) {
 				above++
 			}
 		}
-		if above > c.years/4 { // one in ten; the estimates of the earlier method were too high in nine of ten
+		if above > c.years/4 { // expected: one in ten; the estimates of that version were too high in nine of ten
 			t.Errorf("a rise by %.0f points: the lower end is above it in %d of %d years", 100*c.rise, above, c.years)
 		}
 	}
 }
 
-// The stored state of the version that compared the estimate can be read, but its alarm is dropped.
+// A state that was stored by the version that compared the estimate can be read, but its alarm is dropped.
 func TestAlarmsOfEstimatesAreDropped(t *testing.T) {
 	t.Parallel()
 	b := rising(t, 20)
@@ -105,7 +106,7 @@ func TestAlarmsOfEstimatesAreDropped(t *testing.T) {
 	}
 }
 
-// The next release starts with half of the measured weight of clustered errors.
+// The next release starts with half of the sums that measure how errors are clustered.
 func TestDependenceIsCarriedToTheNextRelease(t *testing.T) {
 	t.Parallel()
 	b := rising(t, 20)

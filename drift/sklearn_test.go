@@ -18,7 +18,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// python is Debian's: python3-sklearn installs its packages for it, whatever else is on the path.
+// python is Debian's interpreter: python3-sklearn installs its packages for that one, even if PATH has another first.
 const python = "/usr/bin/python3"
 
 // sample is a set of items as input of scikit-learn.
@@ -28,7 +28,7 @@ type sample struct {
 	Sets    bool  `json:"sets"`
 }
 
-// reference is scikit-learn's result for it.
+// reference is scikit-learn's result for a sample.
 type reference struct {
 	Accuracy  float64   `json:"accuracy"`
 	MacroF1   float64   `json:"macro_f1"`
@@ -130,7 +130,7 @@ func history(seed uint64, categories, items int, right float64, kind serving.Kin
 	return m, s
 }
 
-// still is a Monitor over items that do not change.
+// still returns a Monitor over items that do not change.
 func still(truth, answers []string) (*drift.Monitor, sample) {
 	m := drift.NewMonitor(drift.Options{})
 	var s sample
@@ -143,8 +143,8 @@ func still(truth, answers []string) (*drift.Monitor, sample) {
 	return m, s
 }
 
-// TestFiguresAsScikitLearn compares every figure with scikit-learn's: computed now if it is installed, else stored in
-// testdata.
+// TestFiguresAsScikitLearn compares every figure with that of scikit-learn, which is computed now if it is installed,
+// and otherwise read from testdata.
 func TestFiguresAsScikitLearn(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -258,7 +258,7 @@ func noSklearn() string {
 	return ""
 }
 
-// BenchmarkScikitLearn is the peer of BenchmarkLabelChange: it recomputes all figures.
+// BenchmarkScikitLearn recomputes all figures with scikit-learn, for comparison with BenchmarkLabelChange.
 func BenchmarkScikitLearn(b *testing.B) {
 	for _, n := range []int{100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -45,7 +45,7 @@ func TestSidesAreSticky(t *testing.T) {
 	words := []string{"red", "Red ", "green", "  green", "blue", "black", "white", "grey", "pink", "gold"}
 	rapid.Check(t, func(t *rapid.T) {
 		group := [][]string{nil, {"title"}}[rapid.IntRange(0, 1).Draw(t, "group")]
-		start := func() *drift.Split { // created by each restart
+		start := func() *drift.Split { // called at each restart
 			return drift.NewSplit(drift.HeldoutConfig{Share: .4, Group: group}, []byte("salt"), nil)
 		}
 		split := start()
@@ -213,8 +213,7 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// TestGroupKeyIsTheNormalText compares with the standard library's functions, without the optimisation for words of
-// eight bytes.
+// TestGroupKeyIsTheNormalText compares GroupKey with a definition by functions of the standard library and NFC.
 func TestGroupKeyIsTheNormalText(t *testing.T) {
 	t.Parallel()
 	texts := rapid.OneOf(rapid.StringMatching(`[\x00-\x7f]*`), rapid.StringMatching(`[A-Za-z@\[`+"`"+`{ .]*`),

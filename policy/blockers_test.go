@@ -338,7 +338,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// A run that did not get the GPU changed nothing: the wait after it has a reason of its own.
+// A run that did not get the GPU changed nothing; the pause until the next attempt has the reason gpu_held.
 func TestGPUHeld(t *testing.T) {
 	t.Parallel()
 	c := config(t)

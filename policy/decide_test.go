@@ -177,7 +177,7 @@ func TestLabelsToTrip(t *testing.T) {
 			if c.Labels != 20 {
 				t.Errorf("new_category requires %d more", c.Labels)
 			}
-		case "category_recall_below.all": // politics: 102 of 120, after 26 more missed items
+		case "category_recall_below.all": // politics: 102 of 120 are right; it trips after 26 more missed items
 			if c.Labels != 26 || !(102.0/146 < 0.7) || 102.0/145 < 0.7 {
 				t.Errorf("recall requires %d more", c.Labels)
 			}
@@ -256,7 +256,7 @@ func TestFirstReleaseWaitsForLabels(t *testing.T) {
 	}
 }
 
-// A relabelling by retraind never causes the next one, and the reason is shown.
+// Labels written by retraind's own runs never make the next retrain due, and the reason is shown.
 func TestSelfOrigin(t *testing.T) {
 	t.Parallel()
 	p := compile(t, config(t), zone(t, "Europe/Berlin"))

@@ -143,7 +143,7 @@ func (m *model) step(p *policy.Policy) {
 	}
 }
 
-// forbidden returns a rule that forbids a start now.
+// forbidden returns a rule that forbids a start now, "" if there is none.
 func (m *model) forbidden(d policy.Decision, h policy.History) string {
 	switch {
 	case m.active:

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// A relabelling by retraind's own run that lowers the accuracy makes no retrain due; the same corrections by people do.
+// Relabels by retraind's own run that lower the accuracy make no retrain due; the same corrections by people do.
 func TestOwnWritesCallForNothing(t *testing.T) {
 	t.Parallel()
 	at := noon(t)

@@ -19,7 +19,7 @@ func withProbation(t testing.TB) policy.Config {
 	return c
 }
 
-// trial is two hours old.
+// trial returns the state of a probation that began two hours ago.
 func trial(t testing.TB, errors, n int, crossed bool) *policy.Trial {
 	since := noon(t).Add(-2 * hour)
 	return &policy.Trial{
@@ -179,8 +179,8 @@ func TestProbationIsExplained(t *testing.T) {
 	}
 }
 
-// A release that was promoted and rolled back has no effect on the limits: it neither closes the breaker nor uses the
-// budget, and the cooldown counts from the rollback.
+// A release that was promoted and rolled back does not close the breaker, and its rollback uses no budget. The
+// cooldown counts from the rollback.
 func TestLimitsAfterARollback(t *testing.T) {
 	t.Parallel()
 	rules := withProbation(t)
@@ -213,7 +213,7 @@ func TestLimitsAfterARollback(t *testing.T) {
 	if diff := cmp.Diff([]policy.Reason{policy.ReasonBreakerOpen, policy.ReasonCooldown}, reasons(decide(2))); diff != "" {
 		t.Error(diff)
 	}
-	h.Info = "other labels" // the breaker half-opens
+	h.Info = "other labels" // labels changed: the breaker allows one run
 	if diff := cmp.Diff([]policy.Reason{policy.ReasonCooldown}, reasons(decide(2))); diff != "" {
 		t.Error(diff)
 	}

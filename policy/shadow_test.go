@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// A shadow is the model's policy, except for the sections that it has.
+// A shadow is the model's policy, except for the sections that it sets.
 func TestShadowOver(t *testing.T) {
 	t.Parallel()
 	c := config(t)
@@ -78,7 +78,7 @@ func TestShadowDifferences(t *testing.T) {
 	}
 }
 
-// always has no quiet hours and one condition.
+// always returns a policy with one condition and no quiet hours.
 func always(t *testing.T, points float64) policy.Config {
 	c := policy.Defaults()
 	c.RetrainWhen.AccuracyDrop = &policy.AccuracyDrop{Points: unit.Points(points)}

@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/policy"
 )
 
-// at is the healthy report with another accuracy.
+// at returns the healthy report with another accuracy.
 func at(t testing.TB, accuracy float64) drift.Report {
 	r := healthy(t)
 	r.Accuracy, r.Correct = accuracy, int(accuracy*float64(r.Scored)+0.5)
@@ -117,7 +117,8 @@ func TestMargin(t *testing.T) {
 	}
 }
 
-// The stored state belongs to one release and one bound: another release restarts it, an edit of other rules does not.
+// The stored state is kept for one release and one bound: another release restarts it, an edit of other rules does
+// not.
 func TestMemoryIsOfOneRule(t *testing.T) {
 	t.Parallel()
 	s := floorFor(t, 6*hour, 1)
@@ -160,7 +161,7 @@ func TestRandomWalks(t *testing.T) {
 			t.Fatal(err)
 		}
 		var last *policy.Decision
-		var below time.Time // since when, without a break
+		var below time.Time // start of the present, uninterrupted breach
 		tripped := false
 		now := start
 		for range 60 {

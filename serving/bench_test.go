@@ -20,7 +20,7 @@ import (
 const (
 	scoreConcurrency = 16
 	scoreTexts       = 20_000
-	scoreTurn        = 500 // texts between two alternations
+	scoreTurn        = 500 // texts in one turn of the Scorer or of the load generator
 )
 
 // benchService answers as fast as a server can, so that the benchmark measures the client.
@@ -46,9 +46,9 @@ func benchTexts() []serving.Text {
 	return texts
 }
 
-// BenchmarkScore scores held-out texts as an evaluation does, alternating with a bare load generator, so that other
-// load on the machine affects both: as many goroutines that send prepared bodies over kept connections, and discard the
-// answers.
+// BenchmarkScore scores held-out texts as an evaluation does. It alternates with a bare load generator, so that other
+// load on the machine affects both. The generator has as many goroutines, which send prepared bodies over kept
+// connections and discard the answers.
 func BenchmarkScore(b *testing.B) {
 	url, texts := benchService(b), benchTexts()
 	s := serving.NewScorer(serving.Config{
@@ -65,7 +65,7 @@ func BenchmarkScore(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	var ours, bare []time.Duration // per alternation; the median is that of an idle machine
+	var ours, bare []time.Duration // one for each turn; other load hardly affects the median
 	for b.Loop() {
 		for from := 0; from < scoreTexts; from += scoreTurn {
 			n, start := 0, time.Now()

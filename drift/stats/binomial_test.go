@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// exactSignE is the mean of the likelihood ratios in integers: the sum over j <= b of C(n, j), n = b+c+1, divided by n
-// C(b+c, b).
+// exactSignE computes the mean of the likelihood ratios in integers: the sum over j <= b of C(n, j), n = b+c+1,
+// divided by n C(b+c, b).
 func exactSignE(b, c int) float64 {
 	n := int64(b + c + 1)
 	sum, term := new(big.Int), big.NewInt(1)
@@ -22,7 +22,7 @@ func exactSignE(b, c int) float64 {
 	return e
 }
 
-// exactUpper is P(Bin(n, 1/2) >= k) as a fraction of integers.
+// exactUpper computes P(Bin(n, 1/2) >= k) as a fraction of integers.
 func exactUpper(k, n int) float64 {
 	sum, term := new(big.Int), big.NewInt(1)
 	for j := range n - k + 1 { // C(n, n-j) = C(n, j)
@@ -33,7 +33,7 @@ func exactUpper(k, n int) float64 {
 	return p
 }
 
-// If c is much larger than b, 1 minus the incomplete beta function has no correct digit: E(65, 400) was 1.7e41.
+// If c is much larger than b, 1 minus the incomplete beta function has no correct digit: it gave E(65, 400) = 1.7e41.
 func TestSignEAgainstWholeNumbers(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]int{

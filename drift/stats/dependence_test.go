@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// clusters draws errors with a mean rate: each block of observations has a rate of its own, so that two errors of one
-// block have the correlation rho.
+// clusters draws errors with a mean rate. Each block of observations has its own rate, so that two errors of one block
+// have the correlation rho.
 func clusters(seed uint64, block int, rho float64) func(mean float64) bool {
 	rng := rand.New(rand.NewPCG(seed, 25))
 	n, own, of := 0, 0.0, -1.0
@@ -28,8 +28,8 @@ func clusters(seed uint64, block int, rho float64) func(mean float64) bool {
 	}
 }
 
-// The promise at the tolerated rate itself, which is the hardest case: at most one alarm in as many labels as the
-// bound. Without measuring the dependence, clusters of 25 cause 2.9 alarms, clusters of 100 cause 2.4.
+// At the tolerated rate itself, which is the hardest case, there is at most one alarm in as many labels as the bound.
+// Without measuring the dependence, clusters of 25 cause 2.9 alarms, clusters of 100 cause 2.4.
 func TestECUSUMKeepsItsPromiseOfClusters(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -140,9 +140,9 @@ func TestDependence(t *testing.T) {
 	}
 }
 
-// The value that is compared with points: with a true rise of 5 the estimate must not be 20 because of one burst; with
-// one of 25 it must be found although two years with 5 more came before; and a classifier that is nearly always wrong
-// is detected at once.
+// Rise.Low is compared with points. With a true rise of 5 points it must not reach 20 because of one burst. A true
+// rise of 25 points must be found even if it follows a year with a rise of 5. A classifier that is nearly always
+// wrong is detected at once.
 func TestRiseIsNoBurst(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)

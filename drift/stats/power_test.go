@@ -53,7 +53,7 @@ func TestDelay(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
 	found, median := stats.Delay(.10, .20, 10_000, 2000, 200)
-	if found < .99 || median < 140 || median > 220 { // simulated elsewhere: 179
+	if found < .99 || median < 140 || median > 220 { // another simulation: 179
 		t.Errorf("found %.2f, median %d", found, median)
 	}
 	if found, median := stats.Delay(.10, .10, 10_000, 1000, 100); found > .05 || found == 0 && median != 0 {

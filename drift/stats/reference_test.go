@@ -7,7 +7,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// The references are scipy 1.10: scipy.stats.beta.ppf, binomtest(…).proportion_ci("wilson"), binom.sf, beta.sf, norm.sf.
+// The expected values are those of scipy 1.10: scipy.stats.beta.ppf, binomtest(…).proportion_ci("wilson"), binom.sf,
+// beta.sf, norm.sf.
 
 func TestIntervalsAgainstScipy(t *testing.T) {
 	t.Parallel()
@@ -98,8 +99,8 @@ func TestScoreTestAgainstScipy(t *testing.T) {
 	}
 }
 
-// TestSignEIsOneFunction checks that the sum and the special functions agree, and the properties on which a policy
-// relies.
+// TestSignEIsOneFunction checks that the sum and the special functions agree, and that SignE has the properties on
+// which a policy relies.
 func TestSignEIsOneFunction(t *testing.T) {
 	t.Parallel()
 	for c := range 120 {

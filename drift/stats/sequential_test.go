@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// stream is a deterministic sequence of errors that other programs can reproduce: its rate rises from before to after
-// at jump.
+// stream returns a deterministic sequence of errors that other programs can reproduce. Its rate rises from before to
+// after at jump.
 func stream(n, jump int, before, after float64) []bool {
 	out := make([]bool, n)
 	for i := range out {
@@ -44,7 +44,7 @@ func TestEValues(t *testing.T) {
 	for i, wrong := range rises {
 		cusum.Add(wrong)
 		process.Add(wrong)
-		cusum.Dependence, process.Dependence = stats.Dependence{}, stats.Dependence{} // of the stream, which is periodic
+		cusum.Dependence, process.Dependence = stats.Dependence{}, stats.Dependence{} // the stream is periodic
 		if want, ok := detector[i+1]; ok {
 			near(t, "e-CUSUM", cusum.E()/want, 1, 1e-9)
 			near(t, "e-process", process.E()/martingale[i+1], 1, 1e-9)
@@ -86,7 +86,7 @@ func TestSequentialTestsAllocateNothing(t *testing.T) { // AllocsPerRun must not
 	}
 }
 
-// For an impossible rate, or one without room above it, the test still has finite numbers.
+// For an impossible rate, or one without a higher alternative, the test still has finite numbers.
 func TestTestsOfImpossibleRates(t *testing.T) {
 	t.Parallel()
 	for _, p0 := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 0, 1, 2} {

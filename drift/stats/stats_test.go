@@ -169,14 +169,14 @@ func TestECUSUMKeepsItsPromise(t *testing.T) {
 			}
 		}
 	}
-	if share := float64(alarms) / runs; share > .06 { // simulated elsewhere: 2%
+	if share := float64(alarms) / runs; share > .06 { // another simulation: 2 %
 		t.Errorf("false alarms in %.3f of the runs", share)
 	}
 	sum := 0
 	for _, d := range delays {
 		sum += d
 	}
-	if mean := sum / len(delays); mean < 100 || mean > 300 { // simulated elsewhere: median 179
+	if mean := sum / len(delays); mean < 100 || mean > 300 { // another simulation: median 179
 		t.Errorf("mean delay %d labels", mean)
 	}
 }

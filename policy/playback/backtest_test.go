@@ -50,7 +50,7 @@ func (l *lived) decide(r drift.Report, now time.Time) policy.Decision {
 	return d
 }
 
-// live decides on a report, and again until the next one whenever something is due, like the daemon's timer.
+// live decides on a report, and again whenever something is due before the next report, like the daemon's timer.
 func (l *lived) live(r drift.Report, until time.Time) {
 	d := l.decide(r, r.At)
 	for at := r.At; ; {
@@ -131,7 +131,7 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 	}
 }
 
-// steps is a record with one report per hour, with these numbers of wrong answers.
+// steps returns a record with one report for each of these numbers of wrong answers, at equal intervals.
 func steps(t *testing.T, every time.Duration, wrongs ...int) *playback.Record {
 	rec := &playback.Record{}
 	for i, n := range wrongs {
@@ -142,7 +142,7 @@ func steps(t *testing.T, every time.Duration, wrongs ...int) *playback.Record {
 	return rec
 }
 
-// always has no quiet hours and one condition.
+// always returns a policy with one condition and no quiet hours.
 func always(t *testing.T, points float64) policy.Config {
 	c := policy.Defaults()
 	c.RetrainWhen.AccuracyDrop = &policy.AccuracyDrop{Points: unit.Points(points)}
@@ -151,8 +151,8 @@ func always(t *testing.T, points float64) policy.Config {
 	return c
 }
 
-// A retrain that never ran is counted once for the conditions that caused it, or again and again; the truth is between
-// the two.
+// What a simulated retrain would have fixed is unknown. Therefore the conditions that caused it count once, or again
+// and again; the truth is between the two results.
 func TestBacktestBounds(t *testing.T) {
 	t.Parallel()
 	rec := steps(t, 6*hour, 0, 0, 30, 30, 30, 30, 0, 30)
@@ -164,7 +164,7 @@ func TestBacktestBounds(t *testing.T) {
 	if least.Now.Retrains != 2 || least.Now.GPU != hour/2 || least.Now.Below != hour {
 		t.Errorf("lower bound: %+v", least.Now)
 	}
-	// Each report has different labels, and the cooldown is an hour after each run of an hour: a run every two hours.
+	// A run takes an hour and its cooldown another: while the accuracy is low, a run starts every two hours.
 	if most.Now.Retrains != 13 || most.Now.Below != 24*hour || most.Then.Below != 24*hour {
 		t.Errorf("upper bound: %+v, recorded %+v", most.Now, most.Then)
 	}

@@ -25,11 +25,11 @@ func BenchmarkBacktest(b *testing.B) {
 	}
 	all := float64(len(rec.Reports)) * float64(b.N)
 	b.ReportMetric(all/b.Elapsed().Seconds(), "evaluations/s")
-	b.ReportMetric(all/(cpuTime(b)-before).Seconds(), "evaluations/core-s") // whatever else the machine does meanwhile
+	b.ReportMetric(all/(cpuTime(b)-before).Seconds(), "evaluations/core-s") // not affected by other load on the machine
 }
 
-// recordOf makes a record of n evaluations: most of them good, some after label corrections, and a promotion each
-// month.
+// recordOf returns a record of n evaluations: most of them with good figures, some after label corrections, and a
+// promotion each month.
 func recordOf(t testing.TB, n int, every time.Duration) *playback.Record {
 	rec := &playback.Record{}
 	random := rand.New(rand.NewPCG(1, 2))

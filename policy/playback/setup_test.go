@@ -24,7 +24,7 @@ var (
 	wrong   = policytest.Wrong
 )
 
-// cpuTime is the CPU time of this process on all cores.
+// cpuTime returns the CPU time of this process on all cores.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -20,8 +20,8 @@ var zones = []string{
 	"Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia", "Pacific/Auckland",
 }
 
-// oracle is a simple model that uses only the local time of each minute: a window opens at the first minute whose local
-// time of its day is at least from, and closes at the first one that is at least to.
+// oracle is a simple model that uses only the local time of each minute. A window opens at the first minute whose
+// local date and time are at least from on its day, and closes at the first minute at which they are at least to.
 type oracle struct {
 	start time.Time
 	wall  []int64 // minutes of the local calendar since 1970, for each minute since start
@@ -38,7 +38,7 @@ func newOracle(from, to time.Time, loc *time.Location) *oracle {
 
 // first returns the index of the first minute whose local time is at least the given minute.
 func (o *oracle) first(wall int64) int {
-	// No clock is ever two days off: all minutes before that have an earlier local time.
+	// No clock change is as long as two days: all minutes before that have an earlier local time.
 	for i := max(0, int(wall-o.wall[0])-2880); i < len(o.wall); i++ {
 		if o.wall[i] >= wall {
 			return i
@@ -93,7 +93,7 @@ func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.Win
 	}
 	open := o.open(rules, except)
 	edge := 3 * 1440
-	var edges []time.Time // where the oracle changes, in the middle
+	var edges []time.Time // minutes at which the oracle opens or closes, without the first and last days
 	for i := edge; i < len(open)-edge; i++ {
 		at := o.start.Add(time.Duration(i) * time.Minute)
 		if got := w.Contains(at); got != open[i] {
@@ -144,7 +144,7 @@ func TestWindowsAgainstOracle(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
 				q.AllDay = true
 			} else {
-				// Clocks change at night: half of the edges are there.
+				// Clocks change at night, so half of the window edges are there.
 				minute := rapid.OneOf(rapid.IntRange(0, 1439), rapid.IntRange(0, 239))
 				a, b := minute.Draw(t, "from"), minute.Draw(t, "to")
 				if a == b {
@@ -202,7 +202,7 @@ func TestEveryClockChange(t *testing.T) {
 	}
 }
 
-// The two nights in Berlin.
+// The two nights of a year in which the clocks change in Berlin.
 func TestBerlinNights(t *testing.T) {
 	t.Parallel()
 	loc := zone(t, "Europe/Berlin")

@@ -83,7 +83,7 @@ func TestEveryZonesNights(t *testing.T) {
 	arithmetic(t)
 	from, to := 2026, 2028
 	if long() {
-		from, to = 2008, 2038 // earlier, Go is an hour off for one place's move into another zone: Winamac, March 2007
+		from, to = 2008, 2038 // before that, Go is an hour off where one place moved into another zone: Winamac, March 2007
 	}
 	seen, nights, places := map[string]bool{}, 0, 0
 	for _, loc := range embedded(t) {
@@ -140,7 +140,7 @@ func TestWholeYears(t *testing.T) {
 	}
 }
 
-// compareOpen is compare without the list of openings, whose cost grows with the time.
+// compareOpen does the same as compare, except for the list of openings, whose cost grows with the span.
 func compareOpen(t *testing.T, list, rules []quiethours.WindowConfig, except map[string]bool, o *oracle, loc *time.Location) {
 	t.Helper()
 	w, err := quiethours.NewWindows(list, loc, nil)

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(ollamatest.Main(m)) }
 
-// news answers sport or politics.
+// news answers sport or politics, depending on the words in a text.
 var news = ollamatest.Classifier{
 	Words: map[string][]string{"goal": {"sport"}, "match": {"sport"}, "vote": {"politics"}, "budget": {"politics"}},
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// stream is a deterministic sequence of errors that other programs can reproduce: its rate changes from before to after
-// at jump.
+// stream returns a deterministic sequence of errors that other programs can reproduce. Its rate changes from before to
+// after at jump.
 func stream(n, jump int, before, after float64) []bool {
 	out := make([]bool, n)
 	for i := range out {
@@ -20,8 +20,8 @@ func stream(n, jump int, before, after float64) []bool {
 	return out
 }
 
-// The expected alarms were computed from the definitions by a program in another language, which keeps ADWIN's
-// observations.
+// The expected alarms were computed from the definitions by a program in another language, which keeps all
+// observations of ADWIN's window.
 func TestPublishedTests(t *testing.T) {
 	t.Parallel()
 	rising := stream(4000, 2000, .10, .22)
@@ -33,7 +33,7 @@ func TestPublishedTests(t *testing.T) {
 		stream []bool
 		want   []int
 	}{
-		{"DDM", &ddm{}, rising, []int{161, 2947}}, // the first one is false
+		{"DDM", &ddm{}, rising, []int{161, 2947}}, // the first alarm is false
 		{"Page-Hinkley", &pageHinkley{}, rising, []int{2540}},
 		{"ADWIN", window, rising, []int{2432, 2464, 2496, 2912}},
 		// The fall at 2000 is no alarm; the original ADWIN also cuts at 2112, 2144, 2208, 2240 and 2272.

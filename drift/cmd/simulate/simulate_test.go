@@ -17,11 +17,11 @@ func arithmetic(t *testing.T) {
 	}
 }
 
-// Four standard deviations: a correct program fails for one of 30,000 seeds.
+// sigmas is the tolerance in standard deviations: a correct program fails for one of 30,000 seeds.
 const sigmas = 4
 
-// A short version of the table of false retrains. The number in so many years is at most Poisson with the promised
-// rate.
+// A short version of the table of false retrains. The number in so many years is at most that of a Poisson process
+// with the promised rate.
 func TestPromiseIsKept(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -45,8 +45,8 @@ func TestPromiseIsKept(t *testing.T) {
 	}
 }
 
-// A short version of the table of findings: retraind finds the jump, and unlike the usual rule does not trip before it.
-// The shares are those of docs/honesty.md.
+// A short version of the table of detections: retraind finds the jump, and unlike the usual rule does not trip before
+// it. The shares are those of docs/honesty.md.
 func TestJumpsAreFound(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -90,7 +90,7 @@ func TestGates(t *testing.T) {
 	} {
 		got := measureGate(c.gateRow, draws, 5)
 		for i, want := range []float64{c.notWorse, c.better, c.point} {
-			tolerance := sigmas*math.Sqrt(want*(1-want)*(1./draws+1./before)) + .005 // as rounded there
+			tolerance := sigmas*math.Sqrt(want*(1-want)*(1./draws+1./before)) + .005 // it rounded
 			if math.Abs(got[i]-want) > tolerance {
 				t.Errorf("%s at %+v: promoted %.3f, want %.3f ± %.3f", gates()[i], c.gateRow, got[i], want, tolerance)
 			}

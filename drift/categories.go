@@ -24,7 +24,7 @@ type storedCategoryTest struct {
 	AtLeast float64      `json:"at_least,omitempty"` // categoryTest.fall
 }
 
-// Missed returns, for each category, its number of items and of wrong answers.
+// Missed returns, for each category, the number of its items and of those that are answered with another category.
 func Missed(categories []Category) map[string]stats.Stretch {
 	out := map[string]stats.Stretch{}
 	for _, c := range categories {

@@ -7,8 +7,8 @@ import (
 
 // Decomposition splits a change of accuracy since the baseline by its causes. Let w be the share of a category among
 // the held-out items and r the category's recall; 0 marks the baseline and 1 the present. Accuracy is the sum of w r,
-// and the drop splits into two sums (Kitagawa 1955). Subtracting the baseline's accuracy A does not change the first
-// sum, because the shares add up to 1 in the baseline and now:
+// and the drop splits into two sums (Kitagawa 1955). In the first sum the baseline's accuracy A is subtracted from the
+// mean recalls; that does not change the sum, because the shares add up to 1 in the baseline and now:
 //
 //	drop = sum (w0-w1) ((r0+r1)/2 - A) + sum (r0-r1) (w0+w1)/2
 //

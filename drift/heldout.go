@@ -96,9 +96,9 @@ func (m Membership) fraction(group [sha256.Size]byte) float64 {
 }
 
 // GroupKey returns the text that identifies duplicates. It joins the named columns, or all columns in the order of
-// their names, in NFC and lower case with white space collapsed: a classifier treats items that differ only in such
-// details as duplicates. If the named columns are blank, the other columns are used; otherwise thousands of items
-// without a title would be one group.
+// their names, in NFC and lower case with white space collapsed: items that differ only in such details count as
+// duplicates. If the named columns are blank, the other columns are used; otherwise thousands of items without a title
+// would be one group.
 func GroupKey(text map[string]string, columns []string) string {
 	if key := joinNormalized(text, columns); key != "" {
 		return key

@@ -72,7 +72,7 @@ func NewMonitor(opts Options) *Monitor {
 }
 
 // Reset discards all state and starts measuring a release on the given items. It assumes that all labelled items are in
-// the baseline; a following RestoreState corrects that. The sequence is read once.
+// the baseline; a following RestoreState corrects that. It reads items once.
 func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 	m.release = release
 	m.confusions = nil
@@ -226,8 +226,8 @@ func (m *Monitor) AnswerTo(item string) (answer string, ok bool) {
 }
 
 // Service records the result of the last attempt to score: nil, an error that wraps ErrAsleep, or another error. It
-// affects the report only while texts lack answers, because otherwise the figures are exact even if the service is
-// down.
+// affects the report only while texts lack answers or no release is measured. Otherwise the figures are exact even if
+// the service is down.
 func (m *Monitor) Service(err error) { m.trouble = err }
 
 // Seq returns the sequence number of the last counted change.

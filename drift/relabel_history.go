@@ -152,7 +152,7 @@ func (t *RelabelHistory) Groups() []RelabelGroup {
 
 func minuteName(minute int64) string { return time.Unix(60*minute, 0).UTC().Format(time.RFC3339) }
 
-// Before returns the labels at the training of all items that a source has relabelled, by item.
+// Before maps the items of a source (see RelabelGroup.Items) to their labels at the training.
 func (t *RelabelHistory) Before(src RelabelGroup) map[string]string {
 	out := map[string]string{}
 	for id, s := range t.items {
@@ -170,7 +170,7 @@ func (t *RelabelHistory) made(s *step, src RelabelGroup) bool {
 	return t.authors.list[s.author] == src.Name
 }
 
-// Others lists the held-out items that another source has relabelled.
+// Others lists the held-out items of all other sources (see RelabelGroup.Items).
 func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {
@@ -181,7 +181,7 @@ func (t *RelabelHistory) Others(src RelabelGroup) []Relabelled {
 	return out
 }
 
-// Of lists the held-out items that a source has relabelled, ordered by id.
+// Of lists the held-out items of a source (see RelabelGroup.Items), ordered by id.
 func (t *RelabelHistory) Of(src RelabelGroup) []Relabelled {
 	var out []Relabelled
 	for id, s := range t.items {

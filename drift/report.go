@@ -186,7 +186,7 @@ type Labels struct {
 	PSI  float64          `json:"psi"`
 	JS   float64          `json:"js"`
 	Chi  *stats.ChiSquare `json:"chi_square,omitempty"`
-	Rate float64          `json:"rate"` // held-out labels a day over the last 30 days, without the first day of all
+	Rate float64          `json:"rate"` // held-out labels a day over the last 30 days, not counting the first day
 	// RateDays is the number of days over which the label rate was measured. It is 0 on the first day, because most
 	// labels of that day existed before.
 	RateDays int `json:"rate_days"`

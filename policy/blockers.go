@@ -125,9 +125,9 @@ func (p *Policy) nightSpent(h *History) time.Time {
 	return ended.Add(dayless)
 }
 
-// breakerOpen counts the latest consecutive runs that ended without a promotion, and reports whether the breaker is
-// open: whether there are enough of them and no label has changed since the last of them. After a label change one run
-// may start; if that fails too, the breaker is open again until labels change.
+// breakerOpen counts the latest consecutive runs that ended without a promotion, and reports whether they open the
+// breaker: there are enough of them, and no label has changed since the last one. After a label change one run may
+// start; if that fails too, the breaker is open again until labels change.
 func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
@@ -159,7 +159,8 @@ func sameInfo(then, now string) bool { return then == now || now == "" || then =
 
 // rejectedOn looks for a run that shows that a new run would have the same result. That is the latest run whose
 // candidate was rejected, if the labels are the same, or any run whose release was rolled back, if labels and code are
-// the same. Runs before the last promotion do not count, unless a rollback undid that promotion.
+// the same. Runs before the last promotion do not count, unless a rollback undid that promotion. same reports whether
+// there is such a run.
 func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
@@ -225,7 +226,7 @@ func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until 
 	return time.Time{}, false
 }
 
-// openings is how many of the next openings fitting searches for one that is long enough.
+// openings limits how many future openings are searched for one that is long enough.
 const openings = 60
 
 func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {

@@ -90,8 +90,8 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	return list, nil
 }
 
-// settle sets the figures and the state. high means that large values trip the condition. A breach trips only if
-// convinced is true, that is, if the evidence suffices; otherwise the state is inconclusive.
+// settle sets the figures and the state. high means that large values trip the condition. A breach trips if convinced
+// is true, that is, if the evidence suffices; a breach without enough evidence is inconclusive.
 func (c *Condition) settle(value, bound float64, high, breached, convinced bool) {
 	c.Value, c.Bound = value, bound
 	c.Distance = value - bound
@@ -110,7 +110,7 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 	}
 }
 
-// unknown marks a condition as inconclusive and sets its bound only, because its value is unknown.
+// unknown marks a condition whose value is unknown as inconclusive.
 func (c *Condition) unknown(bound float64) { c.State, c.Bound = StateInconclusive, bound }
 
 // missing sets how many more labels would trip the condition. how computes that number; it is nil if the number is

@@ -144,7 +144,7 @@ func (d *Decision) Doing() Doing {
 }
 
 // Condition is one judged threshold. Value and Bound are in Unit. Distance is how far Value is from Bound, negative if
-// it is beyond it.
+// Value is beyond Bound.
 type Condition struct {
 	Name   string `json:"name"`   // "accuracy_below", "category_recall_below.sport"
 	Config string `json:"config"` // its configuration path: "retrain_when.accuracy_below"

@@ -25,7 +25,7 @@ type RunFact struct {
 	Info    string // digest of the labels it trained on
 	Code    string // digest of its steps and the files that they name; "" if unknown
 	// Why is the reason why a run changed nothing: not_worse if the gate kept the champion, gpu_held if the GPU was
-	// in use, window_… if the quiet hours ended before the run did.
+	// in use, window_… if the quiet hours ended before the run did, budget if a step used up its budget for one night.
 	Why    Reason
 	Text   string // how it ended, in one sentence
 	Undoes string // id of the run whose promotion it undid, for a rollback run

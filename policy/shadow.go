@@ -10,8 +10,8 @@ import (
 )
 
 // ShadowConfig is a second policy that decides in parallel to the active one and starts nothing, so that rules can be
-// tried on live data. A section that is set here replaces the model's whole section; the model's sections apply
-// otherwise.
+// tried on live data. A section that is set here replaces that section of the model as a whole; all other sections are
+// the model's.
 type ShadowConfig struct {
 	// RetrainWhen is the shadow's own list of conditions.
 	RetrainWhen *Conditions `yaml:"retrain_when"`
@@ -95,10 +95,10 @@ func class(d Doing) Doing {
 	return d
 }
 
-// Beside makes the shadow's decision on the same input as the active policy's decision was, and updates the state. The
-// history is the real one plus the runs that the shadow would have started. These count only for the shadow's cooldown
-// and budget. A forced decision is not compared. began reports whether a difference has begun. Each difference is
-// counted once, and again if one of the two policies would start a run during it.
+// Beside makes the shadow's decision on the same input as the active policy's decision (was), and returns the next
+// state. The history is the real one plus the runs that the shadow would have started. These count only for the
+// shadow's cooldown and budget. A forced decision is not compared. began reports whether a difference has begun. Each
+// difference is counted once, and again if one of the two policies would start a run during it.
 func (s Shadow) Beside(
 	p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time,
 ) (next Shadow, began bool) {

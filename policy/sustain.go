@@ -76,7 +76,7 @@ func (c *Condition) clears(margin float64) string {
 // memory is the previous decision, if it was about the same release.
 type memory struct {
 	last *Decision
-	same bool // by the same policy
+	same bool // it was made by the same policy
 }
 
 func (p *Policy) memory(last *Decision, release string) memory {

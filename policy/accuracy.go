@@ -67,8 +67,8 @@ func (a accuracyDrop) explain(r *drift.Report, _ time.Time, c *Condition) string
 	return change("accuracy", r.Drop) + threshold(text.Points(a.points)) + own(r)
 }
 
-// missing returns how many more corrections that make a right answer wrong would trip the condition, or -1 if all
-// right answers are too few.
+// missing returns how many more corrections that make a right answer wrong would trip the condition, or -1 if no number
+// of them suffices.
 func (a accuracyDrop) missing(r *drift.Report) int {
 	enough := r.Baseline.Accuracy - a.points/100
 	k := fewest(float64(r.Correct)-enough*float64(r.Scored), r.Correct, func(k int) bool {

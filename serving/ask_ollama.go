@@ -16,7 +16,7 @@ import (
 // categories with this name are refused.
 const FormatError = "(format error)"
 
-// IsFormatError reports whether the answers are FormatError.
+// IsFormatError reports whether an answer is FormatError.
 func (a Answers) IsFormatError() bool {
 	for _, v := range a {
 		if v == FormatError {

@@ -11,7 +11,7 @@ import (
 const maxBatchAnswer = 64 << 20
 
 // classifyBatch sends several texts in one request. An unusable answer fails only its item. A missing answer fails the
-// whole request, since it is unknown which item it belongs to.
+// whole request, since it is unknown which item has no answer.
 func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 	start := time.Now()
 	items := make([]map[string]string, len(part))

@@ -72,7 +72,8 @@ func (c *Chat) conversation(prompt, answer string) []ollama.Message {
 	return messages
 }
 
-// Whole returns the conversation about a text whose complete answer is known; people's labels are already set in it.
+// Whole returns the conversation about a text with a complete answer, in which people's labels are already set. If the
+// answer breaks the schema, the error wraps ErrIncomplete.
 func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama.Message, error) {
 	prompt, err := c.prompts.Prompt(fields)
 	if err != nil {
@@ -87,7 +88,7 @@ func (c *Chat) Whole(fields map[string]string, answer json.RawMessage) ([]ollama
 	return c.conversation(prompt, ordered), err
 }
 
-// ordered writes an answer with its fields in the order of the schema, in which the model also generates them.
+// ordered writes the fields of an answer in the order of the schema; the model generates them in this order too.
 func (c *Chat) ordered(answer json.RawMessage) (string, error) {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(answer, &values); err != nil {

@@ -144,7 +144,7 @@ func (c Config) List() []Target {
 	return list
 }
 
-// MayBeAsleep reports whether an unreachable service is a state, not an error.
+// MayBeAsleep reports whether the service may be unreachable without this being an error.
 func (c Config) MayBeAsleep() bool { return c.Asleep == "ok" }
 
 // Validate returns the faults; call it after WithDefaults.

@@ -42,7 +42,7 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 }
 
 // CanonicalLabels converts the labels of a source to canonical ones. An invalid label is omitted, so that its item
-// does not count; the error names the first one. Labels of other targets are dropped. Labels that are already
+// does not count; the error names the first of them. Labels of other targets are dropped. Labels that are already
 // canonical are returned unchanged.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
 	if canonicalAlready(targets, labels) {

@@ -113,8 +113,8 @@ func (s *caseRunner) evaluated(i int) bool {
 	return false
 }
 
-// figure returns the value of a series at a step. If the step has none, it returns the last earlier value, or
-// otherwise if there is none.
+// figure returns the value of a series at a step, or the last earlier value if the step has none. If there is no
+// earlier value either, it returns the default that is passed as otherwise.
 func (s *caseRunner) figure(name string, i int, otherwise float64) float64 {
 	list := s.series[name]
 	for i = min(i, len(list)-1); i >= 0; i-- {

@@ -37,7 +37,7 @@ func parseDate(text string) (date, error) {
 func (d date) instant(second int, loc *time.Location) time.Time {
 	wall := int64(d)*86400 + int64(second)
 	const widest = 26 * 3600 // no zone is further from UTC
-	missed := false          // an earlier offset ends before the instant that it gives
+	missed := false          // an earlier offset ended before the instant computed with it
 	for t := time.Unix(wall-widest, 0).In(loc); ; {
 		_, offset := t.Zone()
 		start, end := zoneBounds(t)

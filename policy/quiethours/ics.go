@@ -34,7 +34,7 @@ type event struct {
 
 // parseICS returns the days that a calendar's events cover, in the order of the file. An all-day event covers its days.
 // An event with times covers only the days that it fills from midnight to midnight; most such events cover none.
-// Repeating events are expanded to the end of 2099, with moved, added and cancelled dates.
+// Repeating events are expanded to the end of 2099; moved, added and cancelled dates are taken into account.
 func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 	if len(data) > 4<<20 {
 		return nil, fmt.Errorf("%d bytes are too many for a calendar of holidays", len(data))

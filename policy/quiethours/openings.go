@@ -32,7 +32,7 @@ type part struct {
 }
 
 // parts lists the windows that start on the dates from first to last. If closed is true, it lists only windows that
-// exceptions prevent, otherwise only those that may start.
+// exceptions prevent, otherwise only those that no exception prevents.
 func (w *Windows) parts(first, last date, closed bool) []part {
 	var list []part
 	for d := first; d <= last; d++ {
@@ -82,7 +82,7 @@ func (w *Windows) opening(i Interval) Opening {
 			to = closes
 		}
 		first = false
-		// The start or end of a part within another window is not that of the opening.
+		// A start or end within another window is not the start or end of the opening.
 		if p.Start.Equal(i.Start) {
 			o.note(edge("opens", p.Start, opens, p.rule.from, w.loc))
 		}

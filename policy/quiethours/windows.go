@@ -58,8 +58,8 @@ type block struct {
 
 const (
 	blockDays = 32
-	// horizon is for how many days before and after a block windows are computed, to merge those that touch. A merged
-	// window that is longer is cut off there.
+	// horizon is the number of days before and after a block whose windows are computed too, so that windows that
+	// touch are merged. A merged window that is longer is cut off there.
 	horizon = 16
 	// searchDays is how far ahead an opening is searched: five years.
 	searchDays = 5*365 + 2

@@ -51,7 +51,8 @@ func (e *Error) Error() string {
 // Unwrap returns the sentinel.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// broken returns the error of a request without a complete answer. If the context has ended, that is its cause.
+// broken returns the error of a request without a complete answer. If the context has ended, the error wraps the
+// context's cause.
 func (c *Client) broken(ctx context.Context, k call, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ollama %s %s: %w", k.op, k.about, context.Cause(ctx))

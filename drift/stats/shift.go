@@ -10,9 +10,9 @@ import (
 // library Evidently uses the same value.
 const emptyBin = 1e-4
 
-// PSI returns the population stability index of a label mix against a reference: the sum of (now - then) ln(now /
-// then) over the categories of both, as shares. Usually a value below 0.1 counts as stable, and above 0.2 as shifted.
-// It is 0 if a mix is empty.
+// PSI returns the population stability index of a label mix against a reference: the sum of (now - then) ln(now / then)
+// over the categories of both, as shares. Usually a value below 0.1 counts as stable, and above 0.2 as shifted. It is 0
+// if a mix is empty.
 func PSI(reference, current map[string]int) float64 {
 	then, now := total(reference), total(current)
 	if then == 0 || now == 0 {

@@ -70,7 +70,7 @@ func (k call) with(body []byte) call {
 	return k
 }
 
-// ask sends document as JSON unless it is nil, and decodes the answer into the value into; if that is nil, the answer
+// ask sends document as JSON, unless it is nil. If into is not nil, the answer is decoded into it; otherwise the answer
 // is dropped.
 func (c *Client) ask(ctx context.Context, k call, document, into any) error {
 	if document != nil {

@@ -22,10 +22,10 @@ type batch struct {
 	model string
 
 	items   map[string]*entry
-	work    []*entry // those to be written, in the order of their first change
+	work    []*entry // the entries to be written, in the order of their first change
 	changes []store.Change
 	next    int64           // the number of the next change; 0 before the first one
-	keys    map[string]bool // the change keys looked up so far: whether the store has them
+	keys    map[string]bool // whether a change with this key is stored; only for keys that were looked up
 }
 
 // A batch is flushed at this many changes or, in a full read, at this many bytes of text.

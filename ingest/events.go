@@ -71,7 +71,7 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 // rename applies new names of label files. It first moves all files to temporary names, because a rotation renames
 // several files at once.
 func (x *transaction) rename(names map[string]string) error {
-	const aside = "\x00" // cannot be in the name of a file
+	const aside = "\x00" // cannot occur in a file name
 	for from := range names {
 		if err := errors.Join(x.t.RenameSaid(x.model, from, aside+from),
 			x.t.ForgetCursor(x.model, cursorName(x.source, from))); err != nil {
@@ -132,7 +132,7 @@ func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 	return x.apply(*newest, r)
 }
 
-// apply applies the new parts of an event to its item.
+// apply applies the new parts of an event to its item. It buffers labels for an unknown item.
 func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	fresh, err := x.newStatement(e)
 	if err != nil || fresh == nil {
@@ -142,7 +142,7 @@ func (x *transaction) apply(e watch.Event, r *watch.Receipt) error {
 	if err != nil {
 		return err
 	}
-	if known || e.Text == nil { // otherwise the event creates the item
+	if known || e.Text == nil { // otherwise the event creates the item, and all of it is applied
 		e = *fresh
 	}
 	if !known && (e.Delete || e.Text == nil) {
@@ -187,7 +187,8 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	return x.putItem(c, old, known, next)
 }
 
-// mergeLabels returns a copy of old with the labels of said set and those of unset removed.
+// mergeLabels returns a copy of the old labels in which those in said are added or replaced, and the targets in unset
+// are removed.
 func mergeLabels(old, said map[string]string, unset []string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, old)

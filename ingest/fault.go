@@ -7,7 +7,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// storeFault marks an error of the state directory, so that a source does not report it as an error of the source.
+// storeFault converts an error of the state directory into a watch.Fault with Store set, so that a source does not
+// report it as its own error. It returns any other error unchanged.
 func (w *Writer) storeFault(err error) error {
 	var fault *store.Fault
 	if !errors.As(err, &fault) {

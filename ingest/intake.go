@@ -34,7 +34,7 @@ type testSet struct {
 
 // NewIntake opens the split of a model and returns an Intake without sources.
 func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
-	// An existing store has items, or at least held-out ones if it has only a test set.
+	// Once the store has an item, a missing salt is an error.
 	err := s.View(context.Background(), func(t *store.Tx) error {
 		for _, err := range t.Items(c.Model) {
 			c.Known = err == nil
@@ -52,7 +52,7 @@ func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 	return &Intake{Writer: NewWriter(s, c.Model, c.Targets, split, log), config: c, resync: make(chan struct{}, 1)}, nil
 }
 
-// errResync stops the sources because the whole table must be read again.
+// errResync is the cause for which the sources are cancelled when the whole table must be read again.
 var errResync = errors.New("the test set changed")
 
 // Run runs the sources until ctx ends or one of them fails permanently. Whenever the test set has changed, it restarts
@@ -134,8 +134,8 @@ func (e *SourceError) Error() string { return "labels from " + e.Source + ": " +
 
 func (e *SourceError) Unwrap() error { return e.Err }
 
-// Probe checks each source that was never read, so that the daemon does not start with a wrong password. A source that
-// was read before may be unreachable, because the daemon waits for it.
+// Probe adopts a changed test set, then checks each source that was never read, so that the daemon does not start with
+// a wrong password. A source that was read before may be unreachable, because the daemon waits for it.
 func (i *Intake) Probe(ctx context.Context) error {
 	if err := i.adoptTestSet(ctx); err != nil {
 		return err
@@ -161,8 +161,9 @@ func (i *Intake) Probe(ctx context.Context) error {
 	return nil
 }
 
-// adoptTestSet makes the source read the whole table if another test set than the configured one decided the items'
-// sides. If no test set is configured, the sides are kept.
+// adoptTestSet applies the configured test set if the items' sides were decided by another one. It decides the sides of
+// items from events at once, and makes the source read the whole table to decide the sides of the others. If no test
+// set is configured, all items keep their sides.
 func (i *Intake) adoptTestSet(ctx context.Context) error {
 	digest := i.Split().FileDigest()
 	return i.store.Update(ctx, "test set", func(t *store.Tx) error {

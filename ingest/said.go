@@ -14,10 +14,11 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// newStatement returns the part of an event that must be applied, nil if there is none. When a file is read again, only
-// parts that are new are applied. It counts each part (the text, the label of a target); a part is new if it occurs
-// more often than in the previous pass. An old part is also applied again if it follows a new part about the same
-// target, because the last one in the file wins.
+// newStatement returns an event with only the parts that must be applied, or nil if there are none. A part is the
+// text, the label of a target, or the deletion. When a file is read again, only new parts are applied. newStatement
+// counts how often each part occurs for the item: a part is new once it has occurred more often than in the whole
+// previous pass. An old part is applied again if it follows a new part about the same target, because the last part in
+// the file wins.
 func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	if e.File == "" {
 		return &e, nil
@@ -28,12 +29,12 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	}
 	if row.Reading != e.Reading {
 		if row.Reading != 0 {
-			row.Digest = "" // the whole previous pass is in Now
+			row.Digest = "" // not needed: Now has all parts of the previous pass
 		}
 		row.Reading, row.Former, row.Now = e.Reading, row.Now, ""
 	}
 	said := pass{former: parseCounts(row.Former), now: parseCounts(row.Now), again: e.Again}
-	if row.Digest != "" { // the first version stored only the last statement
+	if row.Digest != "" { // the first version of retraind stored only the last event
 		says := statementDigest(e)
 		said.last, said.same = true, row.Digest == says
 		row.Digest = says
@@ -50,7 +51,7 @@ func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 type pass struct {
 	former, now counts // how often each part occurred in the previous pass, and in this one
 	again       bool   // the file is read again from its start
-	last, same  bool   // only the last statement of the previous pass is known, and whether this one equals it
+	last, same  bool   // last: only the last event of the previous pass is known; same: this event equals it
 }
 
 // filter counts the parts of an event and returns the event with only those parts that must be applied.
@@ -99,7 +100,7 @@ func (p *pass) counts(subject, says string) bool {
 		p.now[mark] = 1
 		return true
 	}
-	if subject == "" { // a deletion takes effect after any new statement about the item
+	if subject == "" { // a deletion is applied again if it follows any new part about the item
 		for entry := range p.now {
 			if strings.HasPrefix(entry, newMark) {
 				return true
@@ -115,7 +116,7 @@ func partDigest(subject, says string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-// counts maps parts to their numbers of occurrences. It is stored as "part part*2".
+// counts maps each part to its number of occurrences. It is stored as text: "a b*2" means once a and twice b.
 type counts map[string]int
 
 func parseCounts(text string) counts {
@@ -144,7 +145,8 @@ func (c counts) String() string {
 	return b.String()
 }
 
-// statementDigest returns the digest of an event without its time and author, in the format of the first version.
+// statementDigest computes the digest of an event without its time and author, in the format of retraind's first
+// version.
 func statementDigest(e watch.Event) string {
 	f := drift.Fingerprint{}
 	says := map[string]string{"delete": fmt.Sprint(e.Delete)}

@@ -12,8 +12,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// readSalt reads the salt, the secret key that decides which items are held out. It creates a missing salt, but returns
-// an error if items are already known, because the salt was then lost.
+// readSalt reads the salt, the secret key that decides which items are held out. It creates a missing salt. If items
+// are already known, it returns an error instead, because the salt must have been lost.
 func readSalt(path string, known bool) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {

@@ -16,11 +16,11 @@ type Config struct {
 	TextFields []string // text columns or fields, for a test set that names texts
 	Targets    []serving.Target
 	Table      bool // a table is among the sources
-	Known      bool // the store has items already: a missing salt was lost
+	Known      bool // the store has items already, so a missing salt is an error
 }
 
-// NewSplit returns the split of a model: by the user's own test set if one is configured, else by the salt. It creates
-// the salt if there is none.
+// NewSplit returns the split that decides which items of a model are held out: by the user's own test set if one is
+// configured, else by the salt. It creates a missing salt unless Known is set.
 func (c Config) NewSplit() (*drift.Split, error) {
 	salt, err := readSalt(cmp.Or(c.Heldout.SaltFile, filepath.Join(c.State, "models", c.Model, "split-salt")), c.Known)
 	if err != nil || c.Heldout.File == "" {

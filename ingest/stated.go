@@ -8,11 +8,12 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// gone is the label in a Stated of an item that the sender has deleted.
+// gone is the value of Stated.Label for an item that the sender has deleted.
 const gone = "gone"
 
-// inOrder removes from a timestamped event each target for which the same source has sent a newer event, even if the
-// newer event arrived first. It returns the rest of the event, nil if nothing is left.
+// inOrder removes from an event each part (the text, the label of a target) about which a newer event of the same
+// source is already stored. It stores the time of each remaining part, and returns the event with only these parts, or
+// nil if nothing remains.
 func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	if !e.Ordered && e.Subject == "" && e.Alias == "" {
 		return &e, nil
@@ -42,7 +43,7 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 		e.Text = nil
 	case e.Text != nil:
 		err = x.state(store.Stated{Item: e.Item, At: e.At, Subject: e.Alias})
-	case item.Subject == "" && e.Alias != "": // its text may arrive later, with any time
+	case item.Subject == "" && e.Alias != "": // At stays zero, so that a later text is accepted whatever its time
 		err = x.state(store.Stated{Item: e.Item, Subject: e.Alias})
 	}
 	if err != nil {
@@ -54,9 +55,9 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	return &e, nil
 }
 
-// newerLabels returns the labels of an event that are newer than the stored events about their targets, and stores
-// their times. An event with a subject replaces all earlier events with that subject: unset also lists the targets that
-// only the earlier events labelled.
+// newerLabels returns the labels and unset targets of an event for which no newer event is stored, and stores the
+// event's time for each of them. An event with a subject replaces all earlier events with that subject, so unset also
+// lists the targets that only the earlier events labelled.
 func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []string, err error) {
 	newer := func(target, label string) bool {
 		var before store.Stated
@@ -108,7 +109,8 @@ func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []s
 	return labels, unset, nil
 }
 
-// takeBack records that a label was withdrawn, and reports whether the item may still have it.
+// takeBack records that the event withdraws the label in s, unless that label is newer than the event. It reports
+// whether the label must be removed from the item. For an unknown item it must, because the label may be buffered.
 func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	if s.Label == "" || older(e, s.At) {
 		return false, nil
@@ -122,7 +124,8 @@ func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	return !known || it.Labels[s.Target] == label, x.state(s)
 }
 
-// withdraw removes each label of a subject that the item still has, unless a newer event has labelled the target.
+// withdraw removes the labels that the event's subject has set. It leaves alone each target whose label has changed
+// since, or was set by a newer event.
 func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
 	if err := x.state(store.Stated{Target: e.Subject, At: e.At, Subject: e.Subject}); err != nil {
 		return err
@@ -161,7 +164,8 @@ func (x *transaction) withdraw(e watch.Event, r *watch.Receipt) error {
 	return nil
 }
 
-// deleteInOrder looks up the item to delete, if necessary by the sender's alias, and records the deletion.
+// deleteInOrder looks up the item to delete, by the sender's alias if the event has one, and records the deletion. It
+// returns nil if the item is unknown, or if the event is older than the item's stored text or deletion.
 func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 	if e.Alias != "" {
 		before, err := x.t.StatedBy(x.model, x.source, e.Alias)
@@ -173,7 +177,7 @@ func (x *transaction) deleteInOrder(e watch.Event) (*watch.Event, error) {
 		}
 	}
 	if e.Item == "" {
-		return nil, nil // of an unknown item
+		return nil, nil // the item is unknown
 	}
 	item, err := x.t.StatedOf(x.model, x.source, e.Item, "")
 	if err != nil || older(e, item.At) {
@@ -195,7 +199,8 @@ func (x *transaction) state(s store.Stated) error {
 	return x.t.State(x.model, x.source, s)
 }
 
-// older reports whether an event is older than the given time. Stored times are in microseconds.
+// older reports whether an event is older than the given time. An event without the sender's time never is. Times are
+// compared in microseconds, because stored times have that precision.
 func older(e watch.Event, than time.Time) bool {
 	return e.Ordered && e.At.Truncate(time.Microsecond).Before(than)
 }

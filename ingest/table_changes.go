@@ -34,7 +34,8 @@ func (x *transaction) applyChanges(changes []watch.Change) error {
 // one item is a large share.
 const shrinkLeast = 10
 
-// replaceTable applies a full read: it applies each row that was read, and deletes each item of the table that was not.
+// replaceTable applies a full read: it applies each row that was read, and deletes each item of the table that has no
+// such row. It returns a *watch.ShrinkError if it would delete too many items.
 func (x *transaction) replaceTable(read watch.FullRead) error {
 	x.full = true
 	known, err := x.t.CountTable(x.model)
@@ -112,10 +113,10 @@ func (x *transaction) applyChange(c watch.Change) error {
 	case known:
 		next.Source = old.Source
 	default:
-		return nil // a label without a text: the text comes with the insert, so this item was deleted again
+		return nil // a label for an unknown item: its insert would have provided the text, so it was deleted again
 	}
 	if known && old.OfTable() && old.Base != nil && maps.Equal(old.Base, next.Labels) {
-		next.Labels, next.Base = old.Labels, old.Base // an event has changed the label since, and the table's label is unchanged
+		next.Labels, next.Base = old.Labels, old.Base // the table's labels are unchanged: keep those that an event set
 	}
 	return x.putItem(c, old, known, next)
 }

@@ -17,8 +17,8 @@ type transaction struct {
 	t           *store.Tx
 	batch       *batch
 	source      string
-	sweep       int64 // number of the last full read, or of this one
-	full        bool  // this is a full read: the keys of its changes are new
+	sweep       int64 // number of this full read; in other transactions, of the last full read
+	full        bool  // this is a full read, so the keys of its changes are new
 	fingerprint drift.Fingerprint
 	now         time.Time
 	waiting     int   // labels buffered until their items are known
@@ -62,21 +62,22 @@ func (x *transaction) canonical(item string, labels map[string]string) map[strin
 	return out
 }
 
-// place sets an item's text, and the side (held out or training) that the text determines.
+// place sets an item's text and its side (held out or training). The split decides the side of a new item. A known item
+// keeps its side, unless the user's own test set decides.
 func (x *transaction) place(next *store.Item, known bool, text map[string]string) {
 	split := x.split.Load()
 	group, heldout := split.Place(next.ID, text)
-	if known { // the store has only the texts of held-out items, so other items keep their side
+	if known {
 		heldout = split.Follows(next.ID, group, next.Heldout)
 	}
 	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
 }
 
-// putItem stores the new state of an item, and a change if the label, text or side differs. For a new item it applies
-// the buffered label.
+// putItem stores the new state of an item. It also records a change if a label, the text or the side differs. After a
+// new item it applies the labels that were buffered for it.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
-		c.At = x.now // a writer's clock in the future would make today's labels look rare
+		c.At = x.now // a change dated in the future, by a writer's wrong clock, would make today's labels look rare
 	}
 	next.Sweep = x.sweep
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {

@@ -9,7 +9,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// keepWaiting buffers a label for an unknown item, and merges it with labels that are already buffered for the item.
+// keepWaiting buffers the labels of an event for an unknown item, merged with the labels that are already buffered for
+// it. If the event deletes the item, keepWaiting deletes the buffered labels instead.
 func (x *transaction) keepWaiting(e watch.Event) error {
 	if e.Delete {
 		return x.t.ForgetEarly(x.model, e.Item)
@@ -40,7 +41,7 @@ func (x *transaction) keepWaiting(e watch.Event) error {
 	return x.t.PutEarly(x.model, e.Item, store.Early{Source: x.source, Event: encoded}, x.now)
 }
 
-// applyWaiting applies the buffered label of a new item.
+// applyWaiting applies the labels that were buffered for a new item.
 func (x *transaction) applyWaiting(item string) error {
 	if x.waiting == 0 {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Writer stores the changes that the sources of one model read. It implements watch.Sink for rows of the table and
-// watch.Inbox for events. It decides whether an item is held out once, when it first sees the item, and maintains the
+// Writer stores the changes that the sources of one model deliver. It implements watch.Sink for rows of the table and
+// watch.Inbox for events. When it first sees an item, it decides whether the item is held out. It also maintains the
 // fingerprint of all labels.
 type Writer struct {
 	store    *store.Store

@@ -1,5 +1,5 @@
-// Package watch is the contract between the sources of label changes and the daemon: each committed change is counted
-// exactly once, even if retraind or a server restarts in between.
+// Package watch defines the contract between the sources of label changes and the daemon: each committed change is
+// counted exactly once, even if retraind or a server restarts in between.
 //
 // It defines the types that pass between sources and daemon (Change, Event, Item, Batch), the interfaces Source, Sink
 // and Inbox, the code that all sources share (Retrier with Health, Fault), the rule that recognises retraind's own
@@ -46,28 +46,29 @@ type Change struct {
 	Op     Op
 	Item   string
 	Text   map[string]string // the item's current text; only with OpPut
-	Old    Labels            // nil for an insert, and where the source cannot see it: the sink then uses its stored labels
+	Old    Labels            // nil for an insert, or if the source does not see them: the sink then uses stored labels
 	New    Labels            // nil for a delete
 	At     time.Time
 	Author string // who wrote it, if the source knows
 	Origin string // OriginOf(run) for retraind's own writes, else ""
 }
 
-// Sink stores the changes that a source read. Each call is one transaction that also moves the source's cursor:
-// the cursor never passes a change that is not stored. The daemon implements it; one source at a time may use it.
+// Sink stores the changes that a source has read. Each Append or Replace is one transaction that also moves the
+// source's cursor, so the cursor never passes a change that is not stored. The daemon implements Sink; one source at a
+// time may use it.
 type Sink interface {
 	// Cursor returns the stored position of the source, "" before the first read.
 	Cursor(ctx context.Context, source string) (string, error)
 	// Append stores changes in order and moves the cursor.
 	Append(ctx context.Context, source string, changes []Change, cursor string) error
-	// Replace stores the items of a full read, deletes the items that the read does not contain, and moves the cursor.
-	// It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows.
+	// Replace stores the items of a full read, deletes the table's items that the read does not contain, and moves the
+	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows.
 	Replace(ctx context.Context, source string, read FullRead) error
 }
 
 // FullRead is the result of reading a whole table.
 type FullRead struct {
-	Items  iter.Seq2[Item, error] // read once, in one pass; an error in it aborts the transaction
+	Items  iter.Seq2[Item, error] // iterated only once; an error that it yields aborts the transaction
 	Cursor string
 	// MaxGone is the share of the known items that may be missing, from 0 to 1. 1 or more allows any.
 	MaxGone float64

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Coalescer merges wake-ups. It fires after Wait without a new event, at the latest MaxWait after the first event, or
-// at once when it has counted MaxEvents. A burst of events therefore causes one evaluation, and a steady stream
-// cannot delay the evaluation for ever. It counts the events and does not keep them. A MaxWait or MaxEvents of zero
-// means no bound. With a Wait of zero it fires at each Poke.
+// Coalescer merges wake-ups. It fires when no new event has arrived for the duration wait, at the latest maxWait after
+// the first event, or at once when it has counted maxEvents. A burst of events therefore causes one evaluation, and a
+// steady stream cannot delay the evaluation for ever. It counts the events and does not keep them. If maxWait or
+// maxEvents is zero, that bound does not apply. If wait is zero, it fires at each Poke.
 type Coalescer struct {
 	fired chan struct{}
 
@@ -16,9 +16,9 @@ type Coalescer struct {
 	wait, maxWait time.Duration
 	maxEvents     int
 	count         int       // events since it last fired
-	first         time.Time // when the first of them came
+	first         time.Time // when the first of these events arrived
 	timer         *time.Timer
-	epoch         int // distinguishes the present timer from stopped ones that still fire
+	epoch         int // distinguishes the current timer from stopped ones that still fire
 	stopped       bool
 }
 
@@ -37,7 +37,7 @@ func (c *Coalescer) Set(wait, maxWait time.Duration, maxEvents int) {
 	}
 }
 
-// C receives one value per firing; firings that were not received in time are merged into one.
+// C returns a channel that receives one value per firing; firings that were not received in time are merged into one.
 func (c *Coalescer) C() <-chan struct{} { return c.fired }
 
 // Poke reports n events. It never blocks and is safe for concurrent use.

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The names of the sources: names of their cursors, and of the owner of an item.
+// The names of the sources. The cursor of a source is stored under its name, and an item that came from events stores
+// the name of its source.
 const (
 	SourcePostgres = "postgres"
 	SourceNATS     = "nats"
@@ -21,7 +22,7 @@ const (
 // command line) that it does not contain. If the table contains an item that came from an event, the item and its text
 // belong to the table from then on.
 //
-// Any event may label any item. For each target the last event or table change wins, from any source. Reading the
+// Any event may label any item. For each target the last event or table change wins, whatever its source. Reading the
 // same event or row again does not count as a new one. After an event has relabelled an item of the table, the item
 // keeps that label until the label in the table changes: a full read that finds unchanged rows changes nothing. The
 // same rule applies to a label file that is read again from its start. An event that deletes an item of the table
@@ -33,11 +34,12 @@ const (
 
 // Event is what an event source reports about one item: labels, a text or a deletion.
 type Event struct {
-	// Key identifies the event permanently within its source, as named by its sender; an event with a key that was
-	// stored before changes nothing. Empty if the sender gave no name.
+	// Key identifies the event permanently within its source; the sender chooses it. An event whose key was stored
+	// before changes nothing. Empty if the sender gave no key.
 	Key string
 	// File is the label file that contains the event. Reading identifies the pass over the file: it changes when the
-	// file is read again from its start. With Again, events that the previous pass also contained are ignored.
+	// file is read again from its start. Again marks the events of such a pass: those that the previous pass also
+	// contained are ignored.
 	File    string
 	Reading int64
 	Again   bool
@@ -55,11 +57,11 @@ type Event struct {
 	Origin  string // like Change.Origin; a payload can never set it
 
 	// Subject identifies an object of an annotation tool, such as an annotation, whose newest version replaces all
-	// earlier ones. Withdrawn removes the labels that the subject set, unless a later label replaced them. Item may then
-	// be empty.
+	// earlier ones. An event with Withdrawn removes the labels that the subject set, unless a later label replaced
+	// them; its Item may be empty.
 	Subject   string
 	Withdrawn bool
-	// Alias is the tool's own id of the item: a deletion may identify the item by it alone.
+	// Alias is the annotation tool's own id of the item. A deletion may have an Alias and no Item.
 	Alias string
 }
 
@@ -67,8 +69,8 @@ type Event struct {
 type Batch struct {
 	Source string
 	Events []Event
-	// Marks are the positions reached after the events, by name: the source's own, or one per file. An empty position
-	// deletes the name and what is stored about the events of that file.
+	// Marks are the positions reached after the events, by name: "" for the source itself, or the name of a file. An
+	// empty position deletes the stored position and everything that is stored about the events of that file.
 	Marks map[string]string
 	// Renamed maps the old names of renamed files to their new ones; everything stored about a file moves with it.
 	Renamed map[string]string
@@ -79,7 +81,7 @@ type Receipt struct {
 	Taken   int `json:"accepted"`        // stored, whether or not they changed a label
 	Known   int `json:"duplicate"`       // stored before
 	Waiting int `json:"waiting"`         // stored, and buffered until their item is known
-	Older   int `json:"older,omitempty"` // ignored: older than an earlier statement of the same source
+	Older   int `json:"older,omitempty"` // ignored: newer events of the same source are stored for all their parts
 }
 
 // Inbox stores the events of event sources. Each Take is one transaction. The daemon implements it; safe for

@@ -11,7 +11,8 @@ import (
 type Fault struct {
 	Cause string // one sentence: what is wrong
 	Cure  string // what to do; may be empty
-	// Key is the key of the source's section that causes the fault, such as "dsn_file"; "" if no key does.
+	// Key is the configuration key within the source's section that causes the fault, such as "dsn_file"; "" if no key
+	// does.
 	Key string
 	// Permanent marks a fault that waiting does not fix; it is retried once a minute.
 	Permanent bool
@@ -29,8 +30,8 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// ProblemOf turns an error of a source into a finding whose path is a key of the source's section. For a nil error it
-// returns no finding.
+// ProblemOf turns an error of a source into a finding whose path is a configuration key within the source's section.
+// For a nil error it returns no finding.
 func ProblemOf(err error) (found check.Problems) {
 	if err == nil {
 		return nil
@@ -43,8 +44,8 @@ func ProblemOf(err error) (found check.Problems) {
 	return found
 }
 
-// OneLine returns the error's text on one line. pgx itself masks passwords in connection strings that it cannot
-// parse.
+// OneLine returns the error's text on one line. It does not mask passwords: pgx does so in errors about connection
+// strings that it cannot parse.
 func OneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }

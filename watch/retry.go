@@ -53,13 +53,14 @@ func (r *Retrier) Retry() {
 // Retried returns a channel that receives a value after each Retry, for a source that also waits while it is up.
 func (r *Retrier) Retried() <-chan struct{} { return r.wake }
 
-// unstoredSettles is how long a source with nothing to store must follow without an error until a fault of the
-// store counts as over.
+// unstoredSettles is how long a source that has nothing to store must run without an error before a fault of the store
+// counts as fixed.
 const unstoredSettles = 30 * time.Second
 
 // RunWithRetry reruns follow until ctx ends, with exponential back-off after errors and at once after a nil error.
 // follow calls onUp once it is connected and has read what it missed. After a fault of the store, onUp does not
-// count as success: the source stays down, and the back-off continues until a batch was stored.
+// count as success: the source stays down, and the back-off continues, until a batch is stored or follow has run for
+// unstoredSettles without an error.
 func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Context, onUp func()) error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
@@ -112,7 +113,8 @@ func (r *Retrier) wait(ctx context.Context, pause *backoff.ExponentialBackOff, e
 	}
 }
 
-// Up marks the source as following, unless its last batch could not be stored; it returns whether it did.
+// Up marks the source as following and returns true. If the last batch could not be stored, it does nothing and returns
+// false.
 func (r *Retrier) Up() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

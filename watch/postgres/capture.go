@@ -20,7 +20,7 @@ const (
 	CapturePoll    Capture = "poll"    // rows whose watermark column has grown are read periodically
 )
 
-// captures lists them, the default first.
+// captures lists all captures, the default first.
 var captures = []Capture{CaptureOutbox, CaptureLogical, CapturePoll}
 
 // Defaults of capture: poll.
@@ -30,7 +30,7 @@ const (
 	DefaultCompare     = time.Hour
 )
 
-// JSONSchema lists the values.
+// JSONSchema returns a schema that allows only the names of the captures.
 func (Capture) JSONSchema() *jsonschema.Schema {
 	values := make([]any, len(captures))
 	for i, c := range captures {
@@ -39,8 +39,8 @@ func (Capture) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: values}
 }
 
-// Blind returns one sentence for each kind of change that a capture cannot see, with how it is detected instead. It
-// returns none for the outbox.
+// Blind returns one sentence for each limitation of a capture: what it cannot see, and when the change is detected
+// instead, if it is. It returns none for the outbox.
 func (c Capture) Blind() []string {
 	switch c {
 	case CaptureLogical:
@@ -76,7 +76,7 @@ func (c *Config) capture() Capture {
 	return c.Capture
 }
 
-// WithCapture returns a copy with another capture; "" changes nothing.
+// WithCapture returns a copy with the given capture and without the keys that do not apply to it; "" changes nothing.
 func (c Config) WithCapture(capture Capture) *Config {
 	if capture != "" && capture != c.capture() {
 		c.Capture = capture
@@ -98,7 +98,7 @@ func (c *Config) Title() string {
 	return "through triggers"
 }
 
-// Blind returns the changes that the configured capture cannot see.
+// Blind returns the limitations of the configured capture, as Capture.Blind does.
 func (c *Config) Blind() []string { return c.capture().Blind() }
 
 // watermark returns the watermark column of capture: poll.
@@ -123,7 +123,7 @@ func (c *Config) compare() time.Duration {
 	return c.Compare.D()
 }
 
-// validateCapture reports keys that do not fit the capture.
+// validateCapture reports an unknown capture, and keys that are missing, invalid or not allowed with the capture.
 func (c *Config) validateCapture(found *check.Problems) {
 	switch c.capture() {
 	case CaptureOutbox, CaptureLogical:
@@ -162,7 +162,7 @@ func (c *Config) validateCapture(found *check.Problems) {
 }
 
 // follows reports whether a capture can follow a relation that is not an ordinary table. kind is p for a partitioned
-// table, i for a part of an inheritance, v or m for a view, and f for a foreign table.
+// table, i for a partition or a table with inheritance, v or m for a view, and f for a foreign table.
 func (c Capture) follows(kind string) bool {
 	switch c {
 	case CaptureOutbox, CaptureLogical:

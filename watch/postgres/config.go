@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// DefaultTarget is the name of the only target where label is set and targets is not.
+// DefaultTarget is the name of the only target if the configuration sets label instead of targets.
 const DefaultTarget = "label"
 
 // DefaultShrinkGuard is the share of the items that may be missing in a full read if the configuration sets none.
@@ -176,7 +176,7 @@ func (c Config) WithTargets(sources map[string]string) *Config {
 	return &c
 }
 
-// poll returns the interval of reads without a notification.
+// poll returns the interval at which the source reads even without a notification.
 func (c *Config) poll() time.Duration {
 	switch {
 	case c.Poll > 0:

@@ -20,7 +20,7 @@ const (
 	pingTimeout = 4 * time.Second
 )
 
-// dial opens a connection with a pinned search_path.
+// dial opens a connection. Unless the connection goes through a pooler, dial also sets the session's settings.
 func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 	config, err := connConfig(cfg)
 	if err != nil {
@@ -54,8 +54,8 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 		conn.PgConn().CustomData()[pooledKey] = true
 	}
 	if err == nil && conn.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII" {
-		// Otherwise the server would refuse to send invalid UTF-8, which validText repairs. Poolers know this
-		// setting.
+		// Otherwise the server would refuse to send invalid UTF-8, which validText repairs. Behind a pooler this setting
+		// does not leak, because poolers keep it per client.
 		_, err = conn.Exec(ctx, "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)")
 	}
 	if err != nil {

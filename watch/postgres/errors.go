@@ -19,7 +19,7 @@ import (
 // permanentClasses are SQLSTATEs, or their first two digits, of errors that waiting does not fix.
 var permanentClasses = []string{"28", "3D000", "3F000", "42", "0A000"}
 
-// explain turns an error of a connection or query into a Fault. Faults and context errors are returned unchanged.
+// explain turns an error of a connection or query into a Fault. It returns a Fault and context.Canceled unchanged.
 func explain(cfg *Config, err error) error {
 	var fault *watch.Fault
 	if err == nil || errors.As(err, &fault) || errors.Is(err, context.Canceled) {
@@ -127,7 +127,7 @@ func (c *Config) dsnKey() string {
 	return "dsn"
 }
 
-// dsnPlace names the configuration key that contains the connection string.
+// dsnPlace returns where the connection string is written: the path of its file, or the configuration key.
 func (c *Config) dsnPlace() string {
 	if c.DSNFile != "" {
 		return c.DSNFile

@@ -44,7 +44,7 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 		}()
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		// The read is complete: an error while closing loses nothing.
+		// After a complete read, an error while closing is harmless, and ignored.
 		if closed := conn.Close(closing); err != nil {
 			err = errors.Join(explain(cfg, err), closed)
 		}

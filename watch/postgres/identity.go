@@ -11,10 +11,11 @@ import (
 // positions) are meaningless on another cluster or timeline.
 type identity struct {
 	System   string `json:"system"`   // system identifier of the cluster
-	Timeline int64  `json:"timeline"` // changes when history was rewritten: failover or restore
+	Timeline int64  `json:"timeline"` // changes with each failover or restore
 }
 
-// foreign returns why a cursor that was written on the server a cannot be used on the server now, or "".
+// foreign returns the reason why a cursor with identity a cannot be used on a server with identity now, or "" if it
+// can.
 func (a identity) foreign(now identity) string {
 	switch {
 	case a.System != now.System:
@@ -29,12 +30,12 @@ func (a identity) foreign(now identity) string {
 // serverBehind is the reason for a full read when a server lacks changes that retraind has already read from it.
 const serverBehind = "the server is behind the position that was read (restored from an older copy)"
 
-// identityColumns select an identity. The timeline is taken from the name of the current WAL file: right after a
-// promotion the last checkpoint still contains the old timeline.
+// identityColumns are the SQL columns that select an identity. The timeline is taken from the name of the current WAL
+// file, because right after a promotion the last checkpoint still contains the old timeline.
 const identityColumns = `(pg_control_system()).system_identifier::text, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int`
 
-// storage is a digest of the files of the table $1 and its partitions: a TRUNCATE, a rewrite, and attaching or
-// detaching a partition change it.
+// storage is the SQL for a digest of the files of the table $1 and its partitions. A TRUNCATE, a rewrite, and attaching
+// or detaching a partition change the digest.
 const storage = `(SELECT md5(string_agg(r.oid::text || ':' || coalesce(pg_relation_filenode(r.oid), 0)::text, ',' ORDER BY r.oid))
 	FROM (SELECT $1::text::regclass::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree($1::text::regclass)) AS r)`
 

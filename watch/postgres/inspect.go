@@ -14,8 +14,8 @@ import (
 
 const runInit = "run the SQL that retraind init wrote, as the table's owner"
 
-// Check asks the server whether a model's table can be followed. The commands check, doctor and init call it. The
-// paths of its findings are keys of the postgres section.
+// Check asks the server whether a model's table can be followed. The paths of its findings are keys of the postgres
+// section.
 func Check(ctx context.Context, model string, cfg *Config) check.Problems {
 	schema, err := newSchema(model, cfg)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *schema) findRowSecurity(ctx context.Context, conn *pgx.Conn, found *che
 	return hidden, err
 }
 
-// may asks the server whether the user has a right, and adds a finding if it answers no.
+// may asks the server whether the user has a right, and adds a finding if the user lacks it.
 func may(ctx context.Context, conn *pgx.Conn, found *check.Problems, question, right string, args ...any) error {
 	var yes bool
 	if err := conn.QueryRow(ctx, question, args...).Scan(&yes); err != nil {

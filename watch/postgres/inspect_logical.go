@@ -59,7 +59,8 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 	return s.findPublished(ctx, conn, found)
 }
 
-// findSlot reports a slot that something else created. The source creates a missing slot.
+// findSlot reports a replication slot that another program created under retraind's name, or that was invalidated. It
+// does not report a missing slot, because the source creates it.
 func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	var name, plugin, database, status string
 	err := conn.QueryRow(ctx, `SELECT slot_name::text, coalesce(plugin::text, 'none'), coalesce(database::text, 'none'), coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = `+
@@ -80,7 +81,8 @@ func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Prob
 	return nil
 }
 
-// findReplicaIdentity reports a table whose log entries do not identify deleted rows and rows with changed keys.
+// findReplicaIdentity reports a table that is unlogged, or whose log entries do not identify deleted rows and rows with
+// changed keys.
 func (s *schema) findReplicaIdentity(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	table := strings.Join(s.ident, ".")
 	var logged, identified bool

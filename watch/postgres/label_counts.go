@@ -9,17 +9,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// LabelCounts counts labels by the configuration key that defines them. Sets are counted by their members.
+// LabelCounts has the number of rows with each label, by the configuration key that defines the label. A row whose
+// label is a set counts for each member of the set.
 type LabelCounts map[string]map[string]int
 
-// countedRows limits the rows that CountLabels reads; the time is limited to some seconds.
+// The bounds of CountLabels: the number of rows that it reads, and the time that it takes.
 const (
 	countedRows  = 1_000_000
 	countTimeout = 5 * time.Second
 )
 
-// CountLabels counts the labels of the table's first million rows. Labels that cannot be counted within a few
-// seconds are left out: the counts are only used for a warning.
+// CountLabels counts the labels of up to a million rows of the table. Labels that cannot be counted within a few
+// seconds are left out, because the counts are only used for a warning.
 func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 	s, err := newSchema(model, cfg)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Write describes how values are written into rows of a watched table. The operator configures a statement with named
-// parameters such as @id. It runs over a separate connection, because the connection that watches has no right to
-// write.
+// Write describes how values are written into rows of a watched table: by an SQL statement that the operator
+// configures, with named parameters such as @id. The statement runs over a separate connection, because the role that
+// watches the table has no right to write.
 type Write struct {
 	DSNFile   string
 	Statement string
@@ -31,8 +31,8 @@ type Values struct {
 // Written counts the rows of a write.
 type Written struct {
 	Rows  int `json:"rows"`
-	Taken int `json:"taken,omitempty"` // left alone: free did not allow it, a transaction held the row, or it is gone
-	None  int `json:"none,omitempty"`  // the statement found nothing to write
+	Taken int `json:"taken,omitempty"` // skipped: free returned false, another transaction locks the row, or it is deleted
+	None  int `json:"none,omitempty"`  // the statement changed no row
 }
 
 // writeBatch is the number of rows that one transaction writes.
@@ -61,9 +61,9 @@ func CheckStatement(statement string, names []string) error {
 	return nil
 }
 
-// WriteRows writes values into rows, some hundred in each transaction. It first locks and reads each row, and writes
-// it only if free returns true for the row's present values. It skips a row that another session has locked. When it
-// is called again after a crash, free returns false for rows that it has already written.
+// WriteRows writes values into rows, 200 in each transaction. It first locks and reads each row, and writes it only if
+// free returns true for the row's current values. It skips a row that another session has locked. After a crash the
+// caller repeats the call: free must return false for the rows that are already written.
 func WriteRows(
 	ctx context.Context, model string, cfg *Config, w Write, rows []Values, free func(watch.Item) bool,
 ) (out Written, err error) {
@@ -131,7 +131,7 @@ func (s *schema) writeBatch(
 	return out, tx.Commit(ctx)
 }
 
-// markOrigin marks a transaction's changes as the run's own, for every capture.
+// markOrigin marks a transaction's changes so that each capture reports them with the given origin.
 func (s *schema) markOrigin(ctx context.Context, tx pgx.Tx, origin string) error {
 	if err := setSession(ctx, tx.Conn(), true); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *schema) markOrigin(ctx context.Context, tx pgx.Tx, origin string) error
 	return err
 }
 
-// lockFree locks the rows of a batch that nobody else has locked, and returns those that are free.
+// lockFree locks those rows of a batch that no other session has locked, and returns for each the result of free.
 func (s *schema) lockFree(
 	ctx context.Context, tx pgx.Tx, batch []Values, free func(watch.Item) bool,
 ) (map[string]bool, error) {
@@ -168,7 +168,8 @@ func (s *schema) lockFree(
 	return open, rows.Err()
 }
 
-// explain says what a role that may only read lacks.
+// explain turns an error of a write into a Fault. If the role lacks the right to write, the Fault says which rights it
+// needs.
 func (w Write) explain(cfg *Config, err error) error {
 	var server *pgconn.PgError
 	if errors.As(err, &server) && (server.Code == "42501" || server.Code == "25006") {

@@ -54,8 +54,8 @@ func dial(ctx context.Context, cfg *Config) (*pgx.Conn, error) {
 		conn.PgConn().CustomData()[pooledKey] = true
 	}
 	if err == nil && conn.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII" {
-		// Otherwise the server would refuse to send invalid UTF-8, which validText repairs. Behind a pooler this setting
-		// does not leak, because poolers keep it per client.
+		// Otherwise the server would refuse to send invalid UTF-8, which validText repairs. Behind a pooler this
+		// setting does not leak to other clients, because poolers keep it per client.
 		_, err = conn.Exec(ctx, "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)")
 	}
 	if err != nil {

@@ -48,8 +48,8 @@ func pooled(conn *pgx.Conn) bool {
 	return ok && is
 }
 
-// cancelWhenIdle returns a context that ends when an answer is overdue and the server is not running the query any more.
-// On a pooled connection it ends as soon as the answer is overdue.
+// cancelWhenIdle returns a context that ends when an answer is overdue and the server is not running the query any
+// more. On a pooled connection it ends as soon as the answer is overdue.
 func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.Context, context.CancelFunc) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	since, ok := conn.PgConn().CustomData()[idleConnKey].(*atomic.Int64)

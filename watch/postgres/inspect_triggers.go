@@ -74,8 +74,8 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	if err := s.findSettings(ctx, conn, found); err != nil || found.HasErrors() {
 		return err
 	}
-	// The migration chose the kind of each trigger for the table as it was then. A BEFORE trigger or a subscription that
-	// was added later requires another kind.
+	// The migration chose the kind of each trigger for the table as it was then. A BEFORE trigger or a subscription
+	// that was added later requires another kind.
 	var before string
 	var subscribed bool
 	err = conn.QueryRow(ctx, `SELECT coalesce((SELECT min(b.tgname) FROM pg_trigger AS b JOIN pg_trigger AS u ON u.tgrelid = b.tgrelid AND u.tgname = $2 AND u.tgattr::text <> ''

@@ -31,7 +31,7 @@ type Values struct {
 // Written counts the rows of a write.
 type Written struct {
 	Rows  int `json:"rows"`
-	Taken int `json:"taken,omitempty"` // skipped: free returned false, another transaction locks the row, or it is deleted
+	Taken int `json:"taken,omitempty"` // skipped: free returned false, or the row is locked or deleted
 	None  int `json:"none,omitempty"`  // the statement changed no row
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// logReader is a connection for queries. A second connection streams the log.
+// logReader follows a table through the server's log. It has a connection for queries; a second connection (see stream)
+// receives the log.
 type logReader struct {
 	*Source
 	conn        *pgx.Conn
@@ -115,14 +116,15 @@ func (d *logReader) published() string {
 	return "coalesce((SELECT p.oid::text || '/' || r.oid::text FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = $2::text AND r.prrelid = $1::text::regclass), '')"
 }
 
-// resume finds the position to continue from, or returns why the whole table must be read.
+// resume reads the stored position. If the log cannot be followed from there, it returns the reason for a full read,
+// and whether the slot must be created again (renew).
 func (d *logReader) resume(ctx context.Context, now *serverState) (reason string, renew bool, err error) {
 	text, err := d.sink.Cursor(ctx, d.Name())
 	if err != nil {
 		return "", false, fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		d.otherSpelling = true // items of an earlier read may exist all the same
+		d.otherSpelling = true // items of an earlier read may exist even without a cursor
 		return firstRead, false, nil
 	}
 	stored, err := parseLogPosition(text)
@@ -135,8 +137,8 @@ func (d *logReader) resume(ctx context.Context, now *serverState) (reason string
 	return reason, renew, nil
 }
 
-// fullRead hands the whole table to the sink. The log is then read from the slot's position, without the transactions
-// that the full read already contained.
+// fullRead passes the whole table to the sink. The log is then read from the slot's position, but transactions that the
+// full read contains are skipped.
 func (d *logReader) fullRead(ctx context.Context, now *serverState, reason string, renew bool) error {
 	d.logFullRead(reason)
 	fresh := renew || !now.Exists || now.Status == "lost"
@@ -145,7 +147,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 			return err
 		}
 	}
-	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // transactions before read are known
+	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // otherwise all commits before the slot were read
 		if err := d.waitForWriters(ctx); err != nil {
 			return err
 		}
@@ -181,7 +183,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 // slotWarnAfter is how long creating a slot may take before the reason is reported.
 const slotWarnAfter = 2 * time.Second
 
-// newSlot creates the replication slot, and first drops an invalidated one.
+// newSlot creates the replication slot. If the slot exists, newSlot drops it first.
 func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 	told := time.AfterFunc(slotWarnAfter, func() {
 		d.Down(&watch.Fault{Cause: "PostgreSQL creates the replication slot " + now.Slot +
@@ -203,7 +205,8 @@ func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 	return now.Confirmed.UnmarshalText([]byte(confirmed))
 }
 
-// checkSchema detects changes of the publication or of partitions, which no log reports.
+// checkSchema detects changes that the log does not report: of the publication, of the slot, of partitions, and of the
+// definitions from which labels are computed.
 func (d *logReader) checkSchema(ctx context.Context) error {
 	if time.Since(d.inspectedAt) < d.cfg.poll() {
 		return nil
@@ -232,7 +235,7 @@ func (d *logReader) replication(ctx context.Context) (*pgconn.PgConn, error) {
 		return nil, err
 	}
 	config.RuntimeParams["replication"] = "database"
-	// After its receiver has vanished, a WAL sender holds the slot until this timeout; the default is a minute.
+	// A WAL sender whose receiver has vanished holds the slot until this timeout; the default is a minute.
 	config.RuntimeParams["wal_sender_timeout"] = "20s"
 	for _, t := range textSettings {
 		config.RuntimeParams[t.name] = t.value

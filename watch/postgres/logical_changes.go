@@ -12,15 +12,15 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// rowValues contains the key, labels and texts that the server computed from one tuple.
+// rowValues contains the key, labels and texts of one tuple.
 type rowValues struct {
 	key    string
-	labels watch.Labels      // nil when the log lacks some of the columns they are computed from
-	text   map[string]string // nil when the log has no text column
-	part   bool              // the log has only some of the text columns
+	labels watch.Labels      // nil if the log lacks some of the columns that labels are computed from
+	text   map[string]string // nil if the log lacks some of the text columns
+	part   bool              // the text may have changed, but the log lacks some of the text columns
 }
 
-// changes turns row images into changes, in order.
+// changes converts row changes in the log to changes of items, in order.
 func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Change, error) {
 	if len(images) == 0 {
 		return nil, nil
@@ -31,7 +31,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 			writers = append(writers, images[i].xid)
 		}
 	}
-	if len(writers) > 0 { // none in the middle of a large transaction
+	if len(writers) > 0 { // empty in the middle of a large transaction, which is visible already
 		if err := s.waitUntilVisible(ctx, writers); err != nil {
 			return nil, err
 		}
@@ -40,7 +40,8 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 	sides, err := s.rowValues(ctx, images, true)
 	var server *pgconn.PgError
 	if errors.As(err, &server) && (strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "42")) {
-		// The logged values have an older definition of the table, or an expression reads a column that the log lacks.
+		// The logged values are from an older definition of the table, or an expression reads a column that the log
+		// lacks.
 		sides, err = s.rowValues(ctx, images, false)
 	}
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 	return out, nil
 }
 
-// change appends to out the changes that one row image describes.
+// change converts one row change in the log and appends the result to out: no change, one, or two if the key changed.
 func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, table map[string]watch.Item) []watch.Change {
 	c := watch.Change{Key: s.at.key(i.commit, i.ordinal), At: i.at, Author: i.author, Origin: i.origin}
 	if i.fresh != nil && s.relation.author >= 0 && i.fresh[s.relation.author].text != nil && c.Author == "" {
@@ -70,7 +71,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 		gone := c
 		gone.Op, gone.Item, gone.Old = watch.OpDelete, old.key, old.labels
 		if i.fresh != nil {
-			gone.Key += "-" // a changed key is a delete and an insert
+			gone.Key += "-" // a changed key becomes a delete and an insert, which need different change keys
 		}
 		out = append(out, gone)
 	}
@@ -84,7 +85,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	now, present := table[fresh.key]
 	if c.New == nil {
 		if !present {
-			return out // deleted since: its delete follows
+			return out // the row was deleted later: its delete follows in the log
 		}
 		c.New = now.Labels
 	}
@@ -96,7 +97,7 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	}
 	if c.Text == nil {
 		if c.Op = watch.OpLabel; i.insert {
-			return out // deleted since: its delete follows
+			return out // the row was deleted later: its delete follows in the log
 		}
 	}
 	if c.Old != nil && same(c.Old, c.New) && s.sameText(i) {
@@ -105,7 +106,8 @@ func (s *stream) change(out []watch.Change, i *rowChange, old, fresh rowValues, 
 	return append(out, c)
 }
 
-// sameText reports whether the text is unchanged, if the log contains the old text (REPLICA IDENTITY FULL).
+// sameText reports whether no text column has changed. A column whose new value is logged without the old one counts as
+// changed; old values are logged only with REPLICA IDENTITY FULL.
 func (s *stream) sameText(i *rowChange) bool {
 	for _, k := range s.relation.text {
 		a, b := i.old[k], i.fresh[k]
@@ -116,8 +118,8 @@ func (s *stream) sameText(i *rowChange) bool {
 	return true
 }
 
-// rowValues computes the old and then the new values of each image, in order. If values is false, it computes only
-// the keys.
+// rowValues returns two elements for each row change, in order: its old and its new values. If values is false, it
+// computes only the keys.
 func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool) ([]rowValues, error) {
 	r := s.relation
 	if r.direct {
@@ -164,7 +166,8 @@ func (s *stream) rowValues(ctx context.Context, images []rowChange, values bool)
 	return out, rows.Err()
 }
 
-// verbatim returns the values of the images if the log contains all of them in their final form.
+// verbatim returns the same as rowValues, without a query. It is for a relation whose values are logged in final form
+// (relation.direct).
 func (s *stream) verbatim(images []rowChange) []rowValues {
 	out := make([]rowValues, 2*len(images))
 	for n := range images {
@@ -231,7 +234,7 @@ func (s *stream) texts(out *rowValues, cells []cell, made [][]byte, values bool)
 	}
 }
 
-// reread reads the present rows for images whose log entry is incomplete.
+// reread reads the current rows from the table for those row changes whose log entry is incomplete.
 func (s *stream) reread(ctx context.Context, images []rowChange, sides []rowValues) (map[string]watch.Item, error) {
 	var keys []string
 	for i := range images {

@@ -90,7 +90,7 @@ func (s *stream) onMessage(ctx context.Context, message pglogrepl.Message) error
 	return nil
 }
 
-// onBegin decides whether a transaction is new, that is, not part of an earlier full read.
+// onBegin decides whether a transaction is skipped because it was read before, from the log or by a full read.
 func (s *stream) onBegin(m *pglogrepl.BeginMessage) error {
 	s.skip = lsn(m.FinalLSN) < s.at.LSN
 	if s.at.Snapshot == "" || lsn(m.FinalLSN) >= s.at.Until {
@@ -121,13 +121,13 @@ func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) e
 	return nil
 }
 
-// onRow handles a row change. The old tuple is missing for an insert and most updates, the new tuple for a delete.
-// whole means that the old tuple has more columns than the replica identity.
+// onRow handles a row change. The old tuple is nil for an insert and most updates, the new tuple (fresh) for a delete.
+// whole means that the old tuple has all columns, not only those of the replica identity.
 func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool,
 	fresh *pglogrepl.TupleData,
 ) error {
 	if s.relation == nil || id != s.relation.id {
-		return nil // another table that was added to the publication
+		return nil // a row of another table that was added to the publication
 	}
 	if s.begin == nil {
 		return errors.New("a row outside of a transaction in the stream")
@@ -146,7 +146,7 @@ func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogre
 	i.old, i.fresh = s.relation.cells(old, whole), s.relation.cells(fresh, true)
 	for k := range i.fresh {
 		if i.old != nil && !i.fresh[k].known {
-			i.fresh[k] = i.old[k] // values that are not repeated are unchanged
+			i.fresh[k] = i.old[k] // a value that the new tuple omits is unchanged
 		}
 	}
 	s.pending = append(s.pending, i)

@@ -15,7 +15,7 @@ type logPosition struct {
 	identity
 	Definition string `json:"definition"`
 	Spelling   int    `json:"spelling"`          // how keys are written as text
-	Published  string `json:"published"`         // oids of the publication and of the table in it: others mean missing changes
+	Published  string `json:"published"`         // oids of the publication and the table's entry in it; changes are missing if they differ
 	Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: the log does not report truncated partitions
 	Meaning    string `json:"meaning"`           // digest of everything that labels are computed from
 	// LSN is the end of the last transaction that was read completely; everything that committed before it was
@@ -25,8 +25,8 @@ type logPosition struct {
 	// were read.
 	Within lsn `json:"within,omitempty"`
 	Done   int `json:"done,omitempty"`
-	// Snapshot is the snapshot of a full read. Transactions that are visible in it were read, although they commit after
-	// LSN. No transaction at or after Until is visible in it.
+	// Snapshot is the snapshot of a full read. Transactions that are visible in it were read, even if they committed
+	// after LSN. No transaction that committed at or after Until is visible in it.
 	Snapshot string `json:"snapshot,omitempty"`
 	Until    lsn    `json:"until,omitempty"`
 }
@@ -71,17 +71,18 @@ func (p logPosition) key(l lsn, n int) string {
 	return fmt.Sprintf("%s/%d/%s:%d", p.System, p.Timeline, l, n)
 }
 
-// serverState is the server's state at connect.
+// serverState is the server's current state.
 type serverState struct {
-	logPosition        // with the present identity, definition, publication and storage
+	logPosition        // with the current identity, definition, publication and storage
 	End         lsn    // end of the log
-	Slot        string // its name
+	Slot        string // name of the replication slot
 	Exists      bool   // whether the slot exists
 	Status      string // "lost" when the server has removed log that the slot needs
-	Confirmed   lsn    // up to where the slot was confirmed
+	Confirmed   lsn    // the position up to which the slot was confirmed
 }
 
-// lost returns why reading cannot continue from p, or "", and whether the slot must be created again.
+// lost returns the reason why reading cannot continue from p, or "" if it can, and whether the slot must be created
+// again (renew).
 func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	switch {
 	case p.foreign(now.identity) != "":
@@ -96,7 +97,7 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 	case p.Published != now.Published:
 		return "the publication was changed", true
 	case now.Confirmed > p.LSN:
-		// Only stored changes are confirmed, so that the position is at or behind the slot's.
+		// Only stored positions are confirmed, so the slot is not ahead of p unless something else moved it.
 		return "the replication slot " + now.Slot + " was created again, or read by another client", false
 	case p.Definition != now.Definition:
 		return "the label's definition changed", false

@@ -10,7 +10,7 @@ import (
 )
 
 // cell is one column of a row in the log. A value is unknown if it was not changed and is stored out of line
-// (TOAST), if it is generated, or if the column is younger than the row.
+// (TOAST), if it is generated, or if the column was added after the row was written.
 type cell struct {
 	text  *string
 	known bool
@@ -19,12 +19,12 @@ type cell struct {
 // rowChange is one row change in the log.
 type rowChange struct {
 	commit         lsn
-	xid            uint32 // of the transaction, its low half
+	xid            uint32 // low 32 bits of the transaction's id
 	ordinal        int
 	at             time.Time
 	author, origin string
 	insert         bool
-	old, fresh     []cell // by the relation's columns; nil for none
+	old, fresh     []cell // one for each of the relation's names; nil if the log has no such tuple
 }
 
 func (i *rowChange) size() int {
@@ -46,17 +46,17 @@ type relation struct {
 	types  []uint32 // of the log's columns
 	within []bool   // which of the log's columns are in the replica identity
 	sent   []int    // columns that are sent to the server to compute key, labels and some of the text
-	labels []int    // those of sent that labels are computed from
+	labels []int    // columns that labels are computed from
 	keys   []int
 	text   []int // text columns, in the configuration's order
 	exact  []bool
-	author int // or -1
+	author int // the author's column, or -1
 	query  string
 	direct bool // key, labels and text are in the log in final form: no query is needed
 }
 
-// newRelation plans how rows are read. The server computes keys and labels from the logged values, for all types and
-// expressions. The value of a text column is used directly if the server would return the same text.
+// newRelation plans how rows are read. In general the server computes keys and labels from the logged values, so that
+// all types and expressions work. Values are used directly if the server would return the same text.
 func newRelation(d *logReader, m *pglogrepl.RelationMessage) *relation {
 	r := &relation{id: m.RelationID, author: -1}
 	for _, c := range m.Columns {

@@ -34,7 +34,8 @@ func (s *schema) publish() string {
 	}
 	view := ""
 	if len(expressions) > 0 {
-		// Only the server knows which columns an expression reads: it records the dependencies of a view.
+		// Only the server knows which columns an expression reads, so the SQL creates a temporary view and reads the
+		// dependencies that the server has recorded for it.
 		view = fmt.Sprintf(`  CREATE TEMPORARY VIEW retraind_probe AS SELECT %s FROM %s;
   wanted := wanted || ARRAY(SELECT DISTINCT a.attname::text FROM pg_rewrite r
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// lingerStream is how long a transaction waits for the next one, to be stored together with it.
+	// lingerStream is how long the changes of a transaction wait for another transaction, to be stored together.
 	lingerStream = time.Millisecond
 	// lingerMax bounds this wait under a steady stream.
 	lingerMax = 5 * time.Millisecond
@@ -32,18 +32,18 @@ type stream struct {
 	repl       *pgconn.PgConn
 	relation   *relation // the table as the log describes it now
 	begin      *pglogrepl.BeginMessage
-	skip       bool   // the transaction was read with the whole table
-	visibleXID uint32 // the transaction, once its commit is visible; 0 before that
+	skip       bool   // the transaction was read before
+	visibleXID uint32 // id of the transaction once its commit is visible; 0 before that
 	ordinal    int    // rows of the transaction so far
-	author     string // of the transaction, from its own message
+	author     string // of the transaction, from a logical message in it
 	origin     string
-	reached    lsn // everything before it was read; valid when nothing is pending
+	reached    lsn // transactions that committed before it were received: they are stored or pending
 	stored     time.Time
 	heard      time.Time // when the last message of the server arrived
 	pending    []rowChange
 	size       int
 	since      time.Time     // when the first pending change arrived
-	rest       time.Duration // pause before the next message while very many arrive
+	rest       time.Duration // pause before the next message, when many arrive
 }
 
 // stream follows the log. It ends with a *rereadError when the table must be read or inspected again.
@@ -187,7 +187,7 @@ func (s *stream) checkAlive(ctx context.Context) error {
 	return s.conn.Ping(limited)
 }
 
-// confirm acknowledges the stored position to the server, so that it may remove its log.
+// confirm acknowledges the stored position to the server, which may then remove older log.
 func (s *stream) confirm(ctx context.Context, reply bool) error {
 	return pglogrepl.SendStandbyStatusUpdate(ctx, s.repl, pglogrepl.StandbyStatusUpdate{
 		WALWritePosition: pglogrepl.LSN(max(s.reached, s.at.LSN)), WALFlushPosition: pglogrepl.LSN(s.at.LSN),
@@ -195,7 +195,7 @@ func (s *stream) confirm(ctx context.Context, reply bool) error {
 	})
 }
 
-// storeIdlePosition stores the position periodically even if the table does not change.
+// storeIdlePosition checks the schema, and stores the position periodically even if the table does not change.
 func (s *stream) storeIdlePosition(ctx context.Context) error {
 	if err := s.checkSchema(ctx); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (s *stream) storeIdlePosition(ctx context.Context) error {
 	return s.flush(ctx)
 }
 
-// flush stores the pending changes with the position behind them, and confirms that position to the server.
+// flush stores the pending changes with the position after them, and confirms that position to the server.
 func (s *stream) flush(ctx context.Context) error {
 	changes, err := s.changes(ctx, s.pending)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // A commit is in the log shortly before queries can see it. The delay is longer while a synchronous standby has not
-// confirmed the commit. A logged change is not used before queries can see it, for two reasons. A full read that
-// follows would not contain the change and would still count as newer. And if the primary fails, its standby might
-// never have received the change.
+// confirmed the commit. A logged change is not used before queries can see it, for two reasons. First, a full read that
+// follows might lack the change although it counts as newer. Second, if the primary fails, its standby might never have
+// received the change.
 
 const (
 	// visiblePollMax is the longest pause between two checks.
@@ -25,7 +25,7 @@ const (
 
 const snapshotQuery = "SELECT pg_current_snapshot()::text"
 
-// waitUntilVisible waits until queries see the writes of the transactions.
+// waitUntilVisible waits until queries see the writes of the given transactions.
 func (s *stream) waitUntilVisible(ctx context.Context, writers []uint32) error {
 	begun, spoke, told := time.Now(), time.Now(), false
 	for rest := time.Millisecond; ; rest = min(2*rest, visiblePollMax) {
@@ -78,8 +78,8 @@ func isStandby(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return slices.ContainsFunc(names, func(n string) bool { return n == "*" || strings.EqualFold(n, name) }), err
 }
 
-// waitForWriters waits until the transactions that write to the table now have ended. Only their commits can be
-// before the slot's position and still be invisible to queries.
+// waitForWriters lists the transactions that are writing to the table, and waits until all of these have ended. Only
+// their commits can be before the slot's position and still be invisible to queries.
 func (d *logReader) waitForWriters(ctx context.Context) error {
 	writers, err := d.tableWriters(ctx)
 	if err != nil {
@@ -105,8 +105,8 @@ func (d *logReader) waitForWriters(ctx context.Context) error {
 	return nil
 }
 
-// tableWriters returns the transactions that write to the table. They hold its lock until their writes are
-// visible.
+// tableWriters returns the transactions that are writing to the table. They hold a lock on the table until their writes
+// are visible.
 func (d *logReader) tableWriters(ctx context.Context) ([]string, error) {
 	rows, err := d.conn.Query(ctx,
 		`SELECT DISTINCT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted

@@ -62,9 +62,9 @@ func (c *session) readUntilIdle(ctx context.Context) error {
 	return nil
 }
 
-// takeLock takes the advisory lock, which makes writers notify. While another listener holds it (a second daemon, or
-// an earlier connection that the server has not closed yet) it returns nil without the lock; writers notify anyway,
-// because that listener holds it.
+// takeLock takes the advisory lock, which makes writers notify. If another listener holds the lock (a second daemon, or
+// an earlier connection that the server has not closed yet), takeLock returns nil without the lock. Writers then notify
+// because of the other listener.
 func (c *session) takeLock(ctx context.Context) error {
 	if c.locked {
 		return nil
@@ -91,9 +91,10 @@ func (c *session) releaseLock(ctx context.Context) error {
 }
 
 // waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification. Writers that checked
-// the lock before it was taken do not notify when they commit, so it polls the outbox until these writers have ended.
+// the lock before it was taken do not notify when they commit, so waitForNotify polls the outbox until these writers
+// have ended.
 func (c *session) waitForNotify(ctx context.Context) error {
-	var unnotified []string // transactions that may have missed the lock
+	var unnotified []string // transactions that may have checked the lock before it was taken
 	interval := unlockedPollMin
 	polled := time.Now()
 	for first := true; ; first = false {
@@ -153,8 +154,8 @@ func (c *session) notified() *atomic.Bool {
 	return flag
 }
 
-// waitForNotification blocks until a notification or the end of wait. The payload is ignored: anybody may send
-// one, and it is only a wake-up.
+// waitForNotification blocks until a notification arrives or the time wait has passed. The payload is ignored, because
+// any client can send a notification; it only wakes the reader.
 func (c *session) waitForNotification(ctx context.Context, wait time.Duration) (bool, error) {
 	if c.notified().Swap(false) {
 		return true, nil

@@ -11,7 +11,7 @@ import (
 const (
 	// maintenanceInterval is how often the listener runs maintenance.
 	maintenanceInterval = 10 * time.Second
-	// longTransaction is the age from which Health has a notice of a transaction with uncommitted label changes.
+	// longTransaction is the age from which Health.Notice reports a transaction with uncommitted label changes.
 	longTransaction = 10 * time.Minute
 )
 
@@ -47,7 +47,7 @@ const (
 	// keepReadRows is how long rows are kept after they were read, for other readers and for debugging.
 	keepReadRows  = time.Hour
 	pruneInterval = 10 * time.Minute
-	// pruneLimit is how many rows one call removes.
+	// pruneLimit is how many rows one call removes at most.
 	pruneLimit = 20000
 )
 

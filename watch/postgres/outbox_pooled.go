@@ -12,7 +12,7 @@ import (
 const (
 	// notifyTestTimeout is how long the test waits.
 	notifyTestTimeout = 2 * time.Second
-	// silentPollInterval is how often changes are polled for where no notification arrives.
+	// silentPollInterval is how often the outbox is polled if no notifications arrive.
 	silentPollInterval = time.Second
 )
 
@@ -20,7 +20,7 @@ const (
 func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	other, err := dial(ctx, c.cfg)
 	if err != nil {
-		// No second connection is available: assume that there is no pooler.
+		// No second connection is available: assume that notifications arrive unless dial has detected a pooler.
 		c.Log.Debug("whether notifications arrive was not tested", "err", err)
 		return !pooled(c.conn), nil
 	}
@@ -49,8 +49,9 @@ func (c *session) pollSilent(ctx context.Context) error {
 	}
 }
 
-// inTransaction runs a query that reads. On a connection that is pooled in transaction mode it runs the query in a
-// separate transaction, and first makes the settings that are otherwise made once for the session.
+// inTransaction runs read, which only reads from the database. On a connection that is pooled in transaction mode it
+// runs read in a separate transaction. In that transaction it first applies the session settings and checks that the
+// server is still the same.
 func (c *session) inTransaction(ctx context.Context, read func() error) error {
 	if !c.transactionPooled {
 		return read()
@@ -73,7 +74,7 @@ func (c *session) inTransaction(ctx context.Context, read func() error) error {
 }
 
 // sameServer returns an error if the server behind the pooler was exchanged or has crashed. The connection to the
-// pooler does not show either.
+// pooler reveals neither.
 func (c *session) sameServer(ctx context.Context) error {
 	var now position
 	if err := c.conn.QueryRow(ctx, "SELECT "+identityColumns+", "+statisticsColumn).Scan(&now.System, &now.Timeline,

@@ -21,8 +21,8 @@ type position struct {
 	SchemaDigest string `json:"shape"`      // digest of the table and its triggers
 	Spelling     int    `json:"spelling"`   // how keys are written as text
 	Snapshot     string `json:"snapshot"`   // transactions visible in it were read
-	Last         rowID  `json:"last"`       // of the rows read, the one with the greatest transaction id; that id is 0 before any
-	// Compare: the server crashed, and the table was not compared since.
+	Last         rowID  `json:"last"`       // the row with the greatest transaction id among those read; zero before the first
+	// Compare means that the server has crashed, and that the table was not compared since.
 	Compare bool `json:"compare,omitempty"`
 	// Upto, Seq and Top are a position inside a round, which reads the rows that are visible in Upto and not in
 	// Snapshot. The rows up to Seq were read, and Top is the read row with the greatest transaction id.
@@ -67,9 +67,9 @@ func (p position) String() string {
 
 // After a crash a server has lost the transactions whose log was not on disk yet: transactions without a recorded
 // row, and asynchronous commits, which retraind may have read. The server then reuses the ids of the lost
-// transactions. So after a crash the ids in a position's snapshot are not trusted: reading continues from it only if
-// the rows that were read still exist. A lost commit is missing in the table too, so the table is compared. The only
-// sign of a crash is that the server's statistics were reset, which otherwise happens only on request.
+// transactions. So after a crash the ids in a position's snapshot are not trusted: reading continues from that position
+// only if the rows that were read still exist. A lost commit is missing in the table too, so the table is compared. The
+// only sign of a crash is that the server's statistics were reset, which otherwise happens only on request.
 const (
 	statisticsColumn = `(SELECT coalesce((extract(epoch FROM stats_reset) * 1000000)::bigint, 0) FROM pg_stat_bgwriter)`
 	serverCrashed    = "the server crashed (or its statistics were reset): its last commits may be lost"
@@ -81,8 +81,9 @@ func (p position) key(xid string, seq int64) string {
 	return fmt.Sprintf("%s/%d/%x/%s:%d", p.System, p.Timeline, p.Statistics, xid, seq)
 }
 
-// survive returns the position that replaces p after a crash of the server; now is the server's present snapshot. A
-// round that had begun is limited to the transactions visible in both snapshots, because ids may have been reused.
+// survive returns the position that replaces p after a crash of the server; now is the server's current snapshot. A
+// round that had begun is limited to the transactions that are visible both in Upto and in now, because ids may have
+// been reused.
 func (p position) survive(statistics int64, now snapshot) (position, error) {
 	p.Statistics, p.Compare = statistics, true
 	if p.Upto == "" {
@@ -108,8 +109,8 @@ func (p position) unread() (from string, running []string, err error) {
 	return strconv.FormatUint(p.Last.XID+1, 10), running, err
 }
 
-// lost returns why reading cannot continue from p, or "". next is the first transaction id that the server has not
-// assigned; pruned is the last one whose rows were removed.
+// lost returns the reason why reading cannot continue from p, or "" if it can. next is the first transaction id that the
+// server has not assigned; pruned is the highest transaction id whose rows were removed.
 func (p position) lost(now position, next, pruned uint64) string {
 	seen, err := parseSnapshot(p.Snapshot)
 	switch {

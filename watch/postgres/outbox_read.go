@@ -44,9 +44,9 @@ ORDER BY o.seq`, rest, strings.Join(text, ", "), c.schema.table,
 		c.byKey("t", "CASE WHEN o.op IN ('insert', 'update') THEN o.item END"), c.schema.outbox(), authorOfRow, originOfRow)
 }
 
-// byKey returns an SQL condition that the key columns of a row equal a key given as text. It compares in the types of
-// the columns, so that the index is used. The text must be a key or NULL in every row: on a partitioned table it is
-// converted before other conditions are evaluated.
+// byKey returns an SQL condition that is true if the key columns of a row equal a key given as text. It compares in the
+// types of the columns, so that the index is used. In every row, the text must be a key or NULL, because on a
+// partitioned table it is converted before other conditions are evaluated.
 func (c *session) byKey(row, key string) string {
 	if len(c.cfg.ID) == 1 {
 		return fmt.Sprintf("%s.%s = %s::%s", row, ident(c.cfg.ID[0]), key, c.keyTypes[0])
@@ -60,14 +60,14 @@ func (c *session) byKey(row, key string) string {
 
 // outboxRow is a row of the outbox with the item's present text.
 type outboxRow struct {
-	snapshot       *string // of the round's first row
+	snapshot       *string // only in the round's first row
 	xid            string
 	seq            int64
 	op, item       string
 	old, new       *string
 	author, origin string
 	at             time.Time
-	present        *bool // nil when the item is gone, or its text was not asked for
+	present        *bool // nil if the item was deleted, or its text was not queried
 	text           []*string
 }
 
@@ -175,7 +175,7 @@ func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (aga
 	return "", c.store(ctx, batch, writers, next)
 }
 
-// store stores changes in the sink, with the cursor behind them.
+// store stores changes in the sink, with the cursor after them.
 func (c *session) store(ctx context.Context, changes []watch.Change, writers []string, next position) error {
 	reorder(changes, writers)
 	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {

@@ -6,10 +6,10 @@ import "github.com/retraind/retraind/watch"
 // the recorded order.
 const maxReorder = 16
 
-// reorder orders the changes that one transaction made to one item by content, so that each begins with the labels
-// that the previous one ended with. Triggers usually record the changes in that order. But if a trigger of the
-// application writes to the table that fired it, the inner statement is recorded before the outer one. writers
-// contains the transaction of each change. Changes of different items keep their places.
+// reorder sorts the changes that one transaction made to one item, so that each begins with the labels that the
+// previous one ended with. The triggers usually record the changes in that order. But if a trigger of the application
+// writes to the table that fired it, the inner statement is recorded before the outer one. writers contains the
+// transaction of each change. A change never moves to a place of another item.
 func reorder(changes []watch.Change, writers []string) {
 	type key struct{ writer, item string }
 	groups := map[key][]int{}

@@ -14,10 +14,12 @@ type logPosition struct {
 	Capture Capture `json:"capture"`
 	identity
 	Definition string `json:"definition"`
-	Spelling   int    `json:"spelling"`          // how keys are written as text
-	Published  string `json:"published"`         // oids of the publication and the table's entry in it; changes are missing if they differ
-	Storage    string `json:"storage,omitempty"` // digest of a partitioned table's files: the log does not report truncated partitions
-	Meaning    string `json:"meaning"`           // digest of everything that labels are computed from
+	Spelling   int    `json:"spelling"` // how keys are written as text
+	// Published has the oids of the publication and of the table's entry in it. If they differ, changes are missing.
+	Published string `json:"published"`
+	// Storage is a digest of a partitioned table's files, because the log does not report truncated partitions.
+	Storage string `json:"storage,omitempty"`
+	Meaning string `json:"meaning"` // digest of everything that labels are computed from
 	// LSN is the end of the last transaction that was read completely; everything that committed before it was
 	// read.
 	LSN lsn `json:"lsn"`

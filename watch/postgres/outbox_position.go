@@ -21,7 +21,7 @@ type position struct {
 	SchemaDigest string `json:"shape"`      // digest of the table and its triggers
 	Spelling     int    `json:"spelling"`   // how keys are written as text
 	Snapshot     string `json:"snapshot"`   // transactions visible in it were read
-	Last         rowID  `json:"last"`       // the row with the greatest transaction id among those read; zero before the first
+	Last         rowID  `json:"last"`       // the row read with the greatest transaction id; zero before the first row
 	// Compare means that the server has crashed, and that the table was not compared since.
 	Compare bool `json:"compare,omitempty"`
 	// Upto, Seq and Top are a position inside a round, which reads the rows that are visible in Upto and not in
@@ -109,8 +109,8 @@ func (p position) unread() (from string, running []string, err error) {
 	return strconv.FormatUint(p.Last.XID+1, 10), running, err
 }
 
-// lost returns the reason why reading cannot continue from p, or "" if it can. next is the first transaction id that the
-// server has not assigned; pruned is the highest transaction id whose rows were removed.
+// lost returns the reason why reading cannot continue from p, or "" if it can. next is the first transaction id that
+// the server has not assigned; pruned is the highest transaction id whose rows were removed.
 func (p position) lost(now position, next, pruned uint64) string {
 	seen, err := parseSnapshot(p.Snapshot)
 	switch {

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// schemaDigestQuery is a digest that changes whenever the triggers may have missed changes of the table $1. It
-// covers its storage (a TRUNCATE of a partition, a rewrite by ALTER TABLE), its triggers (one that was disabled
-// and enabled again) and the columns $2 that are read. A catalog row gets a new xmin with each change.
+// schemaDigestQuery queries a digest that changes whenever the triggers may have missed changes of the table $1. The
+// digest covers the table's storage (a TRUNCATE of a partition, a rewrite by ALTER TABLE), its triggers (also one that
+// was disabled and enabled again, because a catalog row gets a new xmin with each change) and the columns $2 that are
+// read.
 const schemaDigestQuery = `SELECT ` + storage + ` || md5((SELECT string_agg(part, ',' ORDER BY part) FROM (
 	SELECT 't' || oid::text || ':' || xmin::text AS part FROM pg_trigger WHERE tgrelid = $1::text::regclass AND NOT tgisinternal
 	UNION ALL
@@ -15,8 +16,8 @@ const schemaDigestQuery = `SELECT ` + storage + ` || md5((SELECT string_agg(part
 		WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND ($2::text[] IS NULL OR attname = ANY ($2::text[]))
 ) AS parts))`
 
-// schemaDigest queries the digest, followed by a blank and the digest of the labels' meaning. If a label is an
-// expression, only the server knows which columns it reads: then the digest covers all columns.
+// schemaDigest queries the digest of schemaDigestQuery, followed by a blank and the digest of schema.meaning. If a label
+// is an expression, the digest covers all columns, because only the server knows which columns the expression reads.
 func (c *session) schemaDigest(ctx context.Context) (digest string, err error) {
 	var columns []string
 	if !c.schema.expressive() {
@@ -26,7 +27,7 @@ func (c *session) schemaDigest(ctx context.Context) (digest string, err error) {
 	return digest, err
 }
 
-// schemaReason returns the reason for a full read after the digest changed.
+// schemaReason returns the reason for a full read after either digest changed.
 func schemaReason(before, now string) string {
 	table, _, _ := strings.Cut(before, " ")
 	if same, _, _ := strings.Cut(now, " "); same == table {
@@ -35,5 +36,5 @@ func schemaReason(before, now string) string {
 	return schemaChanged
 }
 
-// schemaChanged is the reason for a full read after the digest changed.
+// schemaChanged is the reason for a full read after the digest of schemaDigestQuery changed.
 const schemaChanged = "the table or its triggers were changed, truncated or rewritten"

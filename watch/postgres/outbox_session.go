@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// session is one connection, with the properties of its server.
+// session is one connection that follows the outbox, with the properties of its server.
 type session struct {
 	*Source
 	conn              *pgx.Conn
@@ -43,7 +43,7 @@ func (c *session) prepare(ctx context.Context) error {
 		return err
 	}
 	c.keyTypes = c.schema.keyTypes(columns)
-	// LISTEN comes before the first read, so that a commit in between notifies.
+	// LISTEN precedes the first read, so that a commit between the two sends a notification.
 	if _, err := c.conn.Exec(ctx, "LISTEN "+ident(channel(c.model))); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (c *session) prepare(ctx context.Context) error {
 	}
 	c.transactionPooled = !heard
 	if heard && pooled(c.conn) {
-		if err := setSession(ctx, c.conn, false); err != nil { // a pool in session mode
+		if err := setSession(ctx, c.conn, false); err != nil { // the pooler is in session mode
 			return err
 		}
 	}
@@ -69,8 +69,8 @@ func (c *session) prepare(ctx context.Context) error {
 // close ends the connection; the server then releases the advisory lock.
 func (c *session) close() { c.closeConn(c.conn) }
 
-// intact reports whether the rows that were read before a crash still exist, so that reading can continue from p
-// before the table is compared.
+// intact reports whether the last row that was read before a crash still exists, or was pruned. Reading can then
+// continue from p before the table is compared.
 func (c *session) intact(ctx context.Context, p position, pruned uint64) (found bool, err error) {
 	if p.Last.XID <= pruned {
 		return true, nil
@@ -80,14 +80,15 @@ func (c *session) intact(ctx context.Context, p position, pruned uint64) (found 
 	return found, err
 }
 
-// resume finds the position to continue from; if there is none, the whole table is read.
+// resume sets the position to continue from. If the stored position cannot be used, or the server has crashed, it also
+// reads the whole table.
 func (c *session) resume(ctx context.Context) error {
 	text, err := c.sink.Cursor(ctx, c.Name())
 	if err != nil {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
 	if text == "" {
-		c.otherSpelling = true // items of an earlier read may exist all the same
+		c.otherSpelling = true // items of an earlier read may exist even without a cursor
 		return c.fullRead(ctx, firstRead)
 	}
 	stored, err := parsePosition(text)

@@ -10,7 +10,7 @@ import (
 
 // openTransaction is a transaction that has written to the outbox and is still open.
 type openTransaction struct {
-	Virtual string  // virtual transaction id, unique while it runs
+	Virtual string  // virtual transaction id, unique while the transaction runs
 	PID     int32   // 0 for a prepared transaction
 	GID     *string // name of a prepared transaction
 	Who     string  // user and application, if the role may see them
@@ -18,9 +18,10 @@ type openTransaction struct {
 }
 
 // openTransactions returns the virtual ids of the transactions that are writing to the outbox. Such a transaction
-// locks the outbox table before it checks the advisory lock, and holds the table's lock until it ends. Transaction ids
-// cannot be used: a snapshot does not list running transactions that are younger than the last one that ended. The
-// oldest transaction is reported as a notice, because its label changes become visible only when it ends.
+// locks the outbox table before it checks the advisory lock, and keeps the table locked until it ends. Transaction ids
+// cannot be used: a snapshot does not list running transactions that are younger than the last one that ended. If the
+// oldest transaction is older than warnAfter, it is reported as a notice, because its label changes become visible only
+// when it ends.
 func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	rows, err := c.conn.Query(ctx,
 		`SELECT DISTINCT ON (l.virtualtransaction) l.virtualtransaction, coalesce(l.pid, 0), CASE WHEN l.pid IS NULL THEN (
@@ -62,7 +63,7 @@ func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// late returns the notice about a transaction whose label changes wait until it ends.
+// late returns the notice about a transaction whose label changes stay invisible until it ends.
 func (o openTransaction) late(age time.Duration) string {
 	age = age.Round(time.Second)
 	if o.GID != nil {

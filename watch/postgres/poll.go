@@ -20,12 +20,12 @@ type poller struct {
 	watermark string
 	wmType    string
 	// known contains digests of the rows that were above the floor at the last poll, so that unchanged rows are not
-	// handed to the sink again at each poll.
+	// passed to the sink again at each poll.
 	known map[string]uint64
 	seed  maphash.Seed
 }
 
-// maxKnown bounds the size of known. Rows that are not in known are handed to the sink again, which finds them
+// maxKnown bounds the size of known. Rows that are not in known are passed to the sink again, which finds that they are
 // unchanged.
 const maxKnown = 50_000
 
@@ -69,7 +69,7 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 		}
 		wait := s.cfg.poll()
 		if p.isView && p.at.Floor == nil {
-			wait = max(wait, s.cfg.overlap()) // each poll reads the whole view until then
+			wait = max(wait, s.cfg.overlap()) // without a floor, each poll reads the whole view
 		}
 		if err := p.wait(ctx, wait); err != nil {
 			return explain(s.cfg, err)
@@ -96,8 +96,8 @@ func (p *poller) wait(ctx context.Context, wait time.Duration) error {
 	return nil
 }
 
-// pollOnce reads the rows that were written since the last poll. At the first poll of a connection, and when a
-// compare is due, it compares the whole table.
+// pollOnce reads the rows that were written since the last poll. It reads the whole table instead if it cannot continue
+// from the position, or if a periodic compare is due. At the first poll of a connection it loads the stored position.
 func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	stored := ""
 	if first {
@@ -110,8 +110,8 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 		Capture: CapturePoll, Definition: p.schema.labelDefinition() + " " + p.watermark,
 		Spelling: spelling,
 	}
-	// This query comes first: the catalog is always read in its present state, even by a snapshot that shows older
-	// rows.
+	// This query is run before the snapshot is taken, because the catalog is always read in its current state, even by
+	// a transaction whose snapshot shows older rows.
 	if err := p.conn.QueryRow(ctx, "SELECT "+storage+", "+p.schema.meaning(), p.schema.table).Scan(&now.Storage,
 		&now.Meaning); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	reason := ""
 	if first {
 		if stored == "" {
-			p.otherSpelling = true // items of an earlier read may exist all the same
+			p.otherSpelling = true // items of an earlier read may exist even without a cursor
 			reason = firstRead
 		} else if p.at, err = parsePollPosition(stored); err != nil {
 			reason = err.Error()

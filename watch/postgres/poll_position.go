@@ -7,7 +7,7 @@ import (
 )
 
 // pollPosition is the cursor of capture: poll. All rows with a watermark up to Floor were read, and no open
-// transaction could still add such a row.
+// transaction can still add such a row.
 type pollPosition struct {
 	Capture Capture `json:"capture"`
 	identity
@@ -15,18 +15,19 @@ type pollPosition struct {
 	Spelling   int    `json:"spelling"` // how keys are written as text
 	Storage    string `json:"storage"`  // digest of the table's files
 	Meaning    string `json:"meaning"`  // digest of everything that labels are computed from
-	// Epoch and Look number the polls permanently: they are part of the keys of the changes.
+	// Epoch and Look number the polls. No pair is used twice, because they are part of the keys of the changes.
 	Epoch int64 `json:"epoch"`
 	Look  int64 `json:"look"`
-	// Floor is nil until the first highest watermark is certain.
+	// Floor is nil until a watermark has become the floor for the first time (see seenWatermark).
 	Floor    *string         `json:"floor"`
 	Pending  []seenWatermark `json:"pending,omitempty"`
 	Snapshot string          `json:"snapshot"` // of the last poll
 	Compared time.Time       `json:"compared"` // when the whole table was last read, by the server's clock
 }
 
-// seenWatermark is the greatest watermark of a poll. Transactions that write a lower watermark began to write at most
-// overlap after the poll. The watermark becomes the floor when all transactions that had begun by then have ended.
+// seenWatermark is the greatest watermark of a poll. It is assumed that transactions which write a lower watermark have
+// begun to write at most overlap after the poll. The watermark becomes the floor when all transactions that had begun
+// by then have ended.
 type seenWatermark struct {
 	At   string    `json:"at"`
 	Seen time.Time `json:"seen"`           // by the server's clock
@@ -86,8 +87,8 @@ func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *st
 	return m
 }
 
-// lost returns why reading cannot continue from m, or "". next is the first transaction id that the server has not
-// assigned.
+// lost returns the reason why reading cannot continue from m, or "" if it can. next is the first transaction id that
+// the server has not assigned.
 func (m pollPosition) lost(now pollPosition, next uint64) string {
 	seen, err := parseSnapshot(m.Snapshot)
 	switch {

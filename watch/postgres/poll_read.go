@@ -14,8 +14,8 @@ import (
 )
 
 // newRowsQuery returns the query for the rows above the floor whose transactions were open at the last poll or began
-// later. A row's xmin has only 32 bits and may be the id of a subtransaction, which began after the oldest open
-// transaction.
+// later. It compares a row's xmin with the oldest of these transactions, because xmin may be the id of a
+// subtransaction, which is higher. It compares their distances to the next id, because xmin has only 32 bits.
 func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	last, err := parseSnapshot(p.at.Snapshot)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	return sql + " ORDER BY " + column, args, nil
 }
 
-// readNew hands the changed rows to the sink in batches. The last batch moves the position.
+// readNew passes the changed rows to the sink in batches. The last batch moves the position.
 func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text string, clock time.Time) error {
 	sql, args, err := p.newRowsQuery()
 	if err != nil {
@@ -56,7 +56,7 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 	// Deferred calls run in reverse order: cancel first, so that Close need not read the remaining rows.
 	defer rows.Close()
 	defer cancel()
-	within := p.at // after a crash between batches their keys must not be used again
+	within := p.at // its higher Look is stored with each batch, so that after a crash no key is used again
 	within.Look++
 	var batch []watch.Change
 	var greatest *string

@@ -12,15 +12,15 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// spelling is the version of the text form of values. A cursor without it comes from a version that wrote keys
-// according to the settings of each session.
+// spelling is the version of the text form of values. A cursor without this version is from an older retraind, which
+// formatted keys according to the settings of each session.
 const spelling = 1
 
 // otherSpelling is the reason for a full read after an upgrade from a version without spelling.
 const otherSpelling = "this version of retraind formats keys and labels independently of session settings"
 
 // respellKeys renames items whose key was stored in another text form, so that the full read that follows
-// recognises them. It needs no query when the text form of the keys does not depend on settings.
+// recognises them. It does nothing if the text form of the keys does not depend on settings.
 func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 	sink, ok := s.sink.(watch.Respeller)
 	if !ok {
@@ -55,7 +55,7 @@ func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// spellQuery returns the query that converts keys $1 from any text form to the present one.
+// spellQuery returns the query that converts keys $1 from any text form to the current one.
 func (s *schema) spellQuery(types []string) string {
 	key := "k::" + types[0] + "::text"
 	if len(types) > 1 {
@@ -68,7 +68,8 @@ func (s *schema) spellQuery(types []string) string {
 	return "SELECT " + key + " FROM unnest($1::text[]) WITH ORDINALITY AS u(k, n) ORDER BY n"
 }
 
-// spell returns the keys whose text form changed. Keys that the server cannot parse are kept.
+// spell adds to found each key whose text form changed, with its current text form. It ignores keys that the server
+// cannot parse, so that they are kept.
 func spell(ctx context.Context, tx pgx.Tx, query string, keys []string, found map[string]string) error {
 	var spelled []*string
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {

@@ -1,12 +1,12 @@
-// Package postgres follows the label changes of one table, and reads and exports the table.
+// Package postgres follows the label changes of one table, reads and exports the table, and writes labels into it.
 //
 // There are three captures: an outbox filled by triggers (sql_*.go install it, outbox_*.go read it), logical decoding
-// of the server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package owns the SQL of all
-// three (schema retraind in the watched database), their positions, the checks of a table (inspect_*.go), full reads
-// (table_read.go) and the export (export.go). A Source runs in one goroutine and opens its own connections; Health
-// and Retry are safe for concurrent use. It never writes to the watched table, never acts on the content of a
-// notification, and never keeps a position in memory alone: after each connect it continues from the position that
-// the Sink stored.
+// of the server's log (logical_*.go), and polling by a watermark column (poll_*.go). The package contains the SQL of
+// all three (schema retraind in the watched database), their positions, the checks of a table (inspect_*.go), full
+// reads (table_read.go), the export (export.go) and the writing of labels (label_write.go). A Source runs in one
+// goroutine and opens its own connections; Health and Retry are safe for concurrent use. A Source never writes to the
+// watched table, never acts on the content of a notification, and never keeps a position in memory alone: after each
+// connect it continues from the position that the Sink stored.
 package postgres
 
 import (
@@ -27,15 +27,15 @@ type Source struct {
 	schema *schema
 	sink   watch.Sink
 
-	// warnAfter is the age from which Health has a notice of a transaction with uncommitted label changes.
+	// warnAfter is the age from which Health.Notice reports a transaction with uncommitted label changes.
 	warnAfter time.Duration
 
-	// otherSpelling: stored items may have keys in an older text form.
+	// otherSpelling means that stored items may have keys in an older text form.
 	otherSpelling bool
 
 	mu     sync.Mutex // guards the fields below
 	late   string     // notice: a transaction has been open for long
-	pooled string     // notice: changes are polled for, since the connection is pooled
+	pooled string     // notice: the outbox is polled, because the connection goes through a pooler
 	missed string     // notice: some changes are missed
 }
 
@@ -81,7 +81,7 @@ func (s *Source) notice(which *string, text string) {
 	*which = text
 }
 
-// Probe connects once and returns as a *Fault anything that would keep Run from following the table.
+// Probe connects once and returns a *Fault if anything would prevent Run from following the table.
 func (s *Source) Probe(ctx context.Context) error {
 	switch s.cfg.capture() {
 	case CaptureLogical, CapturePoll:
@@ -100,7 +100,7 @@ func (s *Source) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, s.follow)
 }
 
-// follow uses one connection until it breaks. onUp is called once the source is up.
+// follow follows the table over one connection until that breaks. It calls onUp once the source is up.
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	switch s.cfg.capture() {
 	case CaptureLogical:

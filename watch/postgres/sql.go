@@ -13,10 +13,11 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// lockClass is the first half of the advisory lock that a listener holds while it waits, "rtrd"; the second half is the source's own.
+// lockClass ("rtrd" in ASCII) is the first half of the key of the advisory lock that a listener holds while it waits.
+// The second half is different for each source.
 const lockClass = 0x72747264
 
-// lockObject returns the second half of a source's advisory lock.
+// lockObject returns the second half of the key of a source's advisory lock.
 func lockObject(source string) int32 {
 	h := fnv.New32a()
 	h.Write([]byte(source)) // never fails
@@ -27,7 +28,7 @@ func lockObject(source string) int32 {
 func channel(source string) string { return "retraind_" + source }
 
 // Migration returns the SQL that makes the database record every label change of a model's table. It can be run
-// again, also after a change of the configuration. The table's owner must run it, in the watched database.
+// again, even after a change of the configuration. The table's owner must run it, in the watched database.
 func Migration(model string, cfg *Config) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -93,7 +94,8 @@ COMMIT;
 	return out.String(), nil
 }
 
-// events are the statements with a trigger each: a trigger with transition tables can handle only one kind.
+// events are the kinds of statements. Each kind has a trigger, because a trigger with transition tables can handle only
+// one kind.
 var events = []string{"insert", "update", "delete", "truncate"}
 
 // schema generates the parts of a model's SQL.
@@ -111,7 +113,7 @@ func newSchema(model string, cfg *Config) (*schema, error) {
 		return nil, fmt.Errorf("model %q: %w", model, err)
 	}
 	for _, p := range cfg.Validate() {
-		// The SQL does not depend on the connection string, so errors of it are ignored.
+		// The SQL does not depend on the connection string, so errors in it are ignored.
 		if !p.Warning && p.Path != "dsn" && p.Path != "dsn_file" {
 			return nil, fmt.Errorf("labels.postgres.%s: %s", p.Path, p.Message)
 		}
@@ -234,8 +236,8 @@ func (s *schema) labels(row string) string {
 	return s.object(func(t target) string { return value(row, t) })
 }
 
-// ownLabels returns the same expression for the only row in scope. It reads only columns that the label expressions
-// name, because a reader may have no rights on other columns.
+// ownLabels returns the same expression as labels, but for the only row in scope. The expression reads only columns that
+// the label expressions name, because a reader may have no rights on other columns.
 func (s *schema) ownLabels() string {
 	return s.object(func(t target) string {
 		if columnName.MatchString(t.source) {

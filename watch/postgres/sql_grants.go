@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// KeptRole returns the SQL comment after the output of Down. It says why the role is kept, and how to drop it.
+// KeptRole returns the SQL comment that follows the output of Down. The comment explains why the role is kept, and how
+// to drop it.
 func KeptRole(role string) string {
 	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n",
 		ident(role))
@@ -27,7 +28,7 @@ func Grants(model string, cfg *Config, role string) (string, error) {
 		columns = append(columns, ident(name))
 	}
 	if cfg.capture() == CapturePoll {
-		// xmin, the transaction that wrote a row, reports whether the row was read before.
+		// xmin, the id of the transaction that wrote a row, shows whether the row was read before.
 		columns = append(columns, "xmin")
 	}
 	for _, t := range cfg.targets() {
@@ -59,7 +60,8 @@ GRANT USAGE ON SCHEMA %[4]s TO %[1]s;
 %[7]sGRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
 `, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, s.captureGrants(quoted))
 	if len(expressions) > 0 {
-		// Only the server knows which columns an expression reads: it records the dependencies of a view.
+		// Only the server knows which columns an expression reads, so the SQL creates a temporary view and reads the
+		// dependencies that the server has recorded for it.
 		fmt.Fprintf(&out, `
 DO $retraind$ DECLARE
   col name;

@@ -9,21 +9,22 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// The shape of the triggers (measured on single-row updates and on statements over 100,000 rows). An UPDATE is
-// recorded by a row-level trigger with a column list, so that a statement that sets no watched column costs nothing.
+// The design of the triggers was chosen by measurements of single-row updates and of statements over 100,000 rows. An
+// UPDATE is recorded by a row-level trigger with a column list, so that a statement that sets no watched column costs
+// nothing.
 // The trigger's function compares the values itself, because a WHEN condition is parsed again in each statement,
 // which costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills them for
 // every small update too. Inserts and deletes always matter, so one statement-level trigger handles all their rows at
 // once. The functions run as their owner, so that writers need no rights on the outbox. A caller must not be able to
 // substitute another operator. So a function has a pinned search_path, or uses only fully qualified names, which
-// saves the fifth of the call that pinning costs.
+// avoids the cost of pinning, a fifth of the call.
 //
 // The cost of a call grows with the number of its expressions, because PL/pgSQL prepares them again in each
 // transaction. So a row stores the raw settings that identify its writer, and the reader derives author and origin
 // from these settings.
 
-// Session settings that contain the author and the origin of the session's changes. Retraind marks its own writes
-// with these settings.
+// SQL expressions for the session settings that contain the author and the origin of the session's changes. Retraind
+// marks its own writes with these settings.
 const (
 	authorSetting = "pg_catalog.current_setting('retraind.author', true)"
 	originSetting = "pg_catalog.current_setting('retraind.origin', true)"
@@ -37,8 +38,8 @@ const (
 		"') THEN o.app END, '')"
 )
 
-// writtenKeySetting is the setting that holds the key of the row whose author column the statement has just
-// written. An author column that the statement does not set names the previous writer, not the present one.
+// writtenKeySetting is the setting that contains the key of the row whose author column the statement has just
+// written. An author column that the statement does not set names the previous writer, not the current one.
 const writtenKeySetting = "retraind.wrote"
 
 // author returns an SQL expression for the writer of a row: the setting, or the author column if this statement sets
@@ -112,7 +113,7 @@ BEGIN
 		create("update", "'UPDATE' || columns", "FOR EACH ROW "), create("truncate", "'TRUNCATE'", "FOR EACH STATEMENT "))
 	named := events
 	if s.cfg.Author != "" {
-		// Its name sorts before that of the update trigger, so that it fires first for each row.
+		// The author trigger's name sorts before that of the update trigger, so that it fires first for each row.
 		out.WriteString("  " + create("author", literal("UPDATE OF "+ident(s.cfg.Author)), "FOR EACH ROW "))
 		named = append([]string{"author"}, events...)
 	}
@@ -147,8 +148,8 @@ func (s *schema) pinned(event string) string {
 	return " SET search_path = pg_catalog, pg_temp"
 }
 
-// unchanged returns an SQL condition that columns are equal in OLD and NEW. It compares them as text, which works for
-// every type; for text columns the cast costs nothing.
+// unchanged returns an SQL condition that is true if all the columns are equal in OLD and NEW. The condition compares
+// them as text, which works for every type; for text columns the cast costs nothing.
 func unchanged(columns ...string) string {
 	parts := make([]string, 0, len(columns))
 	for _, c := range columns {

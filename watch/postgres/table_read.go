@@ -33,7 +33,7 @@ func (s *schema) tableQuery() string {
 	return fmt.Sprintf("SELECT %s FROM %s AS r", strings.Join(columns, ", "), s.table)
 }
 
-// rows streams the table through tx, one row in memory at a time. Stopping early closes the connection, since the
+// rows streams the table through tx, one row in memory at a time. Stopping early closes the connection, because the
 // server would otherwise send the remaining rows.
 func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
@@ -61,7 +61,7 @@ func (s *schema) rows(ctx context.Context, tx pgx.Tx) iter.Seq2[watch.Item, erro
 	}
 }
 
-// item copies a row from the connection's buffer.
+// item decodes a row of tableQuery. It copies the values out of the connection's buffer.
 func (s *schema) item(raw [][]byte) (watch.Item, error) {
 	item := watch.Item{ID: validText(string(raw[0])), Text: make(map[string]string, len(s.cfg.Text))}
 	if raw[1] != nil {
@@ -95,15 +95,16 @@ func validText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// repeatableRead is a transaction with the snapshot of its first statement.
+// repeatableRead has the options of a read-only transaction whose statements all see the snapshot of the first one.
 var repeatableRead = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// fullRead hands the whole table to the sink, with the snapshot of the read as the cursor. The next round then reads
-// exactly the outbox rows that the snapshot did not contain.
+// fullRead passes the whole table to the sink, with the snapshot of the read as the cursor. The next round then reads
+// exactly the outbox rows that are not visible in the snapshot.
 func (c *session) fullRead(ctx context.Context, reason string) error {
 	c.logFullRead(reason)
-	// This query comes first: the catalog is always read in its present state, even by a snapshot that shows older rows.
-	// A partition that is attached between the two queries must count as attached after this read.
+	// This query is run before the snapshot is taken, because the catalog is always read in its current state, even by
+	// a transaction whose snapshot shows older rows. A partition that is attached in between is then missing in the
+	// digest, so that it causes another full read.
 	var shape string
 	err := c.inTransaction(ctx, func() (err error) {
 		shape, err = c.schemaDigest(ctx)
@@ -177,15 +178,15 @@ func (s *Source) logFullRead(reason string) {
 	s.Notice(fmt.Sprintf("the whole table was read again at %s: %s", time.Now().Format("2006-01-02 15:04 MST"), reason))
 }
 
-// replace hands the table, as tx sees it, to the sink and returns the number of rows. truncated means that a TRUNCATE
-// is known to have removed rows.
+// replace passes the table, as tx sees it, to the sink and returns the number of rows. truncated means that a TRUNCATE
+// is known to have removed rows, so that any number of items may be missing.
 func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncated bool) (count int, err error) {
 	if s.otherSpelling {
 		if err := s.respellKeys(ctx, tx); err != nil {
 			return 0, err
 		}
 	}
-	var failed error // of reading, as opposed to the sink's own
+	var failed error // an error of reading, not of the sink
 	items := func(yield func(watch.Item, error) bool) {
 		for item, err := range s.schema.rows(ctx, tx) {
 			failed = err

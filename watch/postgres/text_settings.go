@@ -18,7 +18,7 @@ type textSetting struct{ name, value, types string }
 // onlyFormats marks settings that affect no type but affect functions such as to_char in label expressions.
 const onlyFormats = ""
 
-// textSettings lists them. DateStyle contains no order of day and month, because that only affects parsing.
+// textSettings lists these settings. DateStyle contains no order of day and month, because that only affects parsing.
 var textSettings = []textSetting{
 	{"TimeZone", "UTC", "timestamptz"},
 	{"DateStyle", "ISO", "date,timestamp,timestamptz"},
@@ -62,7 +62,7 @@ func (s *schema) settingsQuery() string {
 		}
 		fmt.Fprintf(&values, "(%s, %s, %s::text[])", literal(t.name), literal(literal(t.value)), literal("{"+t.types+"}"))
 	}
-	// Object names are written with their schema if it is not in the path.
+	// Object names are written with their schema if the schema is not in search_path.
 	fmt.Fprintf(&values, ", ('search_path', 'pg_catalog, pg_temp', '{%s}')", namedObjects)
 	return fmt.Sprintf(nestedTypes, literal(s.table), textArray(s.spelledColumns()), literal(s.expressionText())) +
 		fmt.Sprintf(`
@@ -187,9 +187,9 @@ func textArray(values []string) string {
 	return "ARRAY[" + strings.Join(quoted, ", ") + "]"
 }
 
-// setSession sets session settings by a statement, since poolers refuse start-up parameters. A role's
-// statement_timeout would abort a long backlog, so it is removed. With row_security off, the server refuses a query
-// if it would have to filter the rows.
+// setSession sets session settings by a statement, because poolers refuse start-up parameters. If local is true, the
+// settings end with the transaction. A role's statement_timeout would abort the read of a long backlog, so it is
+// removed. With row_security off, the server refuses a query if it would have to filter the rows.
 func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 	set := []string{"('search_path', 'pg_catalog')", "('statement_timeout', '0')", "('row_security', 'off')"}
 	for _, t := range textSettings {
@@ -200,8 +200,8 @@ func setSession(ctx context.Context, conn *pgx.Conn, local bool) error {
 	return err
 }
 
-// beginRead begins a transaction that sees the table in its present state. On a pooled connection the backend may
-// have changed, so the transaction makes the session settings again.
+// beginRead begins a transaction that sees the table in its current state. On a pooled connection the backend may
+// have changed, so beginRead applies the session settings again.
 func beginRead(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	tx, err := conn.BeginTx(ctx, repeatableRead)
 	if err != nil {

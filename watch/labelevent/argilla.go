@@ -157,13 +157,14 @@ func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err 
 	return nil
 }
 
-// argillaText reads the text from the record's fields, or from the configured paths.
+// argillaText returns the object from which the text is read: the record's fields, or the whole payload if the
+// configured paths have dots.
 func argillaText(d *Decoder, data, record map[string]any) map[string]any {
 	if d.text == nil {
 		return map[string]any{"text": onlyTexts(record["fields"])}
 	}
 	for _, path := range d.text {
-		if !strings.Contains(path, ".") { // fields by their own names
+		if !strings.Contains(path, ".") { // the paths are names of the record's fields
 			fields, _ := record["fields"].(map[string]any)
 			return fields
 		}

@@ -63,7 +63,8 @@ func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
 	}, comma, ""
 }
 
-// separator returns comma, semicolon or tab: the separator with which the header contains the id's column.
+// separator returns the separator (comma, semicolon or tab) with which the header has a column for the id. If none
+// does, it returns a comma.
 func separator(header []byte, id string) rune {
 	for _, comma := range []rune{',', ';', '\t'} {
 		if columns, err := record(header, comma); err == nil && slices.Contains(columns, id) {

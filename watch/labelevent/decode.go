@@ -1,8 +1,9 @@
 // Package labelevent decodes label events: a JSON object, a CloudEvent, a CSV record, or a webhook of Label Studio or
 // Argilla becomes a watch.Event.
 //
-// It owns the mapping from the fields of an event to item, text and labels, and the limits of what is accepted. A Decoder
-// is pure and safe for concurrent use. It never does I/O, never sets the origin of an event, and never stores anything.
+// It defines the mapping from the fields of an event to item, text and labels, and the limits of what is accepted. A
+// Decoder is pure and safe for concurrent use. It never does I/O, never sets the origin of an event, and never stores
+// anything.
 package labelevent
 
 import (
@@ -30,7 +31,7 @@ const (
 	MaxID     = 512
 	maxLabel  = 1 << 10
 	maxAuthor = 256
-	// maxAhead is how far a sender's clock may be ahead; a later time is replaced by the present one.
+	// maxAhead is how far a sender's clock may be ahead; a later time is replaced by the current time.
 	maxAhead = 5 * time.Minute
 )
 
@@ -187,7 +188,7 @@ func (d *Decoder) misspelledLabel(object map[string]any) error {
 	return nil
 }
 
-// emptyEvent returns the error for an event with no label, text or deletion, with a guess at what was meant.
+// emptyEvent returns the error for an event with no label, text or deletion. The error lists the event's fields.
 func (d *Decoder) emptyEvent(object map[string]any) error {
 	names := slices.Sorted(maps.Keys(object))
 	if len(names) > 12 {

@@ -190,7 +190,7 @@ func (d *Decoder) annotation(annotation, task map[string]any, now time.Time, w *
 	return nil
 }
 
-// withdraw adds an event that removes the labels that the subject of an event set before.
+// withdraw adds an event that removes the labels that the subject of e set before, and records the reason.
 func (w *Webhook) withdraw(e watch.Event, why string) {
 	w.ignore("%s: %s, and its earlier labels are removed", e.Subject, why)
 	if e.Subject != "" {

@@ -39,7 +39,7 @@ type Paths struct {
 	byName map[string]string
 }
 
-// YAMLForm implements the three YAML forms.
+// YAMLForm returns the field into which the given YAML form is decoded.
 func (p *Paths) YAMLForm(form string) any {
 	switch form {
 	case "scalar":

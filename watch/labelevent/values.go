@@ -134,7 +134,8 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	return label, printable("the label", label)
 }
 
-// eventTime returns the time of an event. It replaces a time that is more than maxAhead in the future by now.
+// eventTime returns the time of an event. It returns now if the event has no time, or a time that is before 1970 or
+// more than maxAhead in the future.
 func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {
@@ -165,8 +166,8 @@ func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, er
 	return at, nil
 }
 
-// author returns the name of an author, cut to a sane length. It returns "" for a value that is not a name, so that
-// the label is not refused because of it.
+// author returns the name of an author, cut to at most maxAuthor bytes. It returns "" for a value that is not a name,
+// so that the label is not refused because of it.
 func author(v any) string {
 	var s string
 	switch v := v.(type) {
@@ -183,7 +184,7 @@ func author(v any) string {
 	return s
 }
 
-// WithoutControls removes control characters and line breaks.
+// WithoutControls removes control characters, line breaks and U+FFFD.
 func WithoutControls(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {

@@ -47,7 +47,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Plain reports whether a JSON Lines file in the default format, of any name, would be read.
+// Plain reports whether a new JSON Lines file in the default format, such as added.jsonl, would be read.
 func (c *Config) Plain() bool {
 	return reflect.ValueOf(c.Mapping).IsZero() && c.matches("added.jsonl")
 }

@@ -15,9 +15,9 @@ type content struct {
 	*os.File
 	size   int64 // of the content
 	mtime  int64 // when the file itself was last written, in ns
-	packed int64 // the size of the gzip file, 0 of others
+	packed int64 // the size of the gzip file; 0 if the file is not gzip
 	final  bool  // the file was removed: this is the last read
-	own    bool  // a temporary unpacked file, closed after reading
+	own    bool  // File is a temporary unpacked file, which done closes
 }
 
 // maxUnpacked bounds what one gzip file may unpack to.

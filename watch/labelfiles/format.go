@@ -12,13 +12,13 @@ import (
 
 // form is the line format of a file.
 type form struct {
-	end        byte   // of a line
-	separators string // of the fields of CSV, "" in other files
+	end        byte   // the last byte of each line
+	separators string // the possible field separators of a CSV file; "" for other files
 	decode     labelevent.Row
 }
 
-// format detects the line format of a file, or returns why the file cannot be read. A carriage return alone ends a
-// line only in a quiet file, because in a file that is still being written a line feed may follow.
+// format detects the line format of a file. If the file cannot be read, it returns the cause. quiet means that the file
+// is no longer being written: only then does a carriage return alone end a line, because a line feed cannot follow.
 func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause string) {
 	start := make([]byte, 4<<10)
 	n, err := f.ReadAt(start, 0)
@@ -52,7 +52,7 @@ func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause
 	return out, ""
 }
 
-// anySeparator are the separators that a CSV file may have.
+// anySeparator lists the separators that a CSV file may have.
 const anySeparator = ",;\t"
 
 // csv reads the header of a CSV file.

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// lineReader cuts a file into lines, or into CSV records, whose quoted fields may contain line ends. It holds one
+// lineReader cuts a file into lines, or into CSV records, whose quoted fields may contain line ends. It keeps one
 // line in memory and skips the content of lines that are longer than an event may be.
 type lineReader struct {
 	f      io.ReaderAt
@@ -20,9 +20,9 @@ type lineReader struct {
 	raw    []byte  // the line, or its beginning
 	size   int64   // of the whole line
 	first  int64   // size of the first line of a record
-	ends   int     // ends of lines in it
+	ends   int     // number of line ends in the record so far
 	lines  int     // lines taken since this was last set to 0
-	again  bool    // seek to offset before the next read: what follows was buffered already
+	again  bool    // seek to offset before the next read, because r has already read beyond it
 	done   bool
 }
 
@@ -40,7 +40,8 @@ func newLineReader(f io.ReaderAt, offset int64, end byte, separators string) *li
 func (s *lineReader) rest() io.Reader { return io.NewSectionReader(s.f, s.offset, 1<<62-s.offset) }
 
 // next returns the next line with its line end, and whether it has a line end. The bytes are valid until the next
-// call. For a line that is too long it returns nil. io.EOF means that no line is left, or no complete line.
+// call. For a line that is too long it returns nil. io.EOF means that no line is left, or only the beginning of a line
+// that is too long.
 //
 // If the quotes of a record are malformed, only its first line is returned and the following lines are read
 // separately, so that one bad row does not spoil the good ones after it.
@@ -106,7 +107,7 @@ func (s *lineReader) cut() []byte {
 // unread leaves this line and all that follow for a later read.
 func (s *lineReader) unread() { s.done = true }
 
-// take counts the line as read.
+// take counts the line as read, and adds its bytes to the hash.
 func (s *lineReader) take(h hash.Hash) error {
 	if int64(len(s.raw)) == s.size {
 		h.Write(s.raw) // a hash never fails to write

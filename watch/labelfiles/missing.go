@@ -10,7 +10,7 @@ import (
 )
 
 // rename moves the positions of renamed files to their new names. It recognizes a file by its inode and by the last
-// bytes that were read of it.
+// bytes that were read from it.
 func (s *Source) rename(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	names := map[inode]string{}
 	for name, f := range files {
@@ -28,7 +28,7 @@ func (s *Source) rename(ctx context.Context, files map[string]fileState, marks m
 		return nil
 	}
 	for _, to := range renamed {
-		if old, ok := marks[to]; ok && renamed[to] == "" { // another file was moved over this one
+		if old, ok := marks[to]; ok && renamed[to] == "" { // the renamed file has replaced a file with this name
 			if _, err := s.drain(ctx, to, old); err != nil {
 				return err
 			}
@@ -64,8 +64,8 @@ func (s *Source) same(name string, m position) bool {
 	return ok && err == nil
 }
 
-// handleMissing handles files that were removed or replaced. It reads the lines that were written before the removal
-// from the old file, which is still open. It keeps the positions of such files for a while.
+// handleMissing handles files that were removed or replaced. If the old file is still open, handleMissing reads the
+// lines that were written to it before the removal. It keeps the position of a removed file for keepGone.
 func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, marks map[string]position) error {
 	for name, m := range marks {
 		now, there := files[name]
@@ -78,7 +78,7 @@ func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, 
 		}
 		switch {
 		case there:
-			marks[name] = fromStart() // another file in its place
+			marks[name] = fromStart() // another file has this name now
 		case m.Gone.IsZero():
 			m.Gone = time.Now().UTC()
 			if err := s.setMark(ctx, name, m.String()); err != nil {
@@ -94,7 +94,7 @@ func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, 
 	return nil
 }
 
-// drain reads the rest of a removed file, and returns the position behind it.
+// drain reads the rest of a removed file, and returns the position after it.
 func (s *Source) drain(ctx context.Context, name string, m position) (position, error) {
 	f := s.open[m.inode]
 	if f == nil {

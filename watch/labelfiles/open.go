@@ -40,7 +40,7 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	if len(s.open) >= maxOpen {
-		for old, f := range s.open { // any one: it is only needed if the file is moved away
+		for old, f := range s.open { // any of them: an open file is needed only if the file is moved away
 			_ = f.Close() // only read from
 			delete(s.open, old)
 			break
@@ -53,7 +53,7 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 // errReplaced means that a name now refers to a different file than a moment ago. The next scan reads the new file.
 var errReplaced = errors.New("the file was replaced just now")
 
-// explainFile returns the cause and the cure of an error from opening a file.
+// explainFile returns the cause and the cure of an error from opening or reading a file.
 func explainFile(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return "no permission to read it: give the user that runs retraind read permission"

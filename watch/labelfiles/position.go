@@ -40,14 +40,14 @@ type position struct {
 	// Sum is the state of a SHA-256 over all bytes that were read, Tail the digest of the last of them.
 	Sum  []byte `json:"sum"`
 	Tail []byte `json:"tail"`
-	// Again: the file is being read again from its start, until its writer pauses.
+	// Again means that the file is being read again from its start. It stays set until the file's writer pauses.
 	Again bool `json:"again,omitempty"`
 	// Reading identifies the pass over the file and is 0 in the first pass. It changes when the file is read again from
 	// its start.
 	Reading int64 `json:"reading,omitempty"`
-	// Loose is the digest of a last line without a line end after Offset, if it was read.
+	// Loose is the digest of a last line that was read although it has no line end; Offset is before this line.
 	Loose []byte `json:"loose,omitempty"`
-	// Unsure: the file was written to since its content was last compared with Sum.
+	// Unsure means that the file was written to since its content was last compared with Sum.
 	Unsure bool `json:"unsure,omitempty"`
 	// Packed is the size of a gzip file when it was last read; Offset, Line, Sum and Tail refer to its unpacked
 	// content.
@@ -78,7 +78,7 @@ const (
 	tailSize = 4 << 10
 	// rewriteEnds is the pause after which a writer that rewrote a file is assumed to append to it.
 	rewriteEnds = 2 * time.Second
-	// quietAfter is the time since the last write after which a last line without a line end counts.
+	// quietAfter is the time since the last write after which a last line is read even if it has no line end.
 	quietAfter = 5 * time.Second
 	// maxCompare is the size up to which all content is compared again. In a larger file, a change of earlier lines in
 	// place that keeps the length is not detected.
@@ -96,8 +96,8 @@ func tail(f io.ReaderAt, offset int64) ([]byte, error) {
 	return sum[:8], nil
 }
 
-// continues reports whether the file still contains what was read of it. It compares the last bytes that were read,
-// or with thorough all of them.
+// continues reports whether the file still contains what was read from it. It compares the last bytes that were read,
+// or all of them if thorough is set.
 func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, error) {
 	if size < m.Offset {
 		return false, nil
@@ -132,7 +132,7 @@ func (m position) hash() (hash.Hash, error) {
 	return h, h.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.Sum)
 }
 
-// move advances the position behind bytes that were read.
+// move advances the position to offset, the end of the bytes that were read.
 func (m *position) move(h hash.Hash, f io.ReaderAt, offset int64, line int) error {
 	sum, err := h.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 
 const (
 	batchLines    = 1000    // lines stored in one transaction
-	batchBytes    = 2 << 20 // their size, at most about
-	maxNamedLines = 10      // refused lines of one file that are logged each; the rest is counted
+	batchBytes    = 2 << 20 // approximate limit of their total size
+	maxNamedLines = 10      // refused lines of one file that are logged one by one; the others are only counted
 )
 
 // readFile reads the new lines of a file. Errors of the file itself are kept for Health; only errors of the store
@@ -70,8 +70,8 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 	return err
 }
 
-// readOpen reads an open file from the position to its last whole line, and returns the position behind it.
-// changed reports whether the position must be stored even if nothing was read.
+// readOpen reads an open file from the position to its last whole line, and returns the position after that line.
+// changed means that the position must be stored even if nothing was read.
 func (s *Source) readOpen(ctx context.Context, name string, f content, m position, changed bool) (position, error) {
 	h, err := m.hash()
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	}
 	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
-		return r.mark, nil // only the beginning of a line
+		return r.mark, nil // only the beginning of a line was added
 	}
 	r.mark.MTime, r.mark.Packed = f.mtime, f.packed
 	return r.mark, r.store(ctx, lines)
@@ -178,8 +178,8 @@ func (r *fileReader) unclosed(at *lineReader) bool {
 	return true
 }
 
-// lastLine handles a last line without a line end in a quiet file. The position stays before the line, so that the
-// whole line is read again if the rest of it follows later.
+// lastLine handles a last line without a line end. In a quiet file it reads the line, but the position stays before the
+// line, so that the whole line is read again if the rest of it follows later. For any other file it schedules a scan.
 func (r *fileReader) lastLine(raw []byte, place string) {
 	if !r.quiet {
 		r.source.lookAgain(time.Unix(0, r.file.mtime))
@@ -207,7 +207,7 @@ func (r *fileReader) refuse(place, reason string) {
 	}
 }
 
-// store stores the lines that were read and the position behind them in one transaction.
+// store stores the events of the lines that were read, and the position after these lines, in one transaction.
 func (r *fileReader) store(ctx context.Context, at *lineReader) error {
 	line := r.mark.Line + at.lines
 	if err := r.mark.move(r.hash, r.file, at.offset, line); err != nil {

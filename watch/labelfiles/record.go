@@ -10,7 +10,7 @@ import (
 type record struct {
 	separators string
 	state      recordState
-	start      bool // of the file, where a byte order mark may be
+	start      bool // at the start of the file, where a byte order mark may be
 }
 
 type recordState int

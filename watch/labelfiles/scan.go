@@ -23,8 +23,8 @@ type fileState struct {
 	size, mtime int64
 }
 
-// scan reads all new lines of the directory. With thorough, everything that was read before is compared with the
-// present content.
+// scan reads all new lines of the directory. If thorough is set, everything that was read before is compared with the
+// current content.
 func (s *Source) scan(ctx context.Context, thorough bool) error {
 	files, err := s.list()
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Source) list() (map[string]fileState, error) {
 			if err == nil && !info.IsDir() && s.cfg.matches(e.Name()) {
 				s.fault(e.Name(), "it is not a regular file")
 			}
-			continue // removed just now, or a dangling link
+			continue // not a regular file, removed just now, or a dangling link
 		}
 		out[e.Name()] = fileState{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
 	}

@@ -55,10 +55,10 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 // Name implements watch.Source.
 func (s *Source) Name() string { return watch.SourceFiles }
 
-// Probe returns as a *Fault anything that would keep Run from following the directory.
+// Probe returns an error if anything would prevent Run from following the directory.
 func (s *Source) Probe(context.Context) error { return s.cfg.Probe() }
 
-// Probe reports a directory that cannot be read.
+// Probe returns an error if the directory cannot be read.
 func (c *Config) Probe() error {
 	info, err := os.Stat(c.Dir)
 	switch {
@@ -98,7 +98,7 @@ func (s *Source) closeAll() {
 	}
 }
 
-// follow scans the files after each notification and after each Poll, until the directory is gone.
+// follow scans the files after each notification and after each Poll, until the directory is removed or replaced.
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	if err := s.cfg.Probe(); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	}
 }
 
-// lookAgain schedules a scan for when a file with this mtime counts as quiet.
+// lookAgain schedules a scan for the time when a file that was last written at this time counts as quiet.
 func (s *Source) lookAgain(written time.Time) {
 	if at := written.Add(s.quiet + 10*time.Millisecond); s.again.IsZero() || at.Before(s.again) {
 		s.again = at

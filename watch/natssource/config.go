@@ -69,7 +69,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// subjectFault returns why a subject cannot be followed, or "".
+// subjectFault returns the reason why a subject cannot be followed, or "" if it can.
 func subjectFault(subject string) string {
 	tokens := strings.Split(subject, ".")
 	for i, token := range tokens {

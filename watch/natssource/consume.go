@@ -15,10 +15,10 @@ type message struct {
 	at     int64 // when the stream got it, in ns
 	header nats.Header
 	data   []byte
-	msg    jetstream.Msg // nil when it was read from the stream: its delivery is acknowledged when it arrives
+	msg    jetstream.Msg // nil if it was read from the stream; it is acknowledged when the consumer delivers it
 }
 
-// open finds the stream and the consumer, and handles messages that were delivered before but not acknowledged.
+// open opens the stream and the consumer, and stores the messages that were delivered before but not stored.
 func (n *session) open(ctx context.Context) (err error) {
 	ctx, stop := context.WithTimeout(ctx, 4*requestTimeout)
 	defer stop()
@@ -35,7 +35,7 @@ func (n *session) open(ctx context.Context) (err error) {
 		Durable: n.cfg.Consumer, Description: "label events of retraind", FilterSubject: n.cfg.Subject,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxAckPending: maxAckPending,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
-		// Messages that exceed it are not lost: catchUp reads them from the stream by position.
+		// Messages that exceed this limit are not lost: catchUp reads them from the stream by position.
 		MaxDeliver: n.cfg.MaxDeliver,
 	})
 	if err != nil {
@@ -46,7 +46,8 @@ func (n *session) open(ctx context.Context) (err error) {
 	return n.catchUp(ctx, delivered.Stream)
 }
 
-// catchUp reads the messages from the position up to a sequence from the stream itself, and handles them.
+// catchUp reads the messages after the position, up to the sequence number upto, from the stream itself instead of the
+// consumer, and stores them.
 func (n *session) catchUp(ctx context.Context, upto uint64) error {
 	for n.mark.Seq < upto {
 		var letters []message

@@ -40,7 +40,7 @@ func (s *Source) explain(err error) error {
 	}
 }
 
-// lastError returns the server's last error.
+// lastError returns the connection's last error as the end of a sentence, or "" if there was none.
 func lastError(conn *nats.Conn) string {
 	if err := conn.LastError(); err != nil {
 		return ": " + watch.OneLine(err)

@@ -49,7 +49,7 @@ func (n *session) openPosition(ctx context.Context) error {
 	return nil
 }
 
-// differs returns how the stream differs from what was read of it. It returns "" if there is no difference.
+// differs describes how the stream differs from what was read from it. It returns "" if there is no difference.
 func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	last := n.stream.CachedInfo().State.LastSeq
 	switch {
@@ -62,7 +62,7 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	}
 	msg, err := n.stream.GetMsg(ctx, n.mark.Last)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return "", nil // removed since
+		return "", nil // the message was removed in the meantime
 	}
 	if err != nil || msg.Time.UnixNano() == n.mark.At {
 		return "", err
@@ -70,10 +70,11 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	return fmt.Sprintf("it was reset: message %d differs from the one that was read", n.mark.Last), nil
 }
 
-// checkContent compares the stream with the position, and ends the session if they may differ, before it acknowledges
-// messages that were not read: after an outage the server may have an older copy of the stream. It compares after
-// each reconnect, when a message is newer than its sequence number allows, and once a minute while idle, because the
-// failure of one server of a cluster can go unnoticed.
+// checkContent returns errReopen if the content of the stream may differ from what was read, because after an outage
+// the server may have an older copy of the stream. It is called before messages are acknowledged, so that none is
+// acknowledged unread. After a reconnect it returns errReopen at once. It compares the stream with the position when a
+// message is newer than its sequence number allows, and once a minute while idle, because the failure of one server of
+// a cluster can go unnoticed.
 func (n *session) checkContent(ctx context.Context, letters []message) error {
 	if n.conn.Stats().Reconnects != n.reconnects {
 		return errReopen

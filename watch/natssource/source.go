@@ -22,8 +22,8 @@ import (
 //
 // Events are handled in the order of the stream: they are stored, with the stream's sequence as the position, and
 // then acknowledged. Unacknowledged messages are redelivered; a message at or before the position is already stored.
-// A message that was lost on the way leaves a gap in the consumer's sequence numbers. The lost message is read from
-// the stream before any newer message is handled, so that an old event that arrives late never undoes a newer one.
+// A delivery that was lost leaves a gap in the consumer's sequence numbers. The lost message is then read from the
+// stream before any newer message is handled, so that an old event that arrives late never undoes a newer one.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config
@@ -60,9 +60,9 @@ const (
 	idleWait       = 2 * time.Second  // how long one fetch waits for events
 	ackWait        = 30 * time.Second // after which unacknowledged messages are redelivered
 	maxAckPending  = 256              // messages that may be unacknowledged
-	purgeAfter     = 4096             // messages after which the stream is purged of what is stored
+	purgeAfter     = 4096             // stored messages after which these are purged from the stream
 	compareEvery   = time.Minute      // how often the position is compared with an idle stream
-	maxFetchBytes  = 4 << 20          // bytes of messages that are fetched at a time, about
+	maxFetchBytes  = 4 << 20          // approximate size of the messages that are fetched at a time
 )
 
 // position is the position in a stream. Created distinguishes streams of the same name. Last and At distinguish
@@ -85,7 +85,7 @@ func (p position) behind(upto uint64, letters ...message) position {
 	return p
 }
 
-// session is one connection to the server.
+// session follows the stream until an error occurs.
 type session struct {
 	*Source
 	js       jetstream.JetStream
@@ -93,13 +93,13 @@ type session struct {
 	consumer jetstream.Consumer
 	mark     position
 	last     uint64 // the consumer's number of the last delivery
-	gap      bool   // deliveries were lost on the way
+	gap      bool   // deliveries were lost
 	pending  uint64 // messages that the consumer has not delivered yet, as far as is known
-	stored   int    // messages since the stream was last purged of them
+	stored   int    // messages that were stored since the last purge
 	batch    int
 	// reconnects is the connection's number of reconnects when the stream was last compared with the position.
 	reconnects uint64
-	compared   time.Time // when it was last compared
+	compared   time.Time // when the stream was last compared with the position
 }
 
 func (s *Source) follow(ctx context.Context, onUp func()) error {
@@ -112,7 +112,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	}
 	for {
 		if n.pending == 0 {
-			onUp() // the next trouble is a new one
+			onUp() // everything was read
 		}
 		if err := n.fetch(ctx); errors.Is(err, errReopen) {
 			return nil

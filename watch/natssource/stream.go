@@ -14,10 +14,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// openStream finds the stream of the events. On the embedded server it creates a missing stream, because no other
-// client may create streams there.
+// openStream finds the stream of the events. On the embedded server it creates a missing stream and adds missing
+// subjects, because no other client may do so there.
 func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
-	// This first request has a timeout of its own: a server that has just stopped leaves it unanswered.
+	// This first request has a separate timeout, because a server that has just stopped leaves it unanswered.
 	first, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()
 	stream, err := n.js.Stream(first, n.cfg.Stream)

@@ -31,7 +31,7 @@ type pollPosition struct {
 type seenWatermark struct {
 	At   string    `json:"at"`
 	Seen time.Time `json:"seen"`           // by the server's clock
-	Next uint64    `json:"next,omitempty"` // the first transaction id that was not assigned when overlap had passed; 0 before
+	Next uint64    `json:"next,omitempty"` // first transaction id not assigned when overlap had passed; 0 before
 }
 
 // maxPending bounds the cursor. More entries would only make the floor move in smaller steps.

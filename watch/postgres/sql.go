@@ -236,8 +236,8 @@ func (s *schema) labels(row string) string {
 	return s.object(func(t target) string { return value(row, t) })
 }
 
-// ownLabels returns the same expression as labels, but for the only row in scope. The expression reads only columns that
-// the label expressions name, because a reader may have no rights on other columns.
+// ownLabels returns the same expression as labels, but for the only row in scope. The expression reads only columns
+// that the label expressions name, because a reader may have no rights on other columns.
 func (s *schema) ownLabels() string {
 	return s.object(func(t target) string {
 		if columnName.MatchString(t.source) {

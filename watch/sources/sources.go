@@ -1,9 +1,9 @@
 // Package sources defines the labels section of a model's configuration, which combines the sections of the single
 // sources.
 //
-// Each source owns its Config with Validate; this package only assembles them, so that the contract in package watch
-// imports no source, and configs does not depend on the sources. It contains only values, which are safe for
-// concurrent use as long as they are not changed. It never starts a source: the daemon does.
+// The package of each source defines its Config with Validate; this package only assembles them, so that the contract
+// in package watch imports no source, and configs does not depend on the sources. It contains only values, which are
+// safe for concurrent use as long as they are not changed. It never starts a source: the daemon does.
 package sources
 
 import (
@@ -54,7 +54,7 @@ func (c *Config) mappings() []*labelevent.Mapping {
 	return out
 }
 
-// Blind lists the changes of the table that its capture cannot see.
+// Blind returns the limitations of the table's capture (see postgres.Capture.Blind).
 func (c *Config) Blind() []string {
 	if c.Postgres == nil {
 		return nil

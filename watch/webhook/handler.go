@@ -92,7 +92,7 @@ func (s *Handler) Run(ctx context.Context) error {
 type answer struct {
 	watch.Receipt
 	Ignored int                  `json:"ignored,omitempty"`         // events that do not concern labels
-	Because []string             `json:"ignored_because,omitempty"` // why, of the first of them
+	Because []string             `json:"ignored_because,omitempty"` // why the first of these were ignored
 	Refused []labelevent.Refusal `json:"rejected,omitempty"`
 	Error   string               `json:"error,omitempty"`
 }
@@ -110,7 +110,7 @@ func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(append(body, '\n')) // the sender may have left: an error is of no use
+	_, _ = w.Write(append(body, '\n')) // the sender may have left: nobody could receive a report of the error
 	if code >= 400 {
 		s.Refused(r.RemoteAddr, fmt.Sprintf("%d %s", code, a.Error))
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// limitedListener bounds the number of connections, in all and per peer. When the bound is reached, a new connection
-// replaces the one that has been idle for longest, so that idle connections keep no sender out.
+// limitedListener bounds the number of connections, in all and per peer. When a bound is reached, a new connection
+// replaces the one that has been idle for longest, so that idle connections cannot keep other senders out.
 type limitedListener struct {
 	net.Listener
 	most, mostOfPeer int
@@ -42,7 +42,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a new connection. If the bound is reached, it closes an idle connection first.
+// admit counts a new connection. If a bound is reached, it first closes an idle connection, or returns false if none is
+// idle.
 func (l *limitedListener) admit(conn net.Conn) bool {
 	peer, _, err := net.SplitHostPort(conn.RemoteAddr().String())
 	if err != nil {
@@ -57,8 +58,8 @@ func (l *limitedListener) admit(conn net.Conn) bool {
 	return true
 }
 
-// makeRoom closes the connection that has been idle for longest, if at least most are open. It counts the connections
-// of one peer, or of all peers if peer is "". The caller must hold mu.
+// makeRoom closes the connection that has been idle for longest, if at least most are open. It returns false if all of
+// these are busy. It counts the connections of one peer, or of all peers if peer is "". The caller must hold mu.
 func (l *limitedListener) makeRoom(peer string, most int) bool {
 	n := 0
 	var oldest net.Conn

@@ -21,7 +21,7 @@ const (
 	shutdownWait  = 2 * time.Second
 )
 
-// Serve answers requests on the listener until ctx ends, then gives requests in progress a moment to finish. It
+// Serve answers requests on the listener until ctx ends, then waits up to shutdownWait for requests in progress. It
 // closes the listener.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	limited := limit(listener, maxConns, maxPeerConns)

@@ -14,7 +14,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Changes and events of few items, in any order and some repeated, have the same result in one batch as one by one.
+// Changes and events about few items, in random order and some of them repeated, have the same result in one batch as
+// one by one.
 func TestBatchEqualsOneByOne(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
@@ -104,7 +105,7 @@ func (b *bench) stored() (out stored) {
 		out.Changes, err = t.Changes("m", 0, 1e6)
 		for i := range out.Changes {
 			if strings.HasPrefix(out.Changes[i].Key, "event:") {
-				out.Changes[i].Key = "event:" // of a buffered label: its name differs each time
+				out.Changes[i].Key = "event:" // the key of a buffered label is different each time
 			}
 		}
 		return err
@@ -115,7 +116,7 @@ func (b *bench) stored() (out stored) {
 	return out
 }
 
-// A view may have a row twice; the first one counts, in every read.
+// A view may return a row twice: each full read uses the first one.
 func TestTableWithARowTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

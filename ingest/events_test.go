@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// bench is a sink over a store of its own.
+// bench is a Writer with an empty store.
 type bench struct {
 	t *testing.T
 	w *Writer
@@ -107,8 +107,8 @@ func brought(item, text, l string) watch.Event {
 	return e
 }
 
-// A full read of the table does not change items that events brought, nor the labels that events gave to its rows until
-// the rows change.
+// A full read of the table does not change items that came from events. It does not change the labels that events gave
+// to its rows either, until those rows change.
 func TestSourcesGoTogether(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -128,13 +128,13 @@ func TestSourcesGoTogether(t *testing.T) {
 
 	b.take(watch.SourceHTTP, brought("2", "another text", "h"))
 	b.holds(map[string]string{"1": "a of table", "2": "h of table", "f1": "x of files"})
-	b.table(map[string]string{"1": "a", "2": "z", "f1": "t"}) // the table takes an item over
+	b.table(map[string]string{"1": "a", "2": "z", "f1": "t"}) // f1 belongs to the table from now on
 	b.holds(map[string]string{"1": "a of table", "2": "h of table", "f1": "t of table"})
 	b.table(map[string]string{})
 	b.holds(map[string]string{})
 }
 
-// After changes of the table itself the last statement holds, and a change of the text alone does not affect labels.
+// A label change in the table replaces the label that an event set before. A change of the text alone does not.
 func TestTableChangesAfterEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -171,13 +171,13 @@ func TestEventsCountOnce(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	b.holds(map[string]string{"1": "b of nats"})
-	// The same name from another source is a different event.
+	// The same key from another source belongs to a different event.
 	if r := b.take(watch.SourceHTTP, one); r != (watch.Receipt{Taken: 1}) {
 		t.Errorf("%+v", r)
 	}
 }
 
-// If a file is read again, only statements that it did not contain before take effect.
+// When a file is read again, only events that it did not contain before are applied.
 func TestFilesReadAgainSayNothingNew(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -223,7 +223,7 @@ func TestLabelsWaitForTheirItem(t *testing.T) {
 	}
 }
 
-// The positions are stored together with the events and with the names of files.
+// Positions are stored together with the events, and move to the new names of renamed files.
 func TestMarksMoveWithTheEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -18,7 +18,8 @@ import (
 	"github.com/retraind/retraind/watch/labelfiles"
 )
 
-// TestCorrectionsSurviveWhateverBecomesOfAFile: a file has two statements about an item, which was corrected since.
+// TestCorrectionsSurviveWhateverBecomesOfAFile: a label file has two events about an item, and another source then
+// corrects the item. Nothing that happens to the file undoes the correction.
 func TestCorrectionsSurviveWhateverBecomesOfAFile(t *testing.T) {
 	t.Parallel()
 	const lines = `{"id": "1", "text": "one", "label": "sport"}` + "\n" + `{"id": "1", "label": "politik"}` + "\n"
@@ -94,7 +95,7 @@ func (b *bench) comes(item, want string) {
 	})
 }
 
-// follows waits until a file has a position.
+// follows waits until a position is stored for a file.
 func (b *bench) follows(name string) {
 	b.t.Helper()
 	waittest.EventuallyNil(b.t, func() error {

@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestRespell: an item keeps its side, label and history when the format of its key changes. If the new key exists
-// already, or if events brought the item, it is not changed.
+// TestRespell: an item keeps its side, label and history when the format of its key changes. An item whose new key
+// exists already, or that came from events, is not renamed.
 func TestRespell(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

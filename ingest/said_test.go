@@ -8,7 +8,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestFileReadAgainUndoesNoCorrection: a file has a statement, somebody else corrects it, and the file is read again.
+// TestFileReadAgainUndoesNoCorrection: a file labels an item, another source corrects the label, and the file is read
+// again. Only new events of the file may change the label.
 func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 	t.Parallel()
 	says := func(l string) watch.Event { return label("1", l) }
@@ -21,7 +22,7 @@ func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 	gone := watch.Event{Item: "1", Delete: true}
 	for name, c := range map[string]struct {
 		first, corrected, again []watch.Event
-		want                    string // "" where the item is gone
+		want                    string // "" if the item is deleted
 	}{
 		"the same": {
 			[]watch.Event{says("sport"), says("politik")},
@@ -103,7 +104,7 @@ func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 			b.take(watch.SourceFiles, of(0, c.first)...)
 			b.take(watch.SourceHTTP, c.corrected...)
 			b.take(watch.SourceFiles, of(1, c.again)...)
-			b.take(watch.SourceFiles, of(2, c.again)...) // without a new statement
+			b.take(watch.SourceFiles, of(2, c.again)...) // without a new event
 			got := ""
 			err := b.w.store.View(context.Background(), func(tx *store.Tx) error {
 				for it, err := range tx.Items("m") {
@@ -126,7 +127,7 @@ func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 	}
 }
 
-// of returns the statements of one pass over a file.
+// of returns copies of the events, marked as those of one pass over a file.
 func of(reading int64, events []watch.Event) []watch.Event {
 	out := append([]watch.Event(nil), events...)
 	for i := range out {
@@ -135,8 +136,8 @@ func of(reading int64, events []watch.Event) []watch.Event {
 	return out
 }
 
-// TestStatementsThatTheFirstVersionKept: for a file that the first version read, only the last statement about an item
-// is stored.
+// TestStatementsThatTheFirstVersionKept: for a file that the first version of retraind has read, only the last event
+// about an item is stored. That event is still recognised when the file is read again.
 func TestStatementsThatTheFirstVersionKept(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A salt is created once: if items exist, a missing salt was lost.
+// If items exist, a missing salt was lost, and no new one is created.
 func TestLostSalt(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "models", "news", "split-salt")

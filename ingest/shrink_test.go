@@ -8,7 +8,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestShrink: a full read with too many missing items stores nothing until a person accepts it; accepting applies once.
+// TestShrink: a full read with too many missing items stores nothing until a person accepts it. Accepting applies to one
+// read only.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -41,7 +42,7 @@ func TestShrink(t *testing.T) {
 		}
 	}
 	believed(100)
-	believed(80) // a fifth
+	believed(80) // a fifth is missing
 	refused(63)
 	if b.w.AcceptShrink(); len(b.stored().Items) != 80 {
 		t.Error("a refused read has deleted items")
@@ -56,5 +57,5 @@ func TestShrink(t *testing.T) {
 	if b.w.AcceptShrink() {
 		t.Error("no read waits to be accepted")
 	}
-	believed(41) // with few items any share is large
+	believed(41) // fewer rows than shrinkLeast are missing
 }

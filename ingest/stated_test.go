@@ -7,10 +7,10 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// noon is a sender's time; at is that many minutes later.
+// noon is the sender's time from which by counts minutes.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// by is a statement of an annotation at a minute.
+// by returns e as the event of an annotation, with a sender's time that is so many minutes after noon.
 func by(subject string, minute int, e watch.Event) watch.Event {
 	e.At, e.Ordered, e.Subject = noon.Add(time.Duration(minute)*time.Minute), true, subject
 	if e.Item != "" {
@@ -19,7 +19,7 @@ func by(subject string, minute int, e watch.Event) watch.Event {
 	return e
 }
 
-// TestWebhooksOutOfOrder: the newest statement holds, in any order of arrival.
+// TestWebhooksOutOfOrder: the newest event wins, in any order of arrival.
 func TestWebhooksOutOfOrder(t *testing.T) {
 	t.Parallel()
 	withdrawn := watch.Event{Withdrawn: true}
@@ -105,7 +105,7 @@ func TestWebhooksOutOfOrder(t *testing.T) {
 }
 
 // TestTakenBackLeavesCorrectionsAlone: withdrawing an annotation does not remove a label that another sender gave
-// since.
+// in the meantime.
 func TestTakenBackLeavesCorrectionsAlone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -113,7 +113,7 @@ func TestTakenBackLeavesCorrectionsAlone(t *testing.T) {
 	b.take(watch.SourceNATS, label("1", "wetter"))
 	b.take(watch.SourceHTTP, by("a", 2, watch.Event{Withdrawn: true}))
 	b.holds(map[string]string{"1": "wetter of http"})
-	// Times order only the statements of one source.
+	// Times are compared only between events of the same source.
 	b.take(watch.SourceHTTP, by("b", 3, label("1", "politik")))
 	old := label("1", "geld")
 	old.At = noon

@@ -29,7 +29,7 @@ func TestRetrierPausesLongerAfterEachError(t *testing.T) {
 		if err == nil || err.Error() != "time is up" {
 			t.Errorf("ended with %v", err)
 		}
-		// From 50 ms to 5 s, each half as long again, with a random factor of 0.5 to 1.5.
+		// The pauses grow from 50 ms to 5 s, each by half, with a random factor of 0.5 to 1.5.
 		if calls < 15 || calls > 40 {
 			t.Errorf("%d calls in a minute", calls)
 		}
@@ -106,7 +106,7 @@ func TestOrigin(t *testing.T) {
 }
 
 // TestRetrierWaitsForTheStore: if a source connects repeatedly while the store refuses writes, it stays down, with the
-// same message, and retries ever more rarely.
+// same message, and retries less and less often.
 func TestRetrierWaitsForTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 		if h := r.Health(); h.Up || h.Error != "state directory /s: the disk is full" {
 			t.Errorf("health %+v", h)
 		}
-		if n := strings.Count(log.String(), "\n"); n != 2 { // it followed, and then it did not
+		if n := strings.Count(log.String(), "\n"); n != 2 { // one when the source is up, one when it is down
 			t.Errorf("%d lines in the log:\n%s", n, log.String())
 		}
 		works.Store(true)
@@ -150,7 +150,8 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 	})
 }
 
-// TestRetrierFollowsWithNothingToStore: a fault of the store also ends if nothing arrives that could be stored.
+// TestRetrierFollowsWithNothingToStore: after a fault of the store, a source comes up again even if nothing arrives that
+// could be stored.
 func TestRetrierFollowsWithNothingToStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

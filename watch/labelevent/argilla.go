@@ -157,7 +157,7 @@ func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err 
 	return nil
 }
 
-// argillaText returns the object from which the text is read: the record's fields, or the whole payload if the
+// argillaText returns the object from which the text is read: the record's fields, or the whole payload if all
 // configured paths have dots.
 func argillaText(d *Decoder, data, record map[string]any) map[string]any {
 	if d.text == nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// studio returns a webhook of Label Studio about one annotation with these regions.
+// studio returns a webhook of Label Studio about one annotation with the given regions.
 func studio(regions string) string {
 	return `{"action": "ANNOTATION_CREATED", "task": {"id": 1, "data": {"t": "text"}}, "annotation": {"id": 5, "task": 1,
 		"updated_at": "2026-01-01T10:00:00Z", "result": [` + regions + `]}}`
@@ -46,7 +46,8 @@ func TestLabelStudioTakesTheNamedRegion(t *testing.T) {
 	}
 }
 
-// TestLabelStudioSeveralAnnotations: they arrive as lists, each with its task at the same index or with its number.
+// TestLabelStudioSeveralAnnotations: several annotations arrive as a list. The task of each one is at the same index of
+// another list, or is found by its id.
 func TestLabelStudioSeveralAnnotations(t *testing.T) {
 	t.Parallel()
 	one := func(id, task int) string {

@@ -32,7 +32,7 @@ func (d *desk) replace(name, text string) {
 	d.move("."+name, d.path(name))
 }
 
-// refuses waits until Health reports a refused file with these words.
+// refuses waits until the notice of Health contains the given words about a refused file.
 func (d *desk) refuses(want string) {
 	d.t.Helper()
 	waittest.EventuallyNil(d.t, func() error {
@@ -50,7 +50,7 @@ func TestPackedFiles(t *testing.T) {
 	d.write("a.jsonl.gz", packed(t, watchtest.Line(1, "a")+watchtest.Line(2, "a")))
 	d.start()
 	d.wants("1=a", "2=a")
-	d.replace("b.csv.gz", packed(t, "id,label\n3,b\n4,b")) // also where the last line has no end
+	d.replace("b.csv.gz", packed(t, "id,label\n3,b\n4,b")) // the last line has no line end
 	d.wants("1=a", "2=a", "3=b", "4=b")
 	d.stop()
 	d.add("a.jsonl.gz", packed(t, watchtest.Line(5, "c")))
@@ -63,7 +63,7 @@ func TestPackedFiles(t *testing.T) {
 	d.wants("1=a", "2=a", "3=b", "4=b", "5=c", "6=d", "7=e")
 }
 
-// TestPackedFilesThatAreBroken: nothing of them counts until they are complete.
+// TestPackedFilesThatAreBroken: no line of a gzip file is used before the file is complete and valid.
 func TestPackedFilesThatAreBroken(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{Pattern: unit.List{"*.gz"}})

@@ -87,7 +87,7 @@ func (d *desk) move(from, to string) {
 	}
 }
 
-// wants waits until exactly these statements have arrived.
+// wants waits until exactly these events have arrived, in this order.
 func (d *desk) wants(want ...string) {
 	d.t.Helper()
 	waittest.EventuallyNil(d.t, func() error {
@@ -110,7 +110,7 @@ func TestFilesAreFollowed(t *testing.T) {
 	d.add("a.jsonl", watchtest.Line(1, "y"))
 	d.wants("1=x", "2=y", "3=x", "1=y")
 
-	// A line counts when it is complete, even without a line end.
+	// A line is read when it is complete, even without a line end.
 	d.add("b.jsonl", `{"id": "4", "la`)
 	d.add("a.jsonl", watchtest.Line(5, "x"))
 	d.wants("1=x", "2=y", "3=x", "1=y", "5=x")
@@ -119,7 +119,7 @@ func TestFilesAreFollowed(t *testing.T) {
 	d.add("b.jsonl", "\n"+`{"id": 6, "deleted": true}`+"\n")
 	d.wants("1=x", "2=y", "3=x", "1=y", "5=x", "4=x", "6=deleted")
 
-	// A restart repeats no statement, and finds what was written meanwhile.
+	// After a restart no event is repeated, and lines that were written in the meantime are read.
 	d.stop()
 	d.add("a.jsonl", watchtest.Line(7, "x"))
 	d.start()
@@ -185,7 +185,7 @@ func TestFilesThatAreReplacedCutAndRotated(t *testing.T) {
 		return nil
 	})
 
-	// Moved back: nothing in it is new.
+	// Moved back: only the line that is added then is new.
 	d.stop()
 	if err := os.Rename(elsewhere, d.path("labels.jsonl")); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func TestFilesAreComparedWithWhatWasRead(t *testing.T) {
 	})
 }
 
-// Many files that are written in small pieces at the same time: no half line is read, and none twice.
+// Several files are written in small pieces at the same time: no incomplete line is read, and no line is read twice.
 func TestFilesGrowInPieces(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -367,7 +367,7 @@ func TestFilesDirectoryComesAndGoes(t *testing.T) {
 	}
 }
 
-// Statements that the store refuses are read again, and none is lost.
+// Events that the store refuses are read again, and none is lost.
 func TestFilesWaitForTheStore(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})

@@ -60,7 +60,8 @@ func (s *Source) csv(f io.ReaderAt, out form) (form, string) {
 	raw, whole, err := newLineReader(f, 0, out.end, anySeparator).next()
 	if errors.Is(err, io.EOF) || err == nil && !whole {
 		out.separators = anySeparator
-		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil } // no header yet
+		// The header is not complete yet.
+		out.decode = func([]byte, time.Time) (watch.Event, bool, error) { return watch.Event{}, false, nil }
 		return out, ""
 	}
 	if err != nil {

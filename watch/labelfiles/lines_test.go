@@ -13,7 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/watchtest"
 )
 
-// TestOneBadRowDoesNotStopAFile: a row with wrong quotes is refused with its line number, and all rows after it count.
+// TestOneBadRowDoesNotStopAFile: a malformed row is refused with its line number, and all rows after it are read.
 func TestOneBadRowDoesNotStopAFile(t *testing.T) {
 	t.Parallel()
 	const rows = 30000
@@ -49,7 +49,8 @@ func TestOneBadRowDoesNotStopAFile(t *testing.T) {
 	}
 }
 
-// TestLastLinesWithoutAnEnd: they are read once the file is quiet, and again if they are continued later.
+// TestLastLinesWithoutAnEnd: a last line without a line end is read once the file is quiet, and again if the rest of it
+// follows later.
 func TestLastLinesWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -65,21 +66,21 @@ func TestLastLinesWithoutAnEnd(t *testing.T) {
 		return nil
 	})
 	d.stop()
-	d.start() // no statement is repeated
+	d.start() // no event is repeated
 	d.add("l.jsonl", `bel": "b"}`)
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b")
 	d.add("l.csv", "nik\n5,a\n")
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a")
 	d.add("l.csv", "6,a")
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a", "6=a")
-	d.add("l.csv", "\n7,a\n") // the line end alone is not a new statement
+	d.add("l.csv", "\n7,a\n") // the line end alone is not a new event
 	d.wantsAny("1=a", "3=a", "2=tech", "4=b", "2=technik", "5=a", "6=a", "7=a")
 	if h := d.src.Health(); h.Refused != 0 {
 		t.Errorf("%+v", h)
 	}
 }
 
-// TestCarriageReturnsAlone: files of old tools, whose lines end in a carriage return.
+// TestCarriageReturnsAlone: files of old tools, whose lines end in a carriage return without a line feed, are read.
 func TestCarriageReturnsAlone(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -95,7 +96,8 @@ func TestCarriageReturnsAlone(t *testing.T) {
 	}
 }
 
-// TestTheDefaultPauseIsSeconds: a file that was just written may still get the rest of its last line.
+// TestTheDefaultPauseIsSeconds: a last line without a line end is read only seconds after the last write, because its
+// rest may still follow.
 func TestTheDefaultPauseIsSeconds(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -109,7 +111,7 @@ func TestTheDefaultPauseIsSeconds(t *testing.T) {
 	}
 }
 
-// TestAFileThatGoesIsReadToItsEnd: even if its last line has no line end.
+// TestAFileThatGoesIsReadToItsEnd: a file that is moved away is read to its end, even if its last line has no line end.
 func TestAFileThatGoesIsReadToItsEnd(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Config{})
@@ -121,7 +123,7 @@ func TestAFileThatGoesIsReadToItsEnd(t *testing.T) {
 	d.wants("1=a", "2=b")
 }
 
-// wantsAny waits until exactly these statements have arrived, in any order.
+// wantsAny waits until exactly these events have arrived, in any order.
 func (d *desk) wantsAny(want ...string) {
 	d.t.Helper()
 	slices.Sort(want)

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/watchtest"
 )
 
-// told waits until Health has a notice with these words.
+// told waits until the notice of Health contains the given words.
 func (w *wire) told(want string) {
 	w.t.Helper()
 	waittest.EventuallyNil(w.t, func() error {
@@ -24,8 +24,8 @@ func (w *wire) told(want string) {
 }
 
 // TestNATSStreamThatWentBack: the server's store is restored from an older copy while retraind is down. Messages
-// published afterwards have sequence numbers that were already read: they count, and statements stored before count
-// once.
+// published afterwards have sequence numbers that were already read. These messages are read, and events that were
+// stored before are not counted again.
 func TestNATSStreamThatWentBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -67,7 +67,8 @@ func TestNATSStreamThatWentBack(t *testing.T) {
 	}
 }
 
-// TestNATSStreamGoesBackWhileFollowed: the position is compared after a reconnect, before any message is acknowledged.
+// TestNATSStreamGoesBackWhileFollowed: after a reconnect, the position is compared with the stream before any message is
+// acknowledged.
 func TestNATSStreamGoesBackWhileFollowed(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -108,8 +109,8 @@ func TestNATSStreamThatIsMadeAnew(t *testing.T) {
 	w.told("it is a new stream of the same name")
 }
 
-// TestNATSNewerMessageAtAnOldPlace: if an outage of the server was not noticed, its new messages are not acknowledged
-// unread.
+// TestNATSNewerMessageAtAnOldPlace: even if an outage of the server goes unnoticed, new messages with sequence numbers
+// that were already read are not acknowledged unread.
 func TestNATSNewerMessageAtAnOldPlace(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -137,7 +138,7 @@ func TestNATSNewerMessageAtAnOldPlace(t *testing.T) {
 	}
 }
 
-// foreign creates the stream as another operator would: no message is removed from it.
+// foreign creates the stream as another operator would, so that retraind does not purge it.
 func (w *wire) foreign() {
 	w.t.Helper()
 	_, err := w.js.CreateStream(w.t.Context(), jetstream.StreamConfig{

@@ -49,7 +49,7 @@ func newWire(t *testing.T) *wire {
 	return w
 }
 
-// start runs a source, with a connection of its own, until the test or stop ends it.
+// start runs a source, with a separate connection, until the test or stop ends it.
 func (w *wire) start() {
 	w.t.Helper()
 	w.src = New("m", w.cfg, w.server.Connect(), true, labelevent.NewDecoder(w.cfg.Mapping, watchtest.OneTarget(), nil),
@@ -62,7 +62,7 @@ func (w *wire) start() {
 	w.t.Cleanup(w.stop)
 }
 
-// up waits until it follows the stream.
+// up waits until the source follows the stream.
 func (w *wire) up() {
 	w.t.Helper()
 	waittest.EventuallyNil(w.t, func() error {
@@ -179,8 +179,8 @@ func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
 	}
 }
 
-// A message that the store refuses while it accepts others becomes a dead letter after some attempts; if the store
-// refuses all, the message waits.
+// A message that the store refuses while it accepts others becomes a dead letter after some attempts. While the store
+// refuses all messages, they wait.
 func TestNATSOneMessageTheStoreRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -215,8 +215,8 @@ func TestNATSOneMessageTheStoreRefuses(t *testing.T) {
 	}
 }
 
-// The server is killed repeatedly while publishers publish and the source restarts: nothing is lost, nothing is counted
-// twice, and the last statement about each item holds.
+// The server is killed repeatedly while publishers publish and the source restarts: no event is lost or counted twice,
+// and each item ends with the label that was published last.
 func TestNATSServerDiesAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	kills, perKill := 3, 20
@@ -349,7 +349,7 @@ func TestNATSConfig(t *testing.T) {
 	}
 }
 
-// The output of check for an external server.
+// Check reports a missing stream, or missing subjects, of an external server.
 func TestCheckNATS(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)

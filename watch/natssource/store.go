@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// store stores the events of messages and the position after them in one transaction. Before that it sends messages with
-// refused events to the dead-letter stream.
+// store stores the events of messages and the position after them in one transaction. Before that it sends messages
+// with refused events to the dead-letter stream.
 func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
 	if upto <= n.mark.Seq {
 		return nil

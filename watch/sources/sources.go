@@ -121,8 +121,8 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Check asks each source of a model whether it can be followed. The commands check, doctor and init call it. The
-// paths of its findings are keys of the labels section.
+// Check checks whether the table, the directory of label files and the webhook's secret can be read; natssource.Check
+// checks the stream. The paths of its findings are keys of the labels section.
 func Check(ctx context.Context, model string, c *Config) check.Problems {
 	var found check.Problems
 	if c.Postgres != nil {

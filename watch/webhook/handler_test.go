@@ -23,7 +23,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// post is a source that takes requests.
+// post is a Handler with an inbox that records its events.
 type post struct {
 	t      *testing.T
 	src    *Handler

@@ -43,7 +43,7 @@ func dial(t *testing.T, address, text string) net.Conn {
 	return conn
 }
 
-// good sends a webhook on a connection of its own, and returns what is wrong with the answer.
+// good sends a valid webhook over a new connection, and returns an error if it is not accepted.
 func (p *post) good(address, id string) error {
 	body := watchtest.Line(id, "a")
 	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, "http://"+address+"/v1/labels/m",
@@ -100,7 +100,7 @@ func TestSlowClientsHoldNobodyUp(t *testing.T) {
 	}
 }
 
-// TestWithoutASignatureNothingIsRead: the answer is sent before the body is read.
+// TestWithoutASignatureNothingIsRead: a request without a signature is answered before its body is read.
 func TestWithoutASignatureNothingIsRead(t *testing.T) {
 	t.Parallel()
 	p := newPost(t, Config{Preset: PresetStandardWebhooks})
@@ -140,7 +140,8 @@ func isTimeout(err error) bool {
 	return ok && t.Timeout()
 }
 
-// TestConnectionsAreCounted: per peer and in total; a connection with a request is not closed for a new one.
+// TestConnectionsAreCounted: connections are bounded per peer and in total. A connection that is busy with a request is
+// not closed for a new one.
 func TestConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	l := limit(nil, 3, 2)

@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestShrink: a full read with too many missing items stores nothing until a person accepts it. Accepting applies to one
-// read only.
+// TestShrink: a full read with too many missing items stores nothing until a person accepts it. Accepting applies to
+// one read only.
 func TestShrink(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -150,7 +150,7 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 	})
 }
 
-// TestRetrierFollowsWithNothingToStore: after a fault of the store, a source comes up again even if nothing arrives that
+// TestRetrierFollowsWithNothingToStore: after a fault of the store, a source is up again even if nothing arrives that
 // could be stored.
 func TestRetrierFollowsWithNothingToStore(t *testing.T) {
 	t.Parallel()

@@ -17,8 +17,8 @@ type form struct {
 	decode     labelevent.Row
 }
 
-// format detects the line format of a file. If the file cannot be read, it returns the cause. quiet means that the file
-// is no longer being written: only then does a carriage return alone end a line, because a line feed cannot follow.
+// format detects the line format of a file. If the file cannot be read, it returns the cause. A carriage return alone
+// ends a line only if the file is quiet, because in a file that is still being written a line feed may follow.
 func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause string) {
 	start := make([]byte, 4<<10)
 	n, err := f.ReadAt(start, 0)

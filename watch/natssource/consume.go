@@ -18,7 +18,7 @@ type message struct {
 	msg    jetstream.Msg // nil if it was read from the stream; it is acknowledged when the consumer delivers it
 }
 
-// open opens the stream and the consumer, and stores the messages that were delivered before but not stored.
+// open opens the stream and the consumer, and stores the messages that were delivered earlier but are not stored yet.
 func (n *session) open(ctx context.Context) (err error) {
 	ctx, stop := context.WithTimeout(ctx, 4*requestTimeout)
 	defer stop()

@@ -67,8 +67,8 @@ func TestNATSStreamThatWentBack(t *testing.T) {
 	}
 }
 
-// TestNATSStreamGoesBackWhileFollowed: after a reconnect, the position is compared with the stream before any message is
-// acknowledged.
+// TestNATSStreamGoesBackWhileFollowed: after a reconnect, the position is compared with the stream before any message
+// is acknowledged.
 func TestNATSStreamGoesBackWhileFollowed(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)

@@ -105,7 +105,7 @@ func TestMigrationRunsAgainAndIsUndone(t *testing.T) {
 	}
 }
 
-// Down2 checks that Down has removed everything.
+// Down2 returns SQL that checks whether Down has removed everything.
 func Down2(string, *Config) (string, error) {
 	return `DO $$ BEGIN
 		IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'retraind') THEN RAISE 'the schema is still there'; END IF;
@@ -128,8 +128,8 @@ func TestTwoModelsOfOneTable(t *testing.T) {
 	dsn := pgtest.Database(t, itemsSQL, a, z)
 	b := &bundle{t: t, conn: connect(t, dsn)}
 	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
-	b.exec(`UPDATE items SET views = 11`) // a label of z only
-	b.exec(`UPDATE items SET views = 12`) // of neither
+	b.exec(`UPDATE items SET views = 11`) // changes a label of z only
+	b.exec(`UPDATE items SET views = 12`) // changes no label
 	if diff := cmp.Diff([]string{`insert 1 -> {"label": "x"} text by postgres `}, b.outboxOf("a")); diff != "" {
 		t.Error(diff)
 	}
@@ -169,8 +169,8 @@ func TestABrokenExpressionIsRefusedByTheMigration(t *testing.T) {
 	b.exec(`UPDATE items SET category = 'still works'`)
 }
 
-// TestHostileSearchPath: the update trigger runs as its owner without a search_path of its own, so it must not resolve
-// any name through the writer's.
+// TestHostileSearchPath: the update trigger runs as its owner without a pinned search_path, so none of its names may be
+// resolved through the writer's search_path.
 func TestHostileSearchPath(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config { return itemsConfig(dsn) })
@@ -208,8 +208,8 @@ func TestHostileSearchPath(t *testing.T) {
 	}
 }
 
-// TestAnExpressionThatFailsLater: the application's write succeeds, the source reports the error, and misses nothing
-// once the expression is repaired.
+// TestAnExpressionThatFailsLater: if a label expression fails for a row, the application's write succeeds and the
+// source reports the error. Once the row is corrected, no change is missing.
 func TestAnExpressionThatFailsLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config {
@@ -230,7 +230,7 @@ func TestAnExpressionThatFailsLater(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// A statement over many rows with a label expression takes a few transaction ids, not one for each row, also on a
+// A statement over many rows with a label expression takes a few transaction ids, not one for each row, even on a
 // partitioned table, whose triggers run for each row.
 func TestExpressionsTakeNoTransactionIDs(t *testing.T) {
 	t.Parallel()

@@ -15,12 +15,12 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// touched keeps updated_at current, as an application with capture: poll must.
+// touched is the SQL for a trigger that keeps updated_at current, as an application must for capture: poll.
 const touched = `
 CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch();`
 
-// lab is a cluster with logical decoding, for all captures at once.
+// lab is a cluster with logical decoding, so that all captures can be used.
 type lab struct{ cluster *pgcluster.Cluster }
 
 // newLab returns the lab that most tests share.
@@ -29,7 +29,7 @@ func newLab(t *testing.T) *lab {
 	return &lab{pgtest.Decodable(t)}
 }
 
-// ownLab is for tests that change the server.
+// ownLab returns a lab with a separate server, for tests that change the server.
 func ownLab(t *testing.T) *lab {
 	t.Helper()
 	return &lab{pgtest.Cluster(t, pgcluster.Options{Settings: pgtest.Logical()})}
@@ -52,13 +52,13 @@ func (l *lab) database(t *testing.T, sql ...string) string {
 	return dsn
 }
 
-// setup is a watched table under a capture, with the objects of the migration.
+// setup creates a table, and installs what the capture needs to watch it.
 func (l *lab) setup(t *testing.T, capture Capture, tableSQL string, configure func(dsn string) *Config) *bundle {
 	t.Helper()
 	return l.setups(t, []Capture{capture}, tableSQL, configure)[0]
 }
 
-// setups is one table under several captures at once.
+// setups creates one table, and installs what several captures need to watch it at once.
 func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string,
 	configure func(dsn string) *Config,
 ) (out []*bundle) {
@@ -88,13 +88,13 @@ func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string,
 	return out
 }
 
-// case of the conformance suite: the required result of any capture.
+// conformance is a case of the suite: writes after which the sink must equal the table, with any capture.
 type conformance struct {
 	name    string
 	table   string
 	cfg     func(dsn string) *Config
 	play    func(b *bundle)
-	restart bool // is also run with restarts of the source
+	restart bool // the case is also run with restarts of the source
 }
 
 var conformances = []conformance{
@@ -234,7 +234,7 @@ var conformances = []conformance{
 }
 
 // TestConformance runs each case with all captures on the same table, once while the sources follow and once with
-// restarts at any point. At the end each sink equals the table, and nothing impossible has arrived.
+// restarts at random times. At the end each sink equals the table, and no repeated or contradictory change has arrived.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

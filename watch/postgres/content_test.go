@@ -23,7 +23,7 @@ func long(few, n int) int {
 	return few
 }
 
-// TestLabelsOfAnyContent: values that people and programs write into a label column.
+// TestLabelsOfAnyContent: whatever people and programs write into a label column arrives unchanged.
 func TestLabelsOfAnyContent(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -43,8 +43,8 @@ func TestLabelsOfAnyContent(t *testing.T) {
 	}
 }
 
-// TestEncodings: databases with another encoding than UTF-8, or with none. Labels and texts always arrive as valid
-// text.
+// TestEncodings: labels and texts arrive as valid text even from a database whose encoding is not UTF-8, or that has
+// none.
 func TestEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []string{"LATIN1", "SQL_ASCII"} {
@@ -54,7 +54,7 @@ func TestEncodings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pgtest.Database(t) // the cluster runs
+			pgtest.Database(t) // starts the shared cluster
 			name := "enc_" + strings.ToLower(encoding)
 			admin := connect(t, pgtest.Shared().DSN("postgres"))
 			if _, err := admin.Exec(t.Context(),

@@ -7,7 +7,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// TestDemotedTriggers: DISABLE TRIGGER ALL and ENABLE TRIGGER ALL reset ENABLE ALWAYS triggers to ordinary ones.
+// TestDemotedTriggers: DISABLE TRIGGER ALL and ENABLE TRIGGER ALL reset ENABLE ALWAYS triggers to ordinary ones. The
+// source and check report it.
 func TestDemotedTriggers(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config {

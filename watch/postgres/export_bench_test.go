@@ -16,8 +16,9 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// BenchmarkExport streams a table of 1 kB rows. Its peers are a bare binary COPY that drops the data and, if the
-// system's Python has psycopg2, a common script: a named cursor with json.dumps. In turns, the best of each.
+// BenchmarkExport streams a table of 1 kB rows. For comparison it also runs a bare binary COPY that drops the data and,
+// if the system's Python has psycopg2, a common script: a named cursor with json.dumps. They run in turns, and the best
+// result of each is reported.
 func BenchmarkExport(b *testing.B) {
 	const rows = 100_000
 	ctx := context.Background()
@@ -62,7 +63,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// psycopg returns false if the library is missing.
+// psycopg measures the script. It returns false if the library is missing.
 func psycopg(dsn string, rows int) (rowsPerSecond float64, ok bool) {
 	out, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
 import json, time, psycopg2

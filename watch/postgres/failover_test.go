@@ -10,7 +10,7 @@ import (
 )
 
 // TestFailover promotes a standby that has not received the last transactions. Each capture detects that the server's
-// timeline has changed, reports it, and reads everything: changes that were lost there disappear here, too.
+// timeline has changed, reports it, and reads everything: changes that the new primary lacks disappear from the sink.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	l := ownLab(t)
@@ -22,7 +22,7 @@ func TestFailover(t *testing.T) {
 		dsn := b.cfg.DSN
 		b.cfg.DSN, b.cfg.DSNFile = "", address+"-"+string(capture)
 		if capture == CapturePoll {
-			b.cfg.Compare = unit.Duration(DefaultCompare) // the poll does not detect the loss
+			b.cfg.Compare = unit.Duration(DefaultCompare) // so that no periodic compare finds the loss first
 		}
 		if err := os.WriteFile(b.cfg.DSNFile, []byte(dsn), 0o600); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestFailover(t *testing.T) {
 		if h := sources[i].Health(); !strings.Contains(h.Notice, "another timeline (2 instead of 1") {
 			t.Errorf("%s: the notice does not say why: %+v", captures[i], h)
 		}
-		// It continues to follow there.
+		// The source continues on the new primary.
 		conn := connect(t, strings.Replace(string(dsn), l.cluster.Dir(), standby.Dir(), 1))
 		if _, err := conn.Exec(t.Context(), `UPDATE items SET category = 'after' WHERE id = 7`); err != nil {
 			t.Fatal(err)

@@ -169,7 +169,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// TestRetryAfterAPermanentFault: after a permanent fault the source retries after minutes, or at once on request.
+// TestRetryAfterAPermanentFault: after a permanent fault the source retries after a minute, or at once on request.
 func TestRetryAfterAPermanentFault(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -182,7 +182,7 @@ func TestRetryAfterAPermanentFault(t *testing.T) {
 	b.sink.until(t, "health", func() bool { return source.Health().Up })
 }
 
-// serverOfItsOwn returns a server with the table and the triggers that a test may kill.
+// serverOfItsOwn returns a separate server, which a test may kill, with the table and the triggers.
 func serverOfItsOwn(t *testing.T, settings map[string]string) (*pgcluster.Cluster, *Config) {
 	t.Helper()
 	cluster := pgtest.Cluster(t, pgcluster.Options{Settings: settings})
@@ -197,11 +197,11 @@ func serverOfItsOwn(t *testing.T, settings map[string]string) (*pgcluster.Cluste
 	return cluster, cfg
 }
 
-// TestServerKilledWhileOthersWrite kills the server with SIGKILL under the writers and the listener.
+// TestServerKilledWhileOthersWrite kills the server with SIGKILL while writers and the listener are connected.
 func TestServerKilledWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	cluster, cfg := serverOfItsOwn(t, nil)
-	if err := cluster.Kill(); err != nil { // it is also down at the start
+	if err := cluster.Kill(); err != nil { // the server is down when the source starts
 		t.Fatal(err)
 	}
 	b := &bundle{t: t, cfg: cfg, sink: newMemory()}
@@ -228,7 +228,7 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	close(stop)
 	writers.Wait()
 	b.sink.equalsTable(t, "m", cfg)
-	if b.sink.full != 1+long(5, 50) { // the last commits may be lost
+	if b.sink.full != 1+long(5, 50) { // once after each crash, because the last commits may be lost
 		t.Errorf("the whole table was read %d times", b.sink.full)
 	}
 	if h := source.Health(); time.Since(h.LastEvent) > time.Minute || h.Error != "" {
@@ -249,7 +249,7 @@ func TestServerForgetsWhatItCommitted(t *testing.T) {
 	b.exec(`SET synchronous_commit = off`)
 	b.exec(`UPDATE items SET category = 'gone' WHERE id = 1`)
 	b.sink.until(t, "the change that will be gone", func() bool { return len(b.sink.changes) == 3 })
-	for range 3 { // ids that are assigned, and lost
+	for range 3 { // uses ids that the crash makes the server forget
 		b.exec(`BEGIN`)
 		b.exec(`UPDATE items SET category = 'never' WHERE id = 1`)
 		b.exec(`ROLLBACK`)
@@ -290,7 +290,7 @@ func TestServerForgetsWhoWroteNothing(t *testing.T) {
 		b.exec(`UPDATE items SET category = 'never'`)
 		b.exec(`ROLLBACK`)
 	}
-	b.exec(`SELECT pg_notify($1, '')`, channel("m")) // the position moves beyond those
+	b.exec(`SELECT pg_notify($1, '')`, channel("m")) // the position moves beyond these transactions
 	next := b.count(`SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`)
 	if err := cluster.Kill(); err != nil {
 		t.Fatal(err)

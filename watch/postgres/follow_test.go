@@ -131,8 +131,8 @@ func TestTruncate(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestEarlierTransactionCommitsLater keeps a transaction open while later ones commit. Reading by sequence number would
-// skip its row forever.
+// TestEarlierTransactionCommitsLater keeps a transaction open while a later one commits. Reading by sequence number
+// would skip the row of the open transaction for ever.
 func TestEarlierTransactionCommitsLater(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -153,7 +153,7 @@ func TestEarlierTransactionCommitsLater(t *testing.T) {
 	b.sink.until(t, "both changes", func() bool { return len(b.sink.changes) == 2 })
 }
 
-// TestInterleavings lets two sessions begin, write and end in random order on the same items.
+// TestInterleavings lets three sessions begin, write and end transactions in random order.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -186,7 +186,7 @@ func TestInterleavings(t *testing.T) {
 			end(i)
 			continue
 		}
-		// Each session uses rows of its own, so that sessions never wait for each other.
+		// Each session uses different rows, so that sessions never wait for each other.
 		id := 3*random.IntN(12) + i + 1
 		sql := []string{
 			`UPDATE items SET category = $2 WHERE id = $1`, `UPDATE items SET title = $2 WHERE id = $1`,

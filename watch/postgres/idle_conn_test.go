@@ -14,7 +14,7 @@ import (
 )
 
 // TestAPeerThatForgets: a proxy keeps accepting bytes and returns none. This is detected within 10 s, both when the
-// source is idle and when it waits for an answer; then the source connects by another address.
+// source is idle and when it waits for an answer. Once the proxy works again, the source is up again.
 func TestAPeerThatForgets(t *testing.T) {
 	t.Parallel()
 	for _, awake := range []bool{false, true} {
@@ -48,7 +48,7 @@ func TestAPeerThatForgets(t *testing.T) {
 	}
 }
 
-// TestALongQueryIsNoDeadPeer: the server works on an answer for longer than the timeout.
+// TestALongQueryIsNoDeadPeer: a query that the server runs for longer than the timeout is not cut off.
 func TestALongQueryIsNoDeadPeer(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -91,7 +91,7 @@ func relay(task string) int {
 	}
 }
 
-// TestHalfOpenConnection puts the server into a network namespace and drops every packet.
+// TestHalfOpenConnection puts a relay to the server into a network namespace, and drops every packet there.
 func TestHalfOpenConnection(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -20,8 +20,8 @@ type stepper struct {
 	back string
 
 	mu     sync.Mutex
-	from   string // a part of the first request that is counted
-	left   int    // requests until then; 0 if it is not armed
+	from   string // a text in the first request that is counted
+	left   int    // requests until happen is called; 0 if it will not be called
 	happen func()
 }
 
@@ -82,7 +82,7 @@ func TestPartitionBetweenAnyTwoRequests(t *testing.T) {
 	table := strings.Replace(itemsSQL, "DEFAULT 0)",
 		"DEFAULT 0) PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (10); CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (10) TO (20)",
 		1) + ";" + touched
-	// Counting starts here; any poll would do.
+	// Counting starts with a request that contains this text; with capture: poll, with any request.
 	from := map[Capture]string{CaptureOutbox: "begin isolation", CaptureLogical: "pg_partition_tree"}
 	for _, capture := range captures {
 		for n := range 12 {

@@ -31,8 +31,8 @@ func TestCheckStatement(t *testing.T) {
 	}
 }
 
-// Values are written under the run's origin, only into rows that are free when they are locked; a second call writes what
-// the first one did not.
+// Values are written under the run's origin, only into rows that are free when they are locked. A second call writes
+// only what the first one did not.
 func TestWriteRows(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -51,7 +51,7 @@ func TestWriteRows(t *testing.T) {
 		Values{ID: "gone", With: map[string]any{"label": "x"}})
 	free := func(it watch.Item) bool { return it.Labels["label"] == "" }
 
-	// Somebody has a row in a transaction of their own.
+	// Another transaction has locked a row.
 	other, err := b.conn.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestWriteRowsFaults(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Error(err)
 	}
-	// The role that watches can only read.
+	// The connection can only read, like that of the role that watches the table.
 	b.exec("ALTER DATABASE " + ident(b.conn.Config().Database) + " SET default_transaction_read_only = on")
 	w = Write{DSNFile: dsn, Statement: "UPDATE public.items SET category = @label WHERE id = @id", Origin: "retraind:r"}
 	_, err = WriteRows(t.Context(), "m", b.cfg, w, rows, all)

@@ -43,7 +43,7 @@ func TestLeastPrivilegeOfCaptures(t *testing.T) {
 			b.exec(`DELETE FROM items WHERE id = 2`)
 			b.sink.equalsTable(t, "m", b.cfg)
 			stop()
-			if capture == CaptureLogical { // it may create its slot again
+			if capture == CaptureLogical { // the role may create the slot again
 				b.sink.until(t, "the slot to be free", func() bool {
 					return b.count(`SELECT count(*) FROM pg_replication_slots WHERE database = current_database() AND active`) == 0
 				})
@@ -139,7 +139,7 @@ func TestMessagesOfCaptures(t *testing.T) {
 	}
 	_, err = connect(t, dsn).PgConn().Exec(t.Context(), migration).ReadAll()
 	fmt.Fprintf(&out, "the migration: %v\n\n", err)
-	// Tables that the migration refuses, because their writers would be refused otherwise.
+	// Tables that the migration refuses, because otherwise the server would refuse their writers.
 	for name, table := range map[string]string{
 		"no primary key": `CREATE TABLE items (id int, title text, content text, category text, updated_at timestamptz, updated_by text)`,
 		"unlogged table": strings.Replace(itemsSQL, "CREATE TABLE", "CREATE UNLOGGED TABLE", 1),
@@ -155,7 +155,8 @@ func TestMessagesOfCaptures(t *testing.T) {
 	golden(t, "messages-captures.txt", out.String())
 }
 
-// TestDownRemovesEverything, and the migration can be run again.
+// TestDownRemovesEverything: the SQL of Down removes everything that the SQL of Migration has created, even if that was
+// run twice. It fails while the slot is in use.
 func TestDownRemovesEverything(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -86,7 +86,8 @@ func (b *bundle) count(sql string, args ...any) (n int) {
 	return n
 }
 
-// TestPublicationChangedUnderTheStream: writes while the table was not published are in no log.
+// TestPublicationChangedUnderTheStream: the log lacks the writes that were made while the table was not published, so
+// the whole table is read.
 func TestPublicationChangedUnderTheStream(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -201,7 +202,7 @@ func TestColumnsChangeUnderTheStream(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestSecondReaderIsTold: a slot has only one reader.
+// TestSecondReaderIsTold: a slot can have only one reader, so a second source reports that the slot is in use.
 func TestSecondReaderIsTold(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -216,7 +217,7 @@ func TestSecondReaderIsTold(t *testing.T) {
 	})
 }
 
-// TestSnapshotHolds compares with the server's own result.
+// TestSnapshotHolds compares the result of holds with the server's.
 func TestSnapshotHolds(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

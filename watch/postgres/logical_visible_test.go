@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// unseen is a table whose commits can be delayed between the log and the readers, as by an unreachable synchronous
-// standby.
+// unseen creates a table whose commits can be kept invisible to readers after they are logged, as with an unreachable
+// synchronous standby.
 func unseen(t *testing.T, table string) *bundle {
 	t.Helper()
 	settings := pgtest.Logical()
@@ -92,8 +92,8 @@ func TestWholeReadHoldsWhatTheLogTold(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// TestSlotThatSomebodyMovedOn: changes before the slot's position come with the whole-table read, even those that are
-// not visible yet.
+// TestSlotThatSomebodyMovedOn: the whole-table read contains the changes before the slot's position, even those that
+// are not visible at first.
 func TestSlotThatSomebodyMovedOn(t *testing.T) {
 	t.Parallel()
 	b := unseen(t, itemsSQL)
@@ -114,7 +114,8 @@ func TestSlotThatSomebodyMovedOn(t *testing.T) {
 	b.sink.until(t, "health", func() bool { return source.Health().Up })
 }
 
-// TestServerWaitsForItsReader: commits that wait for retraind would wait forever, because retraind waits for them.
+// TestServerWaitsForItsReader: commits that wait for retraind would wait for ever, because retraind waits for them too.
+// The source and check report it.
 func TestServerWaitsForItsReader(t *testing.T) {
 	t.Parallel()
 	b := unseen(t, itemsSQL)

@@ -29,7 +29,7 @@ func TestLabelsThatChangeWithoutARow(t *testing.T) {
 	} {
 		for _, capture := range captures {
 			if name == "collation" && capture != CapturePoll {
-				continue // which PostgreSQL refuses while the triggers or the publication exist
+				continue // PostgreSQL refuses this change while the triggers or the publication exist
 			}
 			t.Run(name+", "+string(capture), func(t *testing.T) {
 				t.Parallel()
@@ -57,7 +57,8 @@ func TestLabelsThatChangeWithoutARow(t *testing.T) {
 	}
 }
 
-// TestWhatChangesNoLabelReadsNothing: changes of other objects of the database cause no read.
+// TestWhatChangesNoLabelReadsNothing: changes of other objects of the database do not change the digest, so they cause
+// no full read.
 func TestWhatChangesNoLabelReadsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL+`; CREATE TYPE other AS ENUM ('a')`, itemsConfig)

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// TestDownMigrateUp: between the SQL of init --down and that of init a watched column can be renamed or get another
-// type, and writes meanwhile count.
+// TestDownMigrateUp: between the SQL of init --down and that of init, a watched column can be renamed or get another
+// type. Writes that are made in between are found.
 func TestDownMigrateUp(t *testing.T) {
 	t.Parallel()
 	for name, stopped := range map[string]bool{"running": false, "stopped": true} {

@@ -50,7 +50,8 @@ func TestARingWakesTheSleeper(t *testing.T) {
 	}
 }
 
-// TestNobodyRingsWhileItIsAwake counts the notifications that another listener receives: commits with NOTIFY queue up.
+// TestNobodyRingsWhileItIsAwake counts the notifications that another listener receives. There must be few, because
+// commits with NOTIFY queue for a lock.
 func TestNobodyRingsWhileItIsAwake(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, quiet)
@@ -111,7 +112,7 @@ func TestWritersThatCouldNotRing(t *testing.T) {
 		b.start()
 		b.ready()
 		b.sleeping()
-		// The first commit wakes the reader; the slow writer then finds the lock taken, most of the time.
+		// The first commit wakes the reader, so that the slow writer mostly finds the lock free and does not notify.
 		slow := begin(t, b)
 		b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
 		b.sink.until(t, "the first change", func() bool { return len(b.sink.changes) == 1 })
@@ -220,7 +221,7 @@ func TestLowerTransactionIDWritesLater(t *testing.T) {
 		}
 	}
 	run(first, `BEGIN; SELECT pg_current_xact_id()`)
-	run(third, `BEGIN; UPDATE items SET category = 'held' WHERE id = 2`) // runs on, between the two
+	run(third, `BEGIN; UPDATE items SET category = 'held' WHERE id = 2`) // stays open; its id is between the two others
 	run(second, `UPDATE items SET category = 'earlier' WHERE id = 1`)
 	run(first, `UPDATE items SET category = 'later' WHERE id = 1; COMMIT`)
 	b.sink.until(t, "both changes", func() bool { return len(b.sink.changes) == 2 })

@@ -16,7 +16,7 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 )
 
-// poolers run between the source and the server; each returns the host to connect to.
+// poolers start a pooler in front of the server, and return the host to connect to.
 var poolers = map[string]func(t *testing.T, dsn, mode string) string{
 	"fake": func(t *testing.T, dsn, mode string) string {
 		if mode == "session" {
@@ -28,7 +28,7 @@ var poolers = map[string]func(t *testing.T, dsn, mode string) string{
 	"pgbouncer": pgbouncer,
 }
 
-// pgbouncer starts the real one, if it is installed.
+// pgbouncer starts the real PgBouncer, if it is installed.
 func pgbouncer(t *testing.T, dsn, mode string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -39,7 +39,8 @@ func pgbouncer(t *testing.T, dsn, mode string) string {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) { // it refuses to run as root
+	// PgBouncer refuses to run as root, so another user must be able to enter the directory.
+	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -98,8 +99,8 @@ func ownerOf(t *testing.T, dir string) string {
 	return owner.Username
 }
 
-// TestPoolers: behind a pooler in transaction mode changes are polled, and health reports it; one in session mode is
-// equivalent to the server.
+// TestPoolers: behind a pooler in transaction mode the outbox is polled, and Health reports it. A pooler in session
+// mode makes no difference.
 func TestPoolers(t *testing.T) {
 	t.Parallel()
 	for name, start := range poolers {

@@ -32,7 +32,7 @@ func TestTriggersThatWriteToTheirOwnTable(t *testing.T) {
 	}
 }
 
-// TestUntangle shuffles the changes of transactions and expects each item's last label.
+// TestUntangle shuffles the changes of a transaction, and expects that reorder restores the order for each item.
 func TestUntangle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -16,8 +16,8 @@ func small(dsn string) *Config {
 	return cfg
 }
 
-// TestOutboxStaysSmallWhileNobodyReads writes many times what the outbox may hold, by rows and by statements, and then
-// reads: nothing is missing, because a marker row causes a whole-table read.
+// TestOutboxStaysSmallWhileNobodyReads writes several times more rows than the outbox may contain, and then reads.
+// Nothing is missing, because a marker row causes a whole-table read.
 func TestOutboxStaysSmallWhileNobodyReads(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, small)
@@ -55,7 +55,8 @@ func TestOldRowsGo(t *testing.T) {
 	}
 }
 
-// TestWritersDoNotWaitForEachOther: a writer that has found the outbox full keeps its transaction open.
+// TestWritersDoNotWaitForEachOther: a writer that has found the outbox full keeps its transaction open. Another writer
+// that finds it full is not blocked.
 func TestWritersDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, small)
@@ -74,7 +75,7 @@ func TestWritersDoNotWaitForEachOther(t *testing.T) {
 	b.exec(`COMMIT`)
 }
 
-// TestPruning removes rows that were read an hour ago, in batches, and no unread row.
+// TestPruning: rows that are older than an hour and were read are removed in batches. Unread rows are kept.
 func TestPruning(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -134,8 +135,8 @@ func TestWhatTriggersCannotSee(t *testing.T) {
 	}
 }
 
-// TestGoneForAWhile: the table is dropped or renamed, or its column is, and then restored; the source neither spins nor
-// stays down.
+// TestGoneForAWhile: the table, a column or the schema retraind is renamed, and then renamed back. The source reports
+// it, and recovers.
 func TestGoneForAWhile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ spoil, mend, says string }{
@@ -169,7 +170,7 @@ func TestGoneForAWhile(t *testing.T) {
 	}
 }
 
-// TestALongTransactionIsTold: it is reported, and delays no other changes.
+// TestALongTransactionIsTold: a long transaction is reported, and does not delay the changes of others.
 func TestALongTransactionIsTold(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, func(dsn string) *Config {

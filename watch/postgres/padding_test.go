@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// TestPaddingIsNoPartOfALabel: the server pads char(n), in labels as in keys and texts.
+// TestPaddingIsNoPartOfALabel: the blanks with which the server pads char(n) are not part of labels, keys or texts.
 func TestPaddingIsNoPartOfALabel(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

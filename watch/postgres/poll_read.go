@@ -14,8 +14,9 @@ import (
 )
 
 // newRowsQuery returns the query for the rows above the floor whose transactions were open at the last poll or began
-// later. It compares a row's xmin with the oldest of these transactions, because xmin may be the id of a
-// subtransaction, which is higher. It compares their distances to the next id, because xmin has only 32 bits.
+// later. It selects each row whose xmin is at least the id of the oldest open transaction, because xmin may be the id
+// of a subtransaction, which began after that transaction. It compares distances to the next transaction id, because
+// xmin has only 32 bits.
 func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	last, err := parseSnapshot(p.at.Snapshot)
 	if err != nil {

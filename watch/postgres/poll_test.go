@@ -28,7 +28,7 @@ func TestFloorPassesNothing(t *testing.T) {
 		}
 		now := time.Unix(1_800_000_000, 0)
 		next := uint64(100)
-		var waiting, writing []transaction // drawn a watermark; writing
+		var waiting, writing []transaction // with a watermark but nothing written yet; with writes
 		committed := map[int]transaction{}
 		read := map[int]bool{}
 		m := pollPosition{Snapshot: "100:100:"}
@@ -218,7 +218,7 @@ func TestInterleavingsOfCaptures(t *testing.T) {
 					err = open[i].Commit(t.Context())
 					open[i] = nil
 				default:
-					id := 3*random.IntN(12) + i + 1 // rows of its own: sessions never wait for each other
+					id := 3*random.IntN(12) + i + 1 // each session has different rows, so that none waits for another
 					sql := []string{
 						`UPDATE items SET category = $2 WHERE id = $1`, `UPDATE items SET title = $2 WHERE id = $1`,
 						`INSERT INTO items (id, category) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET category = excluded.category`,

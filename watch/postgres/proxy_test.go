@@ -66,8 +66,8 @@ func listenIn(t *testing.T, serve func(net.Conn)) (dir string) {
 	return dir
 }
 
-// staller forwards everything until stalled; then it keeps what arrives and sends nothing. It still accepts new
-// connections.
+// staller forwards everything until silent is set. Then it still accepts bytes and new connections, but forwards
+// nothing.
 type staller struct {
 	silent atomic.Bool
 	back   string
@@ -111,7 +111,7 @@ type switcher struct {
 	next atomic.Int64
 }
 
-// backend is a server connection of the switcher, with the start-up packet of its client.
+// backend is a server connection of the switcher, opened with the start-up packet of its client.
 type backend struct{ net.Conn }
 
 func message(from io.Reader) (kind byte, whole []byte, err error) {
@@ -184,7 +184,7 @@ func (s *switcher) serve(front net.Conn) {
 		if !inside {
 			at = 1 - at
 		}
-		// Forward until the server must answer, and then its answer.
+		// Forward the client's messages up to one that the server must answer, then forward the answer.
 		for {
 			kind, whole, err := message(front)
 			if err != nil || kind == 'X' {
@@ -203,7 +203,7 @@ func (s *switcher) serve(front net.Conn) {
 				return
 			}
 			if kind == 'A' {
-				continue // no client is linked to the process any longer when most of them arrive
+				continue // a notification: most arrive when no client is linked to the server process any more
 			}
 			if _, err := front.Write(whole); err != nil {
 				return

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 )
 
-// story checks the calls of the sink, change by change.
+// story waits until the sink has received exactly these changes, in this order.
 func (b *bundle) story(want ...string) {
 	b.t.Helper()
 	waittest.EventuallyNil(b.t, func() error {
@@ -26,9 +26,9 @@ func (b *bundle) story(want ...string) {
 	})
 }
 
-// TestPartitionsTellEachChange: the outbox has the changes of each partition, also of a nested one; a row that moves
-// between them is a delete and an insert; the rows of a partition that is attached later are read, and its changes are
-// followed.
+// TestPartitionsTellEachChange: the outbox has the changes of each partition, even of a nested one. A row that moves
+// to another partition is a delete and an insert. The rows of a partition that is attached later are read, and its
+// changes are followed.
 func TestPartitionsTellEachChange(t *testing.T) {
 	t.Parallel()
 	b := setup(t, `CREATE TABLE items (id int, title text, content text, category text, region text, updated_at timestamptz DEFAULT now(), updated_by text, PRIMARY KEY (id, region)) PARTITION BY LIST (region);
@@ -45,7 +45,7 @@ func TestPartitionsTellEachChange(t *testing.T) {
 	told := []string{"put 1 a", "put 2 a"}
 	b.story(told...)
 	b.exec(`UPDATE items SET category = 'b' WHERE id = 1`)
-	b.exec(`UPDATE items_s1 SET category = 'b' WHERE id = 2`) // past the parent
+	b.exec(`UPDATE items_s1 SET category = 'b' WHERE id = 2`) // directly in the partition
 	told = append(told, "label 1 b", "label 2 b")
 	b.story(told...)
 	b.exec(`UPDATE items SET region = 's', category = 'c' WHERE id = 1`)

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// shapes are tables that a source must support, each with a statement that changes labels.
+// shapes are tables that a source must support, each with statements that change labels.
 var shapes = map[string]struct {
 	table  string
 	cfg    Config

@@ -39,7 +39,7 @@ func TestRowSecurity(t *testing.T) {
 					t.Errorf("the export says %v", err)
 				}
 			}
-			if capture != CaptureLogical { // which has no reason to read the table again
+			if capture != CaptureLogical { // capture: logical has no reason to read the table again
 				b.exec(`UPDATE items SET category = 'y' WHERE id = 1`)
 				source.cfg.Compare = 1
 				b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "row security") })

@@ -36,7 +36,7 @@ func spelledConfig(dsn string) *Config {
 }
 
 // TestTextsDoNotFollowTheWritersSettings: a writer with other settings changes rows that a writer with the server's
-// settings has created.
+// settings has created. Keys, labels and texts have the same form from both.
 func TestTextsDoNotFollowTheWritersSettings(t *testing.T) {
 	t.Parallel()
 	for _, capture := range []Capture{CaptureOutbox, CaptureLogical} {
@@ -104,7 +104,8 @@ func TestOnlyNeededSettingsArePinned(t *testing.T) {
 	}
 }
 
-// TestTriggersOfAnEarlierVersion: they depend on the writer's settings, so check and the source refuse them.
+// TestTriggersOfAnEarlierVersion: triggers of an earlier version depend on the writer's settings, and check reports
+// them.
 func TestTriggersOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	b := setup(t, spelledSQL, spelledConfig)
@@ -115,12 +116,13 @@ func TestTriggersOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// TestItemsUnderAnOldSpellingAreRecognised: an earlier version formatted keys with its session's settings.
+// TestItemsUnderAnOldSpellingAreRecognised: an earlier version formatted keys with its session's settings. Items that
+// are stored under such keys are renamed.
 func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		key unit.List
-		old map[string]string // by the present key
+		old map[string]string // the old key by the current one
 	}{
 		"one column": {unit.List{"at"}, map[string]string{
 			"2026-01-02 11:00:00+00": "2026-01-02 12:00:00+01", "2026-07-02 11:00:00+00": "02.07.2026 13:00:00 CEST",
@@ -172,7 +174,8 @@ func TestItemsUnderAnOldSpellingAreRecognised(t *testing.T) {
 	}
 }
 
-// TestLabelsDoNotFollowTheWritersLocale: to_char formats month names and decimal points by the locale.
+// TestLabelsDoNotFollowTheWritersLocale: to_char formats month names and decimal points by the locale, but labels do
+// not depend on the writer's locale.
 func TestLabelsDoNotFollowTheWritersLocale(t *testing.T) {
 	t.Parallel()
 	l := &lab{pgtest.Cluster(t, pgcluster.Options{Environment: []string{"LOCPATH=" + germanLocale(t)}})}
@@ -221,7 +224,7 @@ func germanLocale(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(dir, "source"), []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// With -c it continues although the source lacks some parts.
+	// With -c, localedef continues although the source lacks some parts.
 	out, err := exec.Command("localedef", "-c", "-i", filepath.Join(dir, "source"), "-f", "UTF-8",
 		filepath.Join(dir, "de_DE.UTF-8")).CombinedOutput()
 	if _, statErr := os.Stat(filepath.Join(dir, "de_DE.UTF-8", "LC_TIME")); statErr != nil {
@@ -235,7 +238,8 @@ func germanLocale(t *testing.T) string {
 	return dir
 }
 
-// TestPlainExpressionsPinNoLocale: the triggers of such tables need not be installed again.
+// TestPlainExpressionsPinNoLocale: the triggers of tables whose label expressions cannot depend on the locale need not
+// be installed again.
 func TestPlainExpressionsPinNoLocale(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]bool{

@@ -21,8 +21,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// The cost of a capture for the application that writes. Each capture is compared with the same table without one, in
-// turns of a second in one run, on clusters whose commits take a millisecond as on a disk.
+// These benchmarks measure what a capture costs the application that writes. Each capture is compared with the same
+// table without a capture, in turns of a second in one run, on clusters whose commits take a millisecond, as on a disk.
 
 const benchRows = 100_000
 
@@ -59,7 +59,7 @@ func (c *counting) Replace(_ context.Context, _ string, read watch.FullRead) err
 	return nil
 }
 
-// onDisk are settings under which a commit takes a millisecond: the leader of a commit group waits, as for a disk.
+// onDisk returns settings under which a commit takes a millisecond: the leader of a commit group waits, as for a disk.
 func onDisk(level string) pgcluster.Options {
 	return pgcluster.Options{
 		Fsync: true,
@@ -148,7 +148,7 @@ func follow(b *testing.B, run func(context.Context) error) {
 	b.Cleanup(func() { cancel(); group.Wait() })
 }
 
-// listen receives notifications, as the peer's daemon would.
+// listen receives the notifications of kind "notify", as a daemon that relies on them would.
 func listen(b *testing.B, dsn string) {
 	conn, err := pgx.Connect(b.Context(), dsn)
 	if err != nil {
@@ -203,7 +203,7 @@ func (c clients) turn(b *testing.B, sql string, d time.Duration) float64 {
 	return float64(done.Load()) / d.Seconds()
 }
 
-// report prints figures that were measured side by side as separate benchmarks.
+// report prints the median of each capture's figures, as a separate benchmark.
 func report(b *testing.B, figures map[string][]float64, name, unit string) {
 	for kind, values := range figures {
 		slices.Sort(values)
@@ -214,7 +214,7 @@ func report(b *testing.B, figures map[string][]float64, name, unit string) {
 	}
 }
 
-// writerTurns is the number of turns of each capture; the median counts.
+// writerTurns is the number of turns of each capture; the median is reported.
 const writerTurns = 5
 
 func writers(b *testing.B, n int, sql, name string, kinds ...string) {
@@ -263,7 +263,8 @@ func BenchmarkStatement(b *testing.B) {
 				b.Fatal(err)
 			}
 			figures[kind] = append(figures[kind], time.Since(begun).Seconds())
-			for kind != "none" && t.sink.changes.Load() < before+benchRows { // not during the next one
+			// The changes must not be read during the next measurement.
+			for kind != "none" && t.sink.changes.Load() < before+benchRows {
 				<-time.After(10 * time.Millisecond)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // entry is an item that a transaction has read or will write.
 type entry struct {
 	store.Item
-	known bool // the item exists
+	known bool // the item exists, with the changes of this batch applied
 	there bool // the store has a row for it
 	dirty bool // the row must be written
 	seen  bool // only its full-read number must be written

@@ -1,8 +1,8 @@
 // Package ingest applies label changes and label events to the stored items of a model.
 //
 // It decides how a table row or an event changes an item: which label wins, whether the item is held out, and whether
-// the change is new. It creates and reads the salt (a secret key) and the split, which decide together which items are
-// held out, and it runs a model's sources.
+// the change is new. It creates the split, which decides which items are held out, and the salt, which is the split's
+// secret key. It also runs a model's sources.
 //
 // Threading: a Writer and an Intake are safe for concurrent use; each call of the Writer is one transaction of the
 // store, which also stores the source's new position.

@@ -55,7 +55,7 @@ func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 // errResync is the cause for which the sources are cancelled when the whole table must be read again.
 var errResync = errors.New("the test set changed")
 
-// Run runs the sources until ctx ends or one of them fails permanently. Whenever the test set has changed, it restarts
+// Run runs the sources until ctx ends or one of them returns an error. Whenever the test set has changed, it restarts
 // the sources with a read of the whole table. That read is needed because an item's text decides its side, and the
 // store has only the texts of held-out items and of items that are in no table.
 func (i *Intake) Run(ctx context.Context) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// noon is the sender's time from which by counts minutes.
+// noon is the sender's time at minute 0 of the function by.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // by returns e as the event of an annotation, with a sender's time that is so many minutes after noon.

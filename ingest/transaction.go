@@ -21,7 +21,7 @@ type transaction struct {
 	full        bool  // this is a full read, so the keys of its changes are new
 	fingerprint drift.Fingerprint
 	now         time.Time
-	waiting     int   // labels buffered until their items are known
+	waiting     int   // number of labels that are buffered for unknown items
 	stored      int64 // changes stored so far
 }
 

@@ -93,8 +93,8 @@ type Respeller interface {
 type Source interface {
 	// Name is the name under which the cursor is stored, e.g. "postgres".
 	Name() string
-	// Run reads what was missed, then waits for changes and reads them until ctx ends. It returns only ctx's error or a
-	// permanent fault. It reports temporary errors through Health and retries after them with back-off.
+	// Run reads what was missed, then waits for changes and reads them until ctx ends. It reports errors through Health
+	// and retries after them with back-off; it returns only ctx's error.
 	Run(ctx context.Context) error
 	// Health returns the present condition of the source; safe for concurrent use.
 	Health() Health
@@ -102,7 +102,7 @@ type Source interface {
 	Retry()
 }
 
-// Health is the condition of a source, for status, metrics and doctor.
+// Health is the condition of a source, for status and metrics.
 type Health struct {
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`

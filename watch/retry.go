@@ -26,8 +26,8 @@ type Retrier struct {
 	unstored bool // the last batch could not be stored
 }
 
-// NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of changes;
-// it must not block, and may be nil.
+// NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of
+// changes; it must not block, and may be nil.
 func NewRetrier(model, source string, poke func(n int), log *slog.Logger) *Retrier {
 	return &Retrier{
 		Log: log.With("component", "watch", "model", model, "source", source), poke: poke,

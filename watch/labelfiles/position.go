@@ -69,7 +69,7 @@ func parsePosition(text string) (m position, err error) {
 func (m position) String() string {
 	text, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // it holds only text and numbers
+		panic(err) // cannot happen: m contains only text and numbers
 	}
 	return string(text)
 }

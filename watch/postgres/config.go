@@ -22,7 +22,7 @@ const DefaultTarget = "label"
 // DefaultShrinkGuard is the share of the items that may be missing in a full read if the configuration sets none.
 const DefaultShrinkGuard = unit.Percent(0.2)
 
-// DefaultPoll is how often a source that waits for a notification reads without one, in case one was lost.
+// DefaultPoll is how often a source reads even if no notification has arrived, because a notification can be lost.
 const DefaultPoll = 30 * time.Second
 
 // Config is a watched table. Names of tables and columns are case-sensitive: SQL's folding to lower case is not

@@ -135,13 +135,13 @@ func (c *Config) dsnPlace() string {
 	return "labels.postgres.dsn"
 }
 
-// rowSecurityCure returns how to let a user see all rows.
+// rowSecurityCure explains how to let a user see all rows.
 func rowSecurityCure(user string) string {
 	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role only some rows is not enough, since retraind would treat the others as deleted",
 		ident(user))
 }
 
-// grantHint returns how to give a user the rights that retraind needs.
+// grantHint explains how to give a user the rights that retraind needs.
 func grantHint(user string) string {
 	return fmt.Sprintf("run what `retraind init sql --role %s` prints, as the table's owner", user)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// maxName is PostgreSQL's limit for a name in bytes; the server truncates longer ones silently.
+// maxName is PostgreSQL's limit for a name in bytes; the server silently truncates longer names.
 const maxName = 63
 
 // columnName matches a column name; any other label definition is an SQL expression.
@@ -19,7 +19,7 @@ var columnName = regexp.MustCompile(`^[\pL_][\pL\pN_$]*$`)
 // calls matches text that looks like a function call.
 var calls = regexp.MustCompile(`[\pL\pN_"]\s*\(`)
 
-// calledNames finds the names of the called functions; a quoted name is returned as "".
+// calledNames finds the names of called functions; for a quoted name it finds "".
 var calledNames = regexp.MustCompile(`(?:([\pL\pN_]+)|")\s*\(`)
 
 // ident quotes a name.

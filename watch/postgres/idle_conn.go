@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	// idleTimeout is how long an answer may be overdue before the server is asked over another connection whether
-	// it still works on the query. Together with probeTimeout it stays below 10 s, the time within which a dead
-	// peer must be noticed.
+	// idleTimeout is how long to wait for an answer before asking the server, over another connection, whether it is
+	// still running the query. Together with probeTimeout it stays below 10 s, the time within which a dead peer must
+	// be noticed.
 	idleTimeout  = 5 * time.Second
 	probeTimeout = 4 * time.Second
-	// pooledIdleTimeout is for connections through a pooler, about which the server cannot be queried.
+	// pooledIdleTimeout is how long to wait for an answer on a connection through a pooler. It is longer, because the
+	// server cannot be asked about such a connection.
 	pooledIdleTimeout = time.Minute
 )
 

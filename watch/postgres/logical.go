@@ -147,7 +147,8 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 			return err
 		}
 	}
-	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read { // otherwise all commits before the slot were read
+	// Commits before the slot's position are not streamed, so the full read must see them, unless they were read before.
+	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read {
 		if err := d.waitForWriters(ctx); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ type logPosition struct {
 	Until    lsn    `json:"until,omitempty"`
 }
 
-// lsn is a position in the log; in JSON it is written like PostgreSQL does, "16/B374D848".
+// lsn is a position in the log; in JSON it is written as PostgreSQL writes it, "16/B374D848".
 type lsn pglogrepl.LSN
 
 func (l lsn) String() string { return pglogrepl.LSN(l).String() }
@@ -62,7 +62,7 @@ func parseLogPosition(text string) (logPosition, error) {
 func (p logPosition) String() string {
 	text, err := json.Marshal(p)
 	if err != nil {
-		panic(err) // it holds only text and numbers
+		panic(err) // cannot happen: p contains only text and numbers
 	}
 	return string(text)
 }

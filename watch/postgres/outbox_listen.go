@@ -19,7 +19,7 @@ const (
 	// then returns many rows, which leaves CPU time to the server's writers.
 	lingerRow  = 500 * time.Microsecond
 	lingerMost = 40 * time.Millisecond
-	// unlockedPollMin and unlockedPollMax bound the interval of polling for writers that missed the lock.
+	// unlockedPollMin and unlockedPollMax bound the polling interval while writers are open that will not notify.
 	unlockedPollMin = 5 * time.Millisecond
 	unlockedPollMax = time.Second
 	// lockTimeout is how long takeLock waits for the advisory lock, which writers take for some microseconds.
@@ -90,9 +90,9 @@ func (c *session) releaseLock(ctx context.Context) error {
 	return err
 }
 
-// waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification. Writers that checked
-// the lock before it was taken do not notify when they commit, so waitForNotify polls the outbox until these writers
-// have ended.
+// waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification arrives. Writers that
+// checked the lock before it was taken do not notify when they commit, so waitForNotify polls the outbox until these
+// writers have ended.
 func (c *session) waitForNotify(ctx context.Context) error {
 	var unnotified []string // transactions that may have checked the lock before it was taken
 	interval := unlockedPollMin

@@ -60,7 +60,7 @@ func parsePosition(text string) (position, error) {
 func (p position) String() string {
 	text, err := json.Marshal(p)
 	if err != nil {
-		panic(err) // it holds only text and numbers
+		panic(err) // cannot happen: p contains only text and numbers
 	}
 	return string(text)
 }

@@ -95,7 +95,7 @@ func (c *session) readNew(ctx context.Context) (total int, err error) {
 	return total, err
 }
 
-// queryNew queries the round's rows and stores them.
+// queryNew queries the round's rows and stores them. If a full read is required, it returns the reason.
 func (c *session) queryNew(ctx context.Context, total *int) (again string, err error) {
 	from, running, err := c.at.unread()
 	if err != nil {

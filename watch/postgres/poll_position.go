@@ -52,7 +52,7 @@ func parsePollPosition(text string) (pollPosition, error) {
 func (m pollPosition) String() string {
 	text, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // it holds only text, numbers and times
+		panic(err) // cannot happen: m contains only text, numbers and times
 	}
 	return string(text)
 }

@@ -27,8 +27,8 @@ func lockObject(source string) int32 {
 // channel returns the name of the notification channel of a source.
 func channel(source string) string { return "retraind_" + source }
 
-// Migration returns the SQL that makes the database record every label change of a model's table. It can be run
-// again, even after a change of the configuration. The table's owner must run it, in the watched database.
+// Migration returns the SQL that makes the database record every label change of a model's table. The table's owner
+// must run the SQL, in the watched database. It can be run again, even after a change of the configuration.
 func Migration(model string, cfg *Config) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {

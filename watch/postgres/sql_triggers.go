@@ -11,13 +11,12 @@ import (
 
 // The design of the triggers was chosen by measurements of single-row updates and of statements over 100,000 rows. An
 // UPDATE is recorded by a row-level trigger with a column list, so that a statement that sets no watched column costs
-// nothing.
-// The trigger's function compares the values itself, because a WHEN condition is parsed again in each statement,
-// which costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills them for
-// every small update too. Inserts and deletes always matter, so one statement-level trigger handles all their rows at
-// once. The functions run as their owner, so that writers need no rights on the outbox. A caller must not be able to
-// substitute another operator. So a function has a pinned search_path, or uses only fully qualified names, which
-// avoids the cost of pinning, a fifth of the call.
+// nothing. The trigger's function compares the values itself, because a WHEN condition is parsed again in each
+// statement, which costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills
+// them for every small update too. Inserts and deletes always matter, so one statement-level trigger handles all their
+// rows at once. The functions run as their owner, so that writers need no rights on the outbox. A caller must not be
+// able to substitute another operator. So a function has a pinned search_path, or uses only fully qualified names,
+// which avoids the cost of pinning, a fifth of the call.
 //
 // The cost of a call grows with the number of its expressions, because PL/pgSQL prepares them again in each
 // transaction. So a row stores the raw settings that identify its writer, and the reader derives author and origin
@@ -184,13 +183,13 @@ func (s *schema) guarded(body string) string {
 	return fmt.Sprintf("BEGIN\n  %s\nEXCEPTION WHEN OTHERS THEN\n  %s\nEND;", indented(body), s.failed("SQLERRM"))
 }
 
-// failed returns the SQL that writes the marker row of a label expression that failed with the message.
+// failed returns the SQL that writes the marker row for a label expression that failed with this message.
 func (s *schema) failed(message string) string {
 	return fmt.Sprintf("INSERT INTO %s (op, item) VALUES ('reread', 'a label expression failed: ' || %s);", s.outbox(), message)
 }
 
-// evaluated returns the PL/pgSQL that sets variables of the function to expressions that may fail. After an error it
-// sets retraind_failed to the error's message.
+// evaluated returns the PL/pgSQL that assigns expressions, which may fail, to variables of the function. After an error
+// it sets retraind_failed to the error's message.
 func (s *schema) evaluated(assignments ...string) string {
 	return fmt.Sprintf("BEGIN\n  %s\nEXCEPTION WHEN OTHERS THEN\n  retraind_failed := SQLERRM;\nEND;",
 		strings.Join(assignments, "\n  "))
@@ -283,8 +282,8 @@ func (s *schema) rekeyed(none, old, now string) string {
 		old, none, by, s.key("NEW"), now)
 }
 
-// expressed returns the text of the update's function if a label is an expression. The columns that the expression
-// reads are unknown, and it may fail.
+// expressed returns the text of the update trigger's function for the case that a label is an expression. It is unknown
+// which columns the expression reads, and the expression may fail.
 func (s *schema) expressed(into string) string {
 	text := "false"
 	if len(s.cfg.Text) > 0 {
@@ -313,7 +312,7 @@ func (s *schema) expressed(into string) string {
 		"retraind_old jsonb", "retraind_new jsonb", "retraind_text boolean", "retraind_failed text")
 }
 
-// counted wraps a function body that writes rows with the check of the outbox's bounds and the notification.
+// counted appends the check of the outbox's bounds and the notification to the body of a function that writes rows.
 func (s *schema) counted(work string, declared ...string) string {
 	var declare strings.Builder
 	for _, d := range append(declared, "retraind_rows bigint", "retraind_seq bigint") {

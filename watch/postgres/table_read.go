@@ -90,7 +90,7 @@ func (s *schema) item(raw [][]byte) (watch.Item, error) {
 	return item, nil
 }
 
-// validText replaces invalid UTF-8: a database of encoding SQL_ASCII returns bytes as they were stored.
+// validText replaces invalid UTF-8, because a database with the encoding SQL_ASCII returns bytes as they were stored.
 func validText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
@@ -221,7 +221,8 @@ func (c *session) wasTruncated(ctx context.Context, reason string) (yes bool, er
 	return yes, err
 }
 
-// shrunk turns the error of a full read that the sink refused, because too many items are missing, into a Fault.
+// shrunk turns a *watch.ShrinkError, with which the sink refuses a full read, into a Fault. It returns any other error
+// unchanged.
 func (s *Source) shrunk(err error) error {
 	var shrunk *watch.ShrinkError
 	if !errors.As(err, &shrunk) {

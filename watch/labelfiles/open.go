@@ -41,7 +41,7 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	}
 	if len(s.open) >= maxOpen {
 		for old, f := range s.open { // any of them: an open file is needed only if the file is moved away
-			_ = f.Close() // only read from
+			_ = f.Close() // nothing was written to it
 			delete(s.open, old)
 			break
 		}

@@ -93,7 +93,7 @@ func (s *Source) Run(ctx context.Context) error {
 
 func (s *Source) closeAll() {
 	for id, f := range s.open {
-		_ = f.Close() // only read from
+		_ = f.Close() // nothing was written to it
 		delete(s.open, id)
 	}
 }

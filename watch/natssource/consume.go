@@ -125,7 +125,7 @@ func (n *session) receive(batch jetstream.MessageBatch, err error) ([]message, e
 	return letters, batch.Error()
 }
 
-// handle stores new messages in the order of the stream, and acknowledges all of them.
+// handle stores those messages that are new, in the order of the stream, and acknowledges all messages.
 func (n *session) handle(ctx context.Context, letters []message) error {
 	if err := n.checkContent(ctx, letters); err != nil {
 		return err

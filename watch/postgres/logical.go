@@ -147,7 +147,7 @@ func (d *logReader) fullRead(ctx context.Context, now *serverState, reason strin
 			return err
 		}
 	}
-	// Commits before the slot's position are not streamed, so the full read must see them, unless they were read before.
+	// Commits before the slot's position are not streamed, so the full read must see those that were not read before.
 	if read := d.at.LSN; fresh || read > 0 && now.Confirmed > read {
 		if err := d.waitForWriters(ctx); err != nil {
 			return err

@@ -85,8 +85,8 @@ func majorVersion(conn *pgconn.PgConn) string {
 	return major
 }
 
-// whileBusy reruns f, for at most slotBusyTimeout, while the slot is in use. An earlier connection of retraind may still
-// use it, if the server has not noticed that this connection has ended.
+// whileBusy reruns f, for at most slotBusyTimeout, while the slot is in use. An earlier connection of retraind may
+// still use it, because the server has not noticed yet that the connection has ended.
 func (d *logReader) whileBusy(ctx context.Context, f func() error) error {
 	deadline := time.Now().Add(slotBusyTimeout)
 	for {

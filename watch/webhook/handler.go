@@ -110,7 +110,7 @@ func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(append(body, '\n')) // the sender may have left: nobody could receive a report of the error
+	_, _ = w.Write(append(body, '\n')) // an error means that the sender has left
 	if code >= 400 {
 		s.Refused(r.RemoteAddr, fmt.Sprintf("%d %s", code, a.Error))
 	}

@@ -32,7 +32,7 @@ func TestCheckStatement(t *testing.T) {
 }
 
 // Values are written under the run's origin, only into rows that are free when they are locked. A second call writes
-// only what the first one did not.
+// only rows that are still free.
 func TestWriteRows(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)

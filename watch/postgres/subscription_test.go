@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/internal/pgtest"
 )
 
-// TestATableThatASubscriptionFills: statement-level triggers do not fire for its changes, so row-level triggers are
-// used.
+// TestATableThatASubscriptionFills: statement-level triggers do not fire for the changes of a subscription, so
+// row-level triggers are used.
 func TestATableThatASubscriptionFills(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Cluster(t, pgcluster.Options{Settings: map[string]string{"wal_level": "logical"}})

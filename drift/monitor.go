@@ -109,7 +109,6 @@ func (m *Monitor) Reset(release Release, items iter.Seq[LabelChange]) {
 		}
 		m.seq = max(m.seq, item.Seq)
 	}
-	m.tests.replayed = m.seq
 }
 
 // Put handles an item that was inserted or whose text changed.
@@ -253,7 +252,6 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq
 	m.release.Probation = nil // it compares with the gate's figures, which the new baseline replaces
 	m.tests = m.newTests()
-	m.tests.replayed = m.seq
 	for slot := range m.entries {
 		m.entries[slot].waiting = false
 	}

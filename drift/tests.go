@@ -17,8 +17,7 @@ const (
 // tests holds the sequential tests since the baseline. Their state depends on the order of changes, so it is stored
 // instead of computed again.
 type tests struct {
-	seq      int64 // last change in the tests
-	replayed int64 // changes up to here may be passed again: the Monitor's state is newer than they are
+	seq int64 // last change in the tests
 
 	rightToWrong, wrongToRight int
 	authors                    map[string]struct{}

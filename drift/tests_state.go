@@ -67,7 +67,6 @@ func (m *Monitor) RestoreState(state []byte) error {
 		return fmt.Errorf("restore sequential tests: the state has impossible counts")
 	}
 	t := m.newTests()
-	t.replayed = m.tests.replayed
 	t.seq = max(t.seq, s.Seq)
 	t.rightToWrong, t.wrongToRight = s.RightToWrong, s.WrongToRight
 	for _, a := range s.Authors {

@@ -192,34 +192,37 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		reasons []Reason
 		fine    string
 		config  string
+		forced  bool // checked even if the retrain is forced
 	}
 	groups := []group{
-		{"no other run", []Reason{ReasonRunActive}, "none is active", ""},
-		{"not held", []Reason{ReasonHeld}, "no hold", ""},
-		{"not paused", []Reason{ReasonPaused}, "no pause", ""},
-		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker"},
-		{"new information", []Reason{ReasonNoNewInformation}, "no candidate was rejected on these labels", ""},
-		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown"},
-		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget"},
-		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours"},
+		{"no other run", []Reason{ReasonRunActive}, "none is active", "", true},
+		{"not held", []Reason{ReasonHeld}, "no hold", "", true},
+		{"not paused", []Reason{ReasonPaused}, "no pause", "", false},
+		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker", false},
+		{"new information", []Reason{ReasonNoNewInformation}, "no candidate was rejected or rolled back on these labels", "", false},
+		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown", false},
+		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget", false},
+		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours", false},
 	}
 	if d.Verdict == VerdictRollback {
 		groups = slices.Insert(groups[:3], 0,
-			group{"service", []Reason{ReasonServiceAsleep, ReasonEvaluationFailed}, "it answers", ""})
+			group{"service", []Reason{ReasonServiceAsleep, ReasonForeign, ReasonEvaluationFailed}, "it answers", "", true})
 	}
 	for _, b := range d.Blocked { // these checks have a row only if they block
-		switch b.Reason {
-		case ReasonSuspiciousLabels:
-			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels"})
-		case ReasonInsufficientData:
-			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", ""})
+		switch {
+		case b.Reason == ReasonSuspiciousLabels:
+			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels", false})
+		case b.Reason == ReasonInsufficientData:
+			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "", false})
+		case b.Reason == ReasonForeign && d.Verdict != VerdictRollback:
+			groups = slices.Insert(groups, 0, group{"champion serves", []Reason{b.Reason}, "", "", true})
 		}
 	}
 	var rows [][]string
 	for i, g := range groups {
 		row := []string{"yes", g.name, g.fine, "", opts.line(g.config)}
 		switch {
-		case d.Forced && d.Verdict != VerdictRollback && i >= 2:
+		case d.Forced && d.Verdict != VerdictRollback && !g.forced:
 			row[2] = "skipped: forced"
 		case d.Urgent && i == len(groups)-1:
 			row[2] = "skipped: urgent"

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,5 +111,25 @@ func TestDecisionJSON(t *testing.T) {
 	}
 	if diff := cmp.Diff(d, back, cmp.Comparer(time.Time.Equal)); diff != "" {
 		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+}
+
+// A decision that is blocked because the champion does not serve has a row for it, and also for a forced retrain.
+func TestForeignHasARow(t *testing.T) {
+	t.Parallel()
+	for name, force := range map[string]*policy.Force{"due": nil, "forced": {By: "ann"}} {
+		r := wrong(healthy(t), 80)
+		r.State, r.Detail = drift.StateForeign, "12 of 12 answers are not the champion's"
+		d := compile(t, config(t), zone(t, "Europe/Berlin")).Decide(r, policy.History{Force: force}, noon(t))
+		var out bytes.Buffer
+		if err := d.Render(&out, policy.RenderOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if want := "  NO   champion serves  12 of 12 answers are not the champion's\n"; len(d.Blocked) > 0 && !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %q is not in\n%s", name, want, out.String())
+		}
+		if force != nil && len(d.Blocked) == 0 {
+			t.Errorf("%s: not blocked", name)
+		}
 	}
 }

@@ -18,16 +18,17 @@ import (
 type ComposeDeploy struct {
 	// Dir is the directory with the compose file.
 	Dir string `yaml:"dir"`
-	// File names the compose files, below dir; default: those of the running container, else compose's default.
+	// File names the compose files, relative to dir; default: those that the running container was started from, else
+	// compose's default.
 	File unit.List `yaml:"file"`
-	// Project is the name of the project; default: that of the running container, else compose's default.
+	// Project is the name of the compose project; default: that of the running container, else compose's default.
 	Project string `yaml:"project"`
-	// Service is its name in the compose file.
+	// Service is the name of the service in the compose file.
 	Service string `yaml:"service"`
-	// Build builds the service's image with the files in place. Without it the container is only recreated.
+	// Build builds the service's image from the copied files. Without it the container is only created again.
 	Build bool `yaml:"build"`
-	// Files maps files of the release to their paths below dir: {model.pkl: models/model.pkl}. A directory of the release
-	// means every file in it: {weights: models/weights}.
+	// Files maps files of the release to their paths below dir: {model.pkl: models/model.pkl}. For a directory of the
+	// release, each file in it is copied: {weights: models/weights}.
 	Files map[string]string `yaml:"files"`
 	// HealthyWithin is how long the new container may take to become healthy; default 2m.
 	HealthyWithin unit.Duration `yaml:"healthy_within"`

@@ -10,12 +10,14 @@ import (
 // DeployConfig is how the step deploy puts a release into service. A rollback uses the same strategy with the former
 // release. It may be written as the word link.
 type DeployConfig struct {
-	// Restart restarts the service once the link `current` points to the release, for a service that reads its model at
-	// start.
+	// Restart points the link current to the release and then restarts the service, for a service that reads its model
+	// only at start.
 	Restart *RestartConfig `yaml:"restart"`
-	// Compose places files into a build context, builds, and replaces the container of a service of docker compose.
+	// Compose copies files of the release into a build context, builds the image, and replaces the container of a docker
+	// compose service.
 	Compose *ComposeDeploy `yaml:"compose"`
-	// Ollama keeps releases as names on an Ollama server, and switches the name that clients use to the release.
+	// Ollama stores each release as a model of its own on an Ollama server, and assigns the name that clients use to the
+	// release.
 	Ollama *OllamaDeploy `yaml:"ollama"`
 
 	word Strategy
@@ -42,11 +44,12 @@ type deployKeys DeployConfig
 
 // RestartConfig restarts a service in one of three ways.
 type RestartConfig struct {
-	// Unit is a systemd unit, restarted by systemctl.
+	// Unit is a systemd unit, which is restarted with systemctl.
 	Unit string `yaml:"unit"`
-	// Compose is a service of docker compose.
+	// Compose is a service of docker compose, which is restarted with docker compose.
 	Compose *ComposeService `yaml:"compose"`
-	// Exec is a command that restarts the service, without a shell; it runs in the model's dir and may run twice.
+	// Exec is a command that restarts the service, a list of arguments without a shell. It runs in the model's dir, and
+	// may run twice after a crash.
 	Exec []string `yaml:"exec"`
 }
 
@@ -54,7 +57,7 @@ type RestartConfig struct {
 type ComposeService struct {
 	// Dir is the directory with the compose file.
 	Dir string `yaml:"dir"`
-	// Service is its name in the compose file.
+	// Service is the name of the service in the compose file.
 	Service string `yaml:"service"`
 }
 

@@ -12,13 +12,13 @@ import (
 // OllamaDeploy stores each release as a model with a name of its own on the Ollama server of serving.ollama. The step
 // `stage` creates that name for the candidate, and the step `deploy` makes the name that clients use point to it.
 type OllamaDeploy struct {
-	// GGUF is the release's model file, such as model-q8_0.gguf.
+	// GGUF is the model file in the release, such as model-q8_0.gguf.
 	GGUF string `yaml:"gguf" json:"gguf"`
-	// Parameters are the defaults for requests without parameters of their own, such as temperature: 0.1 and num_ctx: 8192.
+	// Parameters are the defaults for requests that do not set them, such as temperature: 0.1 and num_ctx: 8192.
 	Parameters map[string]serving.Option `yaml:"parameters" json:"parameters,omitempty"`
-	// Keep is how many names of old releases stay on the server, besides the deployed and the former one; default 2.
+	// Keep is how many old releases stay on the server, besides the serving and the previous one; default 2.
 	Keep *int `yaml:"keep" json:"keep,omitempty"`
-	// Store is the server's model directory, for checks of its free space; default: the usual places.
+	// Store is the server's model directory, in which free disk space is checked; default: the usual directories.
 	Store string `yaml:"store" json:"store,omitempty"`
 }
 

@@ -15,11 +15,12 @@ import (
 
 // FigureFloor limits a measurement of a step.
 type FigureFloor struct {
-	// AtLeast is the smallest accepted value. Larger is better.
+	// AtLeast is the smallest accepted value, for a figure of which more is better.
 	AtLeast *float64 `yaml:"at_least"`
-	// AtMost is the largest accepted value. Smaller is better.
+	// AtMost is the largest accepted value, for a figure of which less is better.
 	AtMost *float64 `yaml:"at_most"`
-	// Margin is how much worse than the champion's figure it may be; without a margin the two are not compared.
+	// Margin is how much worse than the champion's figure it may be; without a margin it is not compared with the
+	// champion's.
 	Margin *float64 `yaml:"margin"`
 }
 

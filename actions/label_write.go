@@ -16,10 +16,11 @@ import (
 
 // LabelWrite writes what a model labelled into the table: training rows to which people have given no label.
 type LabelWrite struct {
-	// DSNFile is a file with the connection string of a role that may update the table; the one that watches it can only read.
+	// DSNFile is a file with the connection string of a role that may update the table; the role of labels.postgres can
+	// only read it.
 	DSNFile string `yaml:"dsn_file" json:"dsn_file"`
-	// Statement writes one row, such as update public.items set category = @label where id = @id. The parameters are @id, one
-	// of each target's name, @answer (the whole answer, JSON) and @origin (of the run).
+	// Statement is the statement that writes one row, such as update public.items set category = @label where id = @id.
+	// The parameters are @id, the name of each target, @answer (the whole answer as JSON) and @origin (the run).
 	Statement string `yaml:"statement" json:"statement"`
 }
 

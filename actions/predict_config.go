@@ -19,16 +19,18 @@ type PredictStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
-	// URL is where the candidate answers, in the format of serving.classify.
+	// URL is a URL at which the candidate answers, in the format of serving.classify; default: a container of the
+	// candidate's image, or its name on the Ollama server.
 	URL string `yaml:"url"`
 	// Exec is a command that writes the answers to $RETRAIND_PREDICTIONS.
 	Exec []string `yaml:"exec"`
-	// Port is the service's port in its container; default: the port that the running container publishes.
+	// Port is the service's port in its container; default: the port of the running container that is published as the
+	// port of serving.classify.
 	Port int `yaml:"port"`
-	// Env adds variables to the container, or to the command. $RETRAIND_PORT is a free port, for a service on the
-	// host's network.
+	// Env adds variables to the container or to the command. $RETRAIND_PORT is a free port, for a service on the host's
+	// network.
 	Env map[string]string `yaml:"env"`
-	// BaseModel is the model of the Ollama server that the training began with, such as qwen3:8b. It is asked about the same items,
+	// BaseModel is the model of the Ollama server that the training began with, such as qwen3:8b. It gets the same items,
 	// and the gate refuses a candidate that is not right more often.
 	BaseModel string `yaml:"base_model"`
 

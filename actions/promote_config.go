@@ -21,30 +21,31 @@ const (
 
 // PromoteConfig is when a candidate may replace the champion, and how the deployment is verified.
 type PromoteConfig struct {
-	// Gate is not_worse, better or point; default not_worse.
+	// Gate is the rule by which candidate and champion are compared: not_worse (at most margin points worse), better, or
+	// point (right on at least as many items, which chance often decides); default not_worse.
 	Gate Gate `yaml:"gate"`
-	// Margin is how many points worse a candidate may be under not_worse; default 1.
+	// Margin is how many points worse than the champion a candidate may be with not_worse; default 1.
 	Margin unit.Points `yaml:"margin"`
-	// CategoryFloor refuses a candidate that loses more than this many points of recall and of F1 in a category, beyond
-	// chance; default 5.
+	// CategoryFloor is how many points of both recall and F1 a candidate may lose in a category, beyond chance; default
+	// 5.
 	CategoryFloor unit.Points `yaml:"category_floor"`
-	// FormatErrors is the largest share of held-out items that a candidate may answer in another form than asked; default
-	// 1%.
+	// FormatErrors is the largest share of held-out items to which a candidate may give an unusable answer; default 1%.
 	FormatErrors unit.Percent `yaml:"format_errors" json:",omitempty"`
-	// Parity is the share of probed items that the service must answer as the artifact did offline; default 99.5%.
+	// Parity is the share of probed items to which the service must give the answer that the artifact gave offline;
+	// default 99.5%.
 	Parity unit.Percent `yaml:"parity"`
-	// VerifyWithin is how long the verification of a deployment may take; default 2m.
+	// VerifyWithin is how long a deployment may take until it is proved; default 2m.
 	VerifyWithin unit.Duration `yaml:"verify_within"`
 	// UndoWithin is how long a rollback is retried, with growing pauses, before the model is held; default 5m.
 	UndoWithin unit.Duration `yaml:"undo_within"`
-	// Targets are the floors of the targets that do not gate, by name.
+	// Targets are the bounds of the targets that do not gate, by name.
 	Targets map[string]TargetFloor `yaml:"targets"`
-	// Figures limit the measurements of steps, by the name in their result file: {summary: {at_least: 0.6, margin:
+	// Figures are the bounds of the figures of steps, by the name in their result file: {summary: {at_least: 0.6, margin:
 	// 0.02}}.
 	Figures map[string]FigureFloor `yaml:"figures"`
-	// Smoke are texts with their expected answers.
+	// Smoke lists texts with the answers that the service must give after a deployment.
 	Smoke []Smoke `yaml:"smoke"`
-	// MaxLatency limits the 95th percentile of an answer's time; 0 = not checked.
+	// MaxLatency is the longest time that 95 % of the answers may take; 0 means that it is not checked.
 	MaxLatency unit.Duration `yaml:"max_latency"`
 }
 
@@ -57,9 +58,9 @@ type TargetFloor struct {
 
 // Smoke is one text with the answer of the gating target.
 type Smoke struct {
-	// Text holds the text columns.
+	// Text are the texts, by column.
 	Text map[string]string `yaml:"text"`
-	// Expect is the answer.
+	// Expect is the answer of the target that gates.
 	Expect string `yaml:"expect"`
 }
 

@@ -11,14 +11,13 @@ import (
 // RetentionConfig is which of a model's files stay on disk besides those in use. The deployed release, the former one,
 // pinned ones, the target of `current`, and all files that an unfinished run needs are always kept.
 type RetentionConfig struct {
-	// Releases are the files of trained artifacts, with their images; default count 5.
+	// Releases are the files of releases; the images of a removed release are removed with it. Default count 5.
 	Releases KeepConfig `yaml:"releases" json:"releases,omitzero"`
 	// Images are the images built for releases; default: as long as their release.
 	Images KeepConfig `yaml:"images" json:"images,omitzero"`
-	// Runs are the directories of ended runs: exported data, and the records and outputs of the commands; default count
-	// 20.
+	// Runs are the directories of ended runs: exported data, and the records and output of commands. Default count 20.
 	Runs KeepConfig `yaml:"runs" json:"runs,omitzero"`
-	// Steps are the records and outputs of the commands of ended runs; default: as long as their run.
+	// Steps are the records and output of the commands of ended runs; default: as long as their run.
 	Steps KeepConfig `yaml:"steps" json:"steps,omitzero"`
 }
 
@@ -26,9 +25,9 @@ type RetentionConfig struct {
 type KeepConfig struct {
 	// Count is how many are kept.
 	Count int `yaml:"count" json:"count,omitempty"`
-	// Age is how long each is kept; 0 = no limit.
+	// Age is how long each is kept; 0 means no limit.
 	Age unit.Duration `yaml:"age" json:"age,omitempty"`
-	// Size is the total size of those that are kept; 0 = no limit.
+	// Size is the total size of those that are kept; 0 means no limit.
 	Size unit.Size `yaml:"size" json:"size,omitempty"`
 }
 

@@ -39,9 +39,10 @@ type ComposeStep struct {
 	StepCommon `yaml:",inline"`
 	// Dir is the directory with the compose file.
 	Dir string `yaml:"dir"`
-	// Service is its name in the compose file.
+	// Service is the name of the service in the compose file.
 	Service string `yaml:"service"`
-	// Action is restart, stop, start or up. If the run fails, stop and start are undone, and a restart is done once more.
+	// Action is what to do with the service: restart, stop, start, or up, which creates the container again if the
+	// compose file has changed. If the run fails, stop and start are undone, and a restart is repeated.
 	Action ServiceAction `yaml:"action"`
 	// HealthyWithin is how long the container may take to become healthy; default 2m.
 	HealthyWithin unit.Duration `yaml:"healthy_within"`
@@ -52,9 +53,10 @@ type UnitStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
-	// Unit is the name of the unit.
+	// Unit is the name of the systemd unit.
 	Unit string `yaml:"unit"`
-	// Action is restart, stop or start. If the run fails, stop and start are undone, and a restart is done once more.
+	// Action is what to do with the unit: restart, stop or start. If the run fails, stop and start are undone, and a
+	// restart is repeated.
 	Action ServiceAction `yaml:"action"`
 }
 

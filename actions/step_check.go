@@ -22,15 +22,17 @@ type CheckStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
-	// Adapter is the directory of the LoRA adapter as PEFT saves it, below the model's dir or a $RETRAIND_ directory.
+	// Adapter is the directory of the LoRA adapter as PEFT saves it, relative to the model's dir or beginning with a
+	// $RETRAIND_ variable.
 	Adapter string `yaml:"adapter"`
 	// Merged is the directory of the merged model, with its weights as safetensors.
 	Merged string `yaml:"merged"`
-	// Base is the directory of the base model, with which adapter and merged model are compared.
+	// Base is the directory of the base model that the adapter was trained on.
 	Base string `yaml:"base"`
-	// GGUF is the file to serve, such as $RETRAIND_RELEASE_DIR/model.gguf.
+	// GGUF is the GGUF file to serve, such as $RETRAIND_RELEASE_DIR/model.gguf.
 	GGUF string `yaml:"gguf"`
-	// Prompt lists files, such as a Modelfile or a training script, in which the system prompt of serving.ollama should stand; retraind check warns of those that differ.
+	// Prompt lists files, such as a Modelfile or a training script, that should contain the system prompt of
+	// serving.ollama; `retraind check` warns if one differs.
 	Prompt unit.List `yaml:"prompt"`
 
 	dir string

@@ -27,12 +27,14 @@ type StepType interface {
 // StepCommon holds the keys of every step.
 type StepCommon struct {
 	// Name is the name of the step in logs, events and directories; default: the name of the built-in step. A command
-	// needs one.
+	// must have a name.
 	Name string `yaml:"name"`
-	// Timeout ends the step; default 12h for commands, 10m for built-in steps.
+	// Timeout is how long the step may take; then it is stopped and has failed. Default: 12h for commands and label, 2h
+	// for stage and for predict and deploy on an Ollama server, 30m for other steps predict and for deploy with compose,
+	// 10m for other built-in steps.
 	Timeout unit.Duration `yaml:"timeout"`
-	// Expect is the expected duration of the step, until earlier runs provide one; a run starts only if it fits into the
-	// quiet hours.
+	// Expect is the expected duration of the step, used until earlier runs show it: a run starts only if it is expected
+	// to end within the quiet hours.
 	Expect unit.Duration `yaml:"expect"`
 	// Retries is how often a failed step is retried; default 0.
 	Retries int `yaml:"retries"`
@@ -55,11 +57,11 @@ type ExportStep struct {
 	// Do names the built-in step. A step without other keys may be written as the word alone: gate.
 	Do         Builtin `yaml:"do"`
 	StepCommon `yaml:",inline"`
-	// Place copies exported files to where scripts look for them, by path below the model's dir: {train.jsonl:
+	// Place copies exported files to where scripts expect them, by path below the model's dir: {train.jsonl:
 	// data/train.jsonl}.
 	Place map[string]string `yaml:"place"`
-	// Format is jsonl, or chat: each line also has messages, built from the files of serving.ollama and the labels;
-	// default jsonl.
+	// Format is the format of the exported lines: jsonl, or chat, which adds messages from the files of serving.ollama
+	// and the labels; default jsonl.
 	Format ExportFormat `yaml:"format"`
 
 	dir string
@@ -110,32 +112,37 @@ type VerifyStep struct {
 
 // CommandStep runs a command of the user.
 type CommandStep struct {
-	// Exec is a command as a list of arguments, without a shell: only $RETRAIND_ variables are replaced. "retraind" as
-	// the program means this very binary.
+	// Exec is a command, a list of arguments without a shell; only $RETRAIND_ variables are expanded. The program
+	// retraind means the daemon's own binary.
 	Exec       []string `yaml:"exec"`
 	StepCommon `yaml:",inline"`
-	// Undo is a command that undoes the step when a later one fails.
+	// Undo is a command that undoes the step when the step or a later one fails.
 	Undo []string `yaml:"undo"`
-	// Shell runs exec's single argument by /bin/sh -c. Data is passed to it only in RETRAIND_ variables.
+	// Shell runs the single argument of exec with /bin/sh -c, which gets its data in RETRAIND_ variables.
 	Shell bool `yaml:"shell"`
-	// Dir is the working directory; default: the model's dir, without one an empty directory of the attempt.
+	// Dir is the command's working directory; default: the model's dir, or an empty directory of the attempt if the model
+	// has none.
 	Dir string `yaml:"dir"`
-	// Env adds variables to the small environment of a step.
+	// Env adds variables to the command's environment, which otherwise has PATH, HOME, LANG, TZ and the RETRAIND_
+	// variables.
 	Env map[string]string `yaml:"env"`
-	// Kind is what to do when the step's outcome is unknown: pure (run it again), converge (run probe, then run it
-	// again) or once (roll back); default once, with a probe converge.
+	// Kind is what to do if the outcome of the step is unknown, as after a power cut: pure (run it again), converge (run
+	// probe, and the step again if probe fails) or once (undo the run). Default: converge with a probe, once without.
 	Kind StepKind `yaml:"kind"`
-	// Probe is a command of a step of kind converge: exit status 0 means that the step's effect is there, another one
-	// that it is not. It must not change anything.
+	// Probe is a command of a step of kind converge that checks whether the step's effect is there: exit status 0 if it
+	// is, another one if it is not. It must not change anything.
 	Probe []string `yaml:"probe"`
 	// Progress is how to find the progress in the command's output: trainer for the usual lines of Hugging Face Trainer,
-	// Unsloth and tqdm, or an expression with groups named share, done and total, or text.
+	// Unsloth and tqdm, or a regular expression with named groups: share, or done and total, for the progress, and text
+	// for a text to show.
 	Progress string `yaml:"progress"`
-	// GPU marks a step that needs the GPU: the run waits until a GPU is free.
+	// GPU marks a step that needs a GPU: it waits until one is free by the model's section gpu.
 	GPU bool `yaml:"gpu"`
-	// Collect copies files that the command wrote into the release: names by path below its directory, {out/model.pkl: model.pkl}.
+	// Collect copies files that the command wrote into the release: names in the release, by path below the command's
+	// directory: {out/model.pkl: model.pkl}.
 	Collect map[string]string `yaml:"collect"`
-	// Result is a file of figures that the command writes, {"accuracy": 0.93}: shown with the run, and bounded by promote.figures. A path below its directory, or from a variable.
+	// Result is a file of figures that the command writes, such as {"accuracy": 0.93}. They are shown with the run, and
+	// promote.figures can bound them. The path is relative to the command's directory or begins with a variable.
 	Result string `yaml:"result"`
 	// Checkpoints marks a command that saves its progress: it is stopped when the quiet hours end, and resumes in the
 	// next ones.
@@ -144,7 +151,7 @@ type CommandStep struct {
 
 // IncludeStep includes the steps of another pipeline.
 type IncludeStep struct {
-	// Pipeline names another pipeline of the model, whose steps are included here.
+	// Pipeline is the name of another pipeline of the model; its steps are included here.
 	Pipeline string `yaml:"pipeline"`
 }
 

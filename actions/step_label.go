@@ -33,27 +33,26 @@ type LabelStep struct {
 	Do                   Builtin `yaml:"do"`
 	StepCommon           `yaml:",inline"`
 	serving.OllamaConfig `yaml:",inline"`
-	// Items are the items to label: unlabelled, or all, for the whole answer beside people's labels; default
-	// unlabelled.
+	// Items are the training items to label: unlabelled (those without a label, the default), or all, whose answers
+	// complete people's labels in a chat export.
 	Items LabelItems `yaml:"items"`
-	// Measure is the number of held-out items to label, to compare the model with people; default 300.
+	// Measure is how many held-out items are labelled first, to compare the model with people; default 300.
 	Measure *int `yaml:"measure"`
-	// MinAgreement is the share of these that must get the same label as people's, such as 80%; otherwise the run is
-	// rejected.
+	// MinAgreement is the least share of these items, such as 80%, on which the model must agree with people; below it
+	// the run is rejected.
 	MinAgreement unit.Percent `yaml:"min_agreement"`
-	// Budget is how long the step may label in one night, such as 3h; the next night continues. Default: until it is
-	// done.
+	// Budget is how long the step may label in one night, such as 3h; the next run continues. Default: no limit.
 	Budget unit.Duration `yaml:"budget"`
-	// Checkpoints ends the step with the quiet hours; the next ones continue.
+	// Checkpoints stops the step when the quiet hours end; the next run continues.
 	Checkpoints bool `yaml:"checkpoints"`
-	// Concurrency is the number of parallel requests; default 4.
+	// Concurrency is the largest number of concurrent requests; default 4.
 	Concurrency int `yaml:"concurrency"`
 	// AnswerWithin is how long one answer may take; default 5m.
 	AnswerWithin unit.Duration `yaml:"answer_within"`
-	// Patience is how long the model may give no answer before the step fails; default 1h.
+	// Patience is how long the model may be without an answer before the step fails; default 1h.
 	Patience unit.Duration `yaml:"patience"`
-	// Write writes the labels into the table, too, where people have given none; default: they are only for the export of the
-	// run.
+	// Write is the section for writing the model's labels into the table as well, for items that people have not
+	// labelled; default: only this run's export has them.
 	Write *LabelWrite `yaml:"write"`
 }
 

@@ -23,8 +23,9 @@ type OllamaStep struct {
 	// Model is the name of the model. all means every loaded model, and with load every model that steps of the run have
 	// unloaded.
 	Model string `yaml:"model"`
-	// Action is unload or load. An unloaded model is loaded again, with its remaining keep-alive, by a later step with
-	// load, or else at the end of the run. If the run fails, a model that only the step has loaded is unloaded again.
+	// Action is what to do with the model: unload or load. An unloaded model is loaded again for the rest of its
+	// keep-alive time, by a later step with load or else at the end of the run. If the run fails, a model that only this
+	// step has loaded is unloaded again.
 	Action OllamaAction `yaml:"action"`
 
 	url string // of the server

@@ -28,25 +28,25 @@ import (
 
 // File is a whole configuration.
 type File struct {
-	// Version is the version of the file's format: 1.
+	// Version is the version of the file's format; always 1.
 	Version int `yaml:"version"`
-	// Timezone is the time zone of quiet hours and of displayed times, an IANA name such as Europe/Berlin; default UTC.
+	// Timezone is the IANA time zone of quiet hours, schedules and displayed times, such as Europe/Berlin; default UTC.
 	Timezone string `yaml:"timezone"`
-	// State is the directory of retraind's persistent data; default /var/lib/retraind.
+	// State is the directory in which retraind keeps its data; default /var/lib/retraind.
 	State string `yaml:"state"`
-	// Listen is the loopback address of the status page and the metrics, or off; default 127.0.0.1:7420.
+	// Listen is the loopback address of the status page and the metrics; off serves neither. Default 127.0.0.1:7420.
 	Listen string `yaml:"listen"`
-	// Socket is the Unix socket for the command line; default retraind.sock in $RUNTIME_DIRECTORY or in the state
-	// directory.
+	// Socket is the Unix socket through which the command line reaches the daemon; default: retraind.sock in
+	// $RUNTIME_DIRECTORY, or in the state directory if that variable is not set.
 	Socket string `yaml:"socket"`
-	// NATS is where events are published; default: a broker inside this process.
+	// NATS is the NATS server on which events are published; default: one inside the daemon.
 	NATS notify.Config `yaml:"nats"`
-	// Ollama is the server for serving.ollama, gpu.stop and the steps label and ollama; default for gpu.stop and the step
-	// ollama http://127.0.0.1:11434.
+	// Ollama is the Ollama server of serving.ollama, gpu.stop and the steps label, stage and ollama. Without it, gpu.stop
+	// and the step ollama use http://127.0.0.1:11434; the others require it.
 	Ollama *OllamaConfig `yaml:"ollama"`
-	// GPU holds the GPU settings that all models of this host share.
+	// GPU are the GPU settings that all models of this host share.
 	GPU gpu.HostConfig `yaml:"gpu"`
-	// Models are the deployed classifiers to watch, by name.
+	// Models are the deployed classifiers to monitor, by name.
 	Models map[string]*Model `yaml:"models"`
 
 	dir      string // directory of the file, for relative paths
@@ -69,21 +69,24 @@ type Model struct {
 	Dir string `yaml:"dir"`
 	// Labels lists the sources of label changes.
 	Labels sources.Config `yaml:"labels"`
-	// Heldout selects the items that are held out, that is, never used for training.
+	// Heldout selects the held-out items: accuracy is measured on them, and they are never used for training.
 	Heldout drift.HeldoutConfig `yaml:"heldout"`
 	// Serving describes how to reach the deployed classifier and read its answers.
 	Serving serving.Config `yaml:"serving"`
 	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
 	Policy policy.Config `yaml:",inline"`
-	// Shadow is a second policy that is evaluated for comparison and starts nothing.
+	// Shadow is a second policy that is evaluated beside the active one and starts nothing, to try rules on live data. A
+	// section that it does not have is the model's.
 	Shadow *policy.ShadowConfig `yaml:"shadow"`
-	// GPU defines how much GPU memory must be free for the steps that need it.
+	// GPU defines when a GPU is free for the steps that need one, and what a run may stop to free it.
 	GPU *gpu.Config `yaml:"gpu"`
-	// Deploy selects the strategy of the step deploy: link (default), restart, compose or ollama.
+	// Deploy selects how the step deploy deploys a release: link (default), restart, compose or ollama.
 	Deploy *actions.DeployConfig `yaml:"deploy"`
-	// Pipeline lists the steps of a run, by the pipeline's name; default trains the embedded classifier.
+	// Pipeline lists the steps of each pipeline, by the pipeline's name; default: one that trains the embedded
+	// classifier. A key that only some kinds of steps have is explained with their names; commands are the steps with
+	// exec.
 	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
-	// Retention limits the model's releases and runs on disk.
+	// Retention limits how many releases and runs of the model stay on disk.
 	Retention actions.RetentionConfig `yaml:"retention"`
 	// Promote defines when a candidate may replace the champion.
 	Promote actions.PromoteConfig `yaml:"promote"`

@@ -16,16 +16,18 @@ import (
 
 // HeldoutConfig defines which items are never trained on, so that releases can be measured on them.
 type HeldoutConfig struct {
-	// Share of the groups that is held out, between 0 and 50%; default 15%.
+	// Share is the share of the items that is held out, above 0 and at most 50%; duplicates count as one. Default 15%.
 	Share unit.Percent `yaml:"share"`
-	// Group names the text columns whose normalised text identifies duplicates, which are always held out
-	// together; default: all of them.
+	// Group lists the text columns that identify duplicates: items with the same normalised text in them are held out
+	// together or not at all. Default: all text columns.
 	Group []string `yaml:"group"`
-	// SaltFile holds the secret key of the hash; it is created once. Changing it invalidates all comparisons.
+	// SaltFile is a file with the secret key of the hash that selects the items; it is created if it is missing. Default:
+	// models/MODEL/split-salt in the state directory. Another key selects other items, so that earlier figures can no
+	// longer be compared.
 	SaltFile string `yaml:"salt_file"`
-	// File is your own test set in JSON Lines; its items, found by id or by text, are held out instead of a share.
+	// File is a test set of your own in JSON Lines: its items, found by id or by text, are held out instead of a share.
 	File string `yaml:"file"`
-	// Validation is the share of all groups that an export writes to validation.jsonl instead of train.jsonl; default 10%.
+	// Validation is the share of all items that an export writes to validation.jsonl instead of train.jsonl; default 10%.
 	Validation *unit.Percent `yaml:"validation"`
 }
 

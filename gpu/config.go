@@ -15,34 +15,36 @@ import (
 // Config defines when the first step of a run that needs a GPU may start, and what happens if another program starts on
 // the device during a step.
 type Config struct {
-	// Free is the memory that must be free on one device, e.g. 20GiB. If earlier runs needed more, that much must be
-	// free.
+	// Free is how much memory must be free on one device, such as 20GiB. If earlier runs of a step needed more, that much
+	// must be free.
 	Free unit.Size `yaml:"free"`
-	// MaxUsed is the memory that may be in use on the device, e.g. 500MiB: a card that nothing else uses. Set either free
-	// or max_used.
+	// MaxUsed is how much memory may be in use on the device, such as 500MiB for a card that only a desktop uses. Set
+	// either free or max_used.
 	MaxUsed unit.Size `yaml:"max_used"`
-	// StableFor is how long the condition must hold without a gap; a model that unloads frees its memory in steps.
-	// Default 30s.
+	// StableFor is how long the device must stay free without interruption before the step starts, because a model that
+	// unloads frees its memory in steps; default 30s.
 	StableFor unit.Duration `yaml:"stable_for"`
-	// Wait is how long to wait for a free device; then the run is blocked, and its reason names the holder. Default 2h.
+	// Wait is how long a step waits for a free device. Then the run is blocked, and its reason names the program on the
+	// device. Default 2h.
 	Wait unit.Duration `yaml:"wait"`
 	// Ignore lists what may compute on the device beside the training: programs, units, or compose services as
 	// project/service.
 	Ignore []string `yaml:"ignore"`
-	// OnIntruder is what to do if another program starts on the device during a step: warn or abort; default warn.
+	// OnIntruder is what to do if another program starts on the device during a step: warn (report it) or abort (also
+	// stop the step); default warn.
 	OnIntruder OnIntruder `yaml:"on_intruder"`
-	// Stop lists what a run stops while its steps use the GPU, in this order: clients of Ollama before its models. It
-	// is started again in reverse order, and its health is checked.
+	// Stop lists what a run stops while its steps use the GPU, in this order; name clients of Ollama before ollama.
+	// Afterwards the run starts everything again in reverse order and checks its health.
 	Stop []StopConfig `yaml:"stop"`
-	// StopWithin is how long each of these may take to stop and free its memory; then the run is blocked, and its reason
-	// names it. Default 2m.
+	// StopWithin is how long each entry of stop may take to stop and to free its memory. Then the run is blocked, and its
+	// reason names the entry. Default 2m.
 	StopWithin unit.Duration `yaml:"stop_within"`
 }
 
 // HostConfig holds the settings that all models of a host share.
 type HostConfig struct {
-	// Leases is the directory of the lock files by which runs, people and scripts of this host share its GPUs; default
-	// /run/retraind/gpu, else /var/lock/retraind-gpu.
+	// Leases is the directory of the lock files with which runs, people and scripts of this host take turns on its GPUs;
+	// default /run/retraind/gpu, or /var/lock/retraind-gpu if that is missing and cannot be created.
 	Leases string `yaml:"leases"`
 }
 

@@ -15,13 +15,13 @@ import (
 // StopConfig names something that a run stops while its steps use the GPU: a compose service, a systemd unit, or models
 // that Ollama has loaded. If it was running before, it is started again at the end of the run.
 type StopConfig struct {
-	// Compose is a service of docker compose whose containers are stopped.
+	// Compose is a service of docker compose; its containers are stopped.
 	Compose *StopCompose `yaml:"compose" json:"compose,omitempty"`
-	// Unit is a systemd unit that is stopped, e.g. tagger.service.
+	// Unit is a systemd unit to stop, such as tagger.service.
 	Unit string `yaml:"unit" json:"unit,omitempty"`
-	// Healthy is a URL of the unit that answers with 2xx once it works again.
+	// Healthy is a URL that answers with 2xx once the unit works again.
 	Healthy string `yaml:"healthy" json:"healthy,omitempty"`
-	// Ollama lists the models that Ollama unloads, or is all.
+	// Ollama lists the models that Ollama unloads; all means every loaded model.
 	Ollama unit.List `yaml:"ollama" json:"ollama,omitempty"`
 	// Server is the configured URL of Ollama.
 	Server string `yaml:"-" json:"server,omitempty"`
@@ -31,10 +31,10 @@ type StopConfig struct {
 type StopCompose struct {
 	// Dir is the directory with the compose file.
 	Dir string `yaml:"dir" json:"dir"`
-	// Service is its name in the compose file.
+	// Service is the name of the service in the compose file.
 	Service string `yaml:"service" json:"service"`
-	// Healthy is a URL that answers with 2xx once the service works again; without one its health check is used, or that
-	// it runs.
+	// Healthy is a URL that answers with 2xx once the service works again. Without it the container's health check
+	// decides, or, if it has none, that the container runs.
 	Healthy string `yaml:"healthy" json:"healthy,omitempty"`
 }
 

@@ -17,22 +17,22 @@ const ListenNone = "none"
 
 // Config is the nats section: an embedded server, or the address of an external one.
 type Config struct {
-	// Embedded starts a NATS server inside the daemon; this is the default without url.
+	// Embedded starts a NATS server inside the daemon; default: true without url, false with it.
 	Embedded *bool `yaml:"embedded"`
-	// Listen is the address of the embedded server, 127.0.0.1:4222 when not set; "none" allows connections inside
-	// the process only.
+	// Listen is the address of the embedded server; with the word none, only the daemon itself can connect. Default
+	// 127.0.0.1:4222.
 	Listen string `yaml:"listen"`
-	// URL is the address of an external server, nats://host:4222; several are separated by commas; ${NAME} is
-	// replaced by an environment variable.
+	// URL is the address of a server of your own, nats://host:4222, or several separated by commas. ${NAME} is replaced
+	// by an environment variable.
 	URL string `yaml:"url" env:"expand"`
-	// CredentialsFile is the .creds file for url.
+	// CredentialsFile is the .creds file with which the daemon logs in at url.
 	CredentialsFile string `yaml:"credentials_file"`
-	// NKeyFile is a file with the seed of an nkey, for url.
+	// NKeyFile is a file with the seed of the nkey with which the daemon logs in at url.
 	NKeyFile string `yaml:"nkey_file"`
-	// TLS are the certificates for url.
+	// TLS are the certificates for the connection to url.
 	TLS *TLS `yaml:"tls"`
-	// Requests defines which requests over NATS are answered: off, read (default) or all, which also starts
-	// retrainings.
+	// Requests defines which requests over NATS are answered: off (none), read (those that change nothing, the default)
+	// or all (also those that start, pause or resume retraining).
 	Requests Requests `yaml:"requests"`
 }
 
@@ -48,11 +48,12 @@ const (
 
 // TLS names certificate files.
 type TLS struct {
-	// CAFile holds the CA certificates for the server's certificate; the system's when not set.
+	// CAFile is a file with the CA certificates that the server's certificate is verified with; default: those of the
+	// system.
 	CAFile string `yaml:"ca_file"`
-	// CertFile is the client's certificate.
+	// CertFile is a file with the client's certificate.
 	CertFile string `yaml:"cert_file"`
-	// KeyFile is the client's key.
+	// KeyFile is a file with the client's private key.
 	KeyFile string `yaml:"key_file"`
 }
 

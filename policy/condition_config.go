@@ -8,41 +8,42 @@ import (
 
 // Conditions are named thresholds. Each configured one is judged separately; any one that trips makes a retrain due.
 type Conditions struct {
-	// AccuracyBelow trips when the accuracy on the held-out items falls below it: 85%, or {share: 85%, for: 6h, margin: 1}.
+	// AccuracyBelow trips when the accuracy on the held-out items is below a floor: 85%, or {share: 85%, for: 6h, margin:
+	// 1}.
 	AccuracyBelow *AccuracyBelow `yaml:"accuracy_below"`
-	// AccuracyDrop trips when the accuracy fell since the promotion, by more than chance explains.
+	// AccuracyDrop trips when the accuracy has fallen since the promotion, by more than chance explains.
 	AccuracyDrop *AccuracyDrop `yaml:"accuracy_drop"`
-	// MacroF1Drop trips when the mean F1 of the categories fell since the promotion: the accuracy hardly shows rare
-	// categories.
+	// MacroF1Drop trips when the mean F1 of the categories has fallen since the promotion; it shows errors in rare
+	// categories, which the accuracy hardly shows.
 	MacroF1Drop *MacroF1Drop `yaml:"macro_f1_drop"`
 	// CategoryRecallBelow trips when the recall of a category is below its floor.
 	CategoryRecallBelow *CategoryRecall `yaml:"category_recall_below"`
-	// CategoryRecallDrop trips when new items of one category are recognised less often than at the promotion.
+	// CategoryRecallDrop trips when new items of one category are recognised less often than the items of that category
+	// were at the promotion.
 	CategoryRecallDrop *CategoryRecallDrop `yaml:"category_recall_drop"`
-	// LabelChanges trips when enough labels were changed by people since the training.
+	// LabelChanges trips when people have changed enough labels since the training.
 	LabelChanges *LabelChanges `yaml:"label_changes"`
-	// NewCategory trips when a category that the release never saw has enough examples to be learnt.
+	// NewCategory trips when a category that was not in the training data has enough examples to be learnt.
 	NewCategory *NewCategory `yaml:"new_category"`
-	// LabelShift trips when the mix of labels moved away from the one trained on.
+	// LabelShift trips when the mix of labels differs from the mix in the training data.
 	LabelShift *LabelShift `yaml:"label_shift"`
 	// FormatErrorsAbove trips when too many answers of a language model are unusable: 2%, or {share: 2%, for: 6h}.
 	FormatErrorsAbove *FormatErrorsAbove `yaml:"format_errors_above" json:",omitempty"`
-	// MaxAge trips when the release is older: 30d, or {age: 30d, pipeline: full}.
+	// MaxAge trips when the release is older than this: 30d, or {age: 30d, pipeline: full}.
 	MaxAge *MaxAge `yaml:"max_age"`
-	// When is an expression over the report's numbers that trips when it is true, such as: drop > 0.02 and changed
-	// > 100.
+	// When trips when an expression over the figures of the evaluation is true, such as drop > 0.02 and changed > 100.
 	When *When `yaml:"when"`
 }
 
 // AccuracyBelow is a floor for the accuracy. It may be written as the share alone.
 type AccuracyBelow struct {
-	// Share of right answers below which it trips.
+	// Share is the share of right answers below which the condition trips.
 	Share unit.Percent `yaml:"share"`
-	// For is how long the accuracy must stay below before it trips.
+	// For is how long the accuracy must stay below the floor before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points above the floor the accuracy must rise to clear the tripped condition.
+	// Margin is how many percentage points above the floor the accuracy must rise before the tripped condition clears.
 	Margin unit.Points `yaml:"margin"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
@@ -50,15 +51,15 @@ type AccuracyBelow struct {
 type AccuracyDrop struct {
 	// Points is the smallest fall that matters, in percentage points.
 	Points unit.Points `yaml:"points"`
-	// FalseRetrains is how often the test on newly arriving items may trip although nothing changed.
+	// FalseRetrains is how often the test on new items may trip although nothing has changed.
 	FalseRetrains unit.Rate `yaml:"false_retrains"`
-	// Test is the test on newly arriving items: ecusum, the only one.
+	// Test is the test on new items; ecusum is the only one.
 	Test SequentialTest `yaml:"test"`
-	// For is how long the fall must last before it trips.
+	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points smaller the fall must be to clear the tripped condition.
+	// Margin is how many percentage points smaller than points the fall must become before the tripped condition clears.
 	Margin unit.Points `yaml:"margin"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
@@ -70,30 +71,30 @@ const TestECUSUM SequentialTest = "ecusum"
 
 // MacroF1Drop trips on a fall in macro-F1.
 type MacroF1Drop struct {
-	// Points is the fall that trips, in percentage points.
+	// Points is the fall at which the condition trips, in percentage points.
 	Points unit.Points `yaml:"points"`
-	// For is how long the fall must last before it trips.
+	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points smaller the fall must be to clear the tripped condition.
+	// Margin is how many percentage points smaller than points the fall must become before the tripped condition clears.
 	Margin unit.Points `yaml:"margin"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // CategoryRecall is a floor for the recall of categories. Besides the keys below, the name of a category may be a key:
 // it sets the floor of that category.
 type CategoryRecall struct {
-	// All is the floor of every category without one of its own.
+	// All is the floor of every category that has none by name.
 	All *unit.Percent `yaml:"all"`
-	// MinItems is the number of held-out items below which a category is not judged.
+	// MinItems is the least number of held-out items of a category; with fewer, the category is not judged.
 	MinItems int `yaml:"min_items"`
-	// For is how long a recall must stay below before it trips.
+	// For is how long a recall must stay below its floor before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points above the floor a recall must rise to clear the tripped condition.
+	// Margin is how many percentage points above its floor a recall must rise before the tripped condition clears.
 	Margin unit.Points `yaml:"margin"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
-	// Category holds the floors of named categories.
+	// Category is the floor of the category with this name.
 	Category map[string]unit.Percent `yaml:",inline"`
 }
 
@@ -102,79 +103,81 @@ type CategoryRecall struct {
 type CategoryRecallDrop struct {
 	// Points is the smallest fall that matters, in percentage points.
 	Points unit.Points `yaml:"points"`
-	// FalseRetrains is how often the tests of all categories together may trip although nothing changed.
+	// FalseRetrains is how often the tests of all categories together may trip although nothing has changed.
 	FalseRetrains unit.Rate `yaml:"false_retrains"`
-	// MinItems is the number of held-out items at the promotion below which a category is not tested.
+	// MinItems is the least number of held-out items of a category at the promotion; with fewer, the category is not
+	// tested.
 	MinItems int `yaml:"min_items"`
-	// For is how long the fall must last before it trips.
+	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // LabelChanges counts items whose label people changed; if both bounds are set, both must be reached.
 type LabelChanges struct {
-	// Share of all labelled items.
+	// Share is the share of all labelled items that must have changed, in addition to at_least.
 	Share *unit.Percent `yaml:"share"`
-	// AtLeast is the least number of items.
+	// AtLeast is the least number of items that must have changed.
 	AtLeast int `yaml:"at_least"`
-	// For is how long the bounds must be reached before it trips, so that people can finish their corrections.
+	// For is how long the bounds must be reached before the condition trips, so that people can finish their corrections.
 	For unit.Duration `yaml:"for"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // NewCategory waits for examples of a new category.
 type NewCategory struct {
-	// Examples of one new category that trip it. Ten are too few for a classifier to learn from; twenty to forty
-	// suffice.
+	// Examples is the number of examples of one new category at which the condition trips. A classifier cannot learn from
+	// ten; twenty to forty suffice.
 	Examples int `yaml:"examples"`
-	// For is how long there must be enough examples before it trips.
+	// For is how long there must be enough examples before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // LabelShift bounds the population stability index of the label mix.
 type LabelShift struct {
-	// PSI that trips: 0.1 is a slight, 0.2 a clear, 0.5 a drastic shift.
+	// PSI is the population stability index at which the condition trips: 0.1 is a slight, 0.2 a clear, 0.5 a drastic
+	// shift.
 	PSI float64 `yaml:"psi"`
-	// For is how long the shift must last before it trips.
+	// For is how long the shift must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how much smaller the index must be to clear the tripped condition.
+	// Margin is how far below psi the index must fall before the tripped condition clears.
 	Margin float64 `yaml:"margin"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // FormatErrorsAbove bounds the share of held-out items whose answer could not be used: no JSON, another schema, cut off, or
 // a value that is no category. It may be written as the share alone.
 type FormatErrorsAbove struct {
-	// Share of the held-out items above which it trips.
+	// Share is the share of the held-out items with an unusable answer above which the condition trips.
 	Share unit.Percent `yaml:"share"`
-	// For is how long the share must stay above before it trips.
+	// For is how long the share must stay above the bound before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points below the bound the share must fall to clear the tripped condition.
+	// Margin is how many percentage points below the bound the share must fall before the tripped condition clears.
 	Margin unit.Points `yaml:"margin"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
 // MaxAge bounds the age of a release. It may be written as the age alone.
 type MaxAge struct {
-	// Age of the release beyond which it trips.
+	// Age is the age of the release beyond which the condition trips.
 	Age unit.Duration `yaml:"age"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline"`
 }
 
 // When is a user-defined condition. It may be written as the expression alone.
 type When struct {
-	// Expression over the numbers of the report; its result must be true or false.
+	// Expression is an expression over the figures of the evaluation; its result must be true or false.
 	Expression string `yaml:"expression"`
-	// For is how long it must stay true before it trips.
+	// For is how long the expression must stay true before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Pipeline is run when it trips, in place of default.
+	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 

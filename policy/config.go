@@ -9,35 +9,35 @@ import (
 
 // Config is the part of a model's configuration that controls retraining.
 type Config struct {
-	// Evaluate defines how often the accuracy is evaluated.
+	// Evaluate defines when the accuracy is evaluated.
 	Evaluate Evaluate `yaml:"evaluate"`
-	// RetrainWhen lists the conditions; any one of them makes a retrain due.
+	// RetrainWhen lists conditions; a retrain is due if at least one of them is true. It then waits for quiet hours.
 	RetrainWhen Conditions `yaml:"retrain_when"`
-	// UrgentWhen lists conditions; any one of them makes a retrain due that need not wait for quiet hours.
+	// UrgentWhen lists conditions; a retrain is due if at least one of them is true. It does not wait for quiet hours.
 	UrgentWhen Conditions `yaml:"urgent_when"`
-	// Limits bound how often runs may start.
+	// Limits defines how often runs may start.
 	Limits Limits `yaml:"limits"`
 	// QuietHours are the windows in which a run may start and must end; without any, runs may start at any time.
 	QuietHours []quiethours.WindowConfig `yaml:"quiet_hours"`
-	// Probation rolls a release back when new labels soon after its promotion show it to be worse than the gate
-	// measured: 24h, or {for: 24h, false_rollbacks: 5%}; default none.
+	// Probation rolls a release back if new labels show, soon after its promotion, that it is worse than the gate
+	// measured: 24h, or {for: 24h, false_rollbacks: 5%}. Default: no probation.
 	Probation *Probation `yaml:"probation" json:",omitempty"`
 }
 
 // Evaluate defines when a report is made and decided on.
 type Evaluate struct {
-	// Every is the longest time between two evaluations; 0s evaluates only after changes and by schedule.
+	// Every is the longest time between two evaluations; with 0s, only changes and schedule cause evaluations.
 	Every unit.Duration `yaml:"every"`
-	// AfterChanges is the number of label changes that cause an immediate evaluation; 0 always waits for debounce
-	// or max_wait.
+	// AfterChanges is the number of label changes that cause an evaluation at once; with 0, changes always wait for
+	// debounce or max_wait.
 	AfterChanges int `yaml:"after_changes"`
-	// Debounce is how long no further change may arrive before changes are evaluated.
+	// Debounce is how long no further change must have arrived before changes are evaluated.
 	Debounce unit.Duration `yaml:"debounce"`
-	// MaxWait is the longest time that changes wait for their evaluation while more keep arriving.
+	// MaxWait is the longest time that changes wait for an evaluation while more of them arrive.
 	MaxWait unit.Duration `yaml:"max_wait"`
-	// MinItems is the number of scored held-out items below which nothing is decided.
+	// MinItems is the least number of held-out items with an answer; with fewer, nothing is decided.
 	MinItems int `yaml:"min_items"`
-	// Schedule adds evaluations at fixed times: a cron line of five fields in the configured time zone.
+	// Schedule adds evaluations at fixed times: a cron line of five fields, in timezone.
 	Schedule string `yaml:"schedule"`
 }
 
@@ -45,16 +45,16 @@ type Evaluate struct {
 type Limits struct {
 	// Cooldown is the least time between the end of a run and the start of the next.
 	Cooldown unit.Duration `yaml:"cooldown"`
-	// Budget is how many runs may start in a rolling period; an empty text sets no budget.
+	// Budget is how many runs may start in any period of that length; an empty text sets no budget.
 	Budget unit.Rate `yaml:"budget"`
-	// Breaker is the number of consecutive runs without a promotion after which nothing starts until labels
-	// change; 0 disables it.
+	// Breaker is the number of consecutive runs without a promotion after which no run starts until labels change; 0
+	// disables it.
 	Breaker int `yaml:"breaker"`
-	// Reserve is the time that must remain of the quiet hours after the expected end of a run, to restart the
-	// services that it stopped.
+	// Reserve is how much of the quiet hours must remain after the expected end of a run, for restarting the services
+	// that it stopped.
 	Reserve unit.Duration `yaml:"reserve"`
-	// SuspiciousLabels is the reaction to suspicious relabels: hold or ignore. hold blocks a retrain while most relabels
-	// come from one author or minute and contradict the model and the nearest texts.
+	// SuspiciousLabels is what suspicious label corrections do to a retrain: hold blocks it while most of the corrections
+	// come from one author or one minute and contradict both the model and the labels of similar texts; ignore does not.
 	SuspiciousLabels Suspicious `yaml:"suspicious_labels"`
 }
 

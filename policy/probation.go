@@ -15,7 +15,8 @@ import (
 type Probation struct {
 	// For is how long after a promotion new labels are tested; default 24h.
 	For unit.Duration `yaml:"for"`
-	// FalseRollbacks is the chance that a release is rolled back although it is as good as the gate measured; default 5%.
+	// FalseRollbacks is the probability that a release is rolled back although it is as good as the gate measured;
+	// default 5%.
 	FalseRollbacks unit.Percent `yaml:"false_rollbacks"`
 }
 

@@ -13,13 +13,13 @@ import (
 // tried on live data. A section that is set here replaces that section of the model as a whole; all other sections are
 // the model's.
 type ShadowConfig struct {
-	// RetrainWhen is the shadow's own list of conditions.
+	// RetrainWhen is the shadow's own retrain_when, with the same keys.
 	RetrainWhen *Conditions `yaml:"retrain_when"`
-	// UrgentWhen is the shadow's own list of urgent conditions.
+	// UrgentWhen is the shadow's own urgent_when, with the same keys.
 	UrgentWhen *Conditions `yaml:"urgent_when"`
-	// Limits are the shadow's own limits.
+	// Limits are the shadow's own limits, with the same keys.
 	Limits *Limits `yaml:"limits"`
-	// QuietHours are the shadow's own windows.
+	// QuietHours are the shadow's own quiet_hours, with the same keys.
 	QuietHours *[]quiethours.WindowConfig `yaml:"quiet_hours"`
 }
 

@@ -14,50 +14,53 @@ import (
 
 // Config defines how to reach the deployed classifier and how to read its answers.
 type Config struct {
-	// Classify is the URL that answers POST with a JSON object of text fields.
+	// Classify is the URL that gets a POST request with a JSON object of text fields and answers with a JSON object of
+	// values.
 	Classify string `yaml:"classify"`
-	// Health is the URL that answers GET when the service is up.
+	// Health is the URL that answers a GET request when the service is up.
 	Health string `yaml:"health"`
-	// Ollama asks a language model of an Ollama server, in place of classify and health.
+	// Ollama describes a language model on an Ollama server; it replaces classify and health.
 	Ollama *OllamaConfig `yaml:"ollama" json:",omitempty"`
-	// HealthRelease is the path, in the health answer, of the digest of the deployed release; default release.
+	// HealthRelease is the path of the field of the health answer that has the digest of the loaded release; default
+	// release.
 	HealthRelease string `yaml:"health_release"`
-	// Targets are the answers that are compared with labels, by name; default one named label.
+	// Targets are the values of the answer that are compared with labels, by name; default: one named label.
 	Targets map[string]Target `yaml:"targets"`
-	// Gate names the target that decides about retraining and promotion; needed with several targets.
+	// Gate names the target that decides about retraining and promotion; required with several targets.
 	Gate string `yaml:"gate"`
-	// Asleep is ok if the service's host may be switched off: being unreachable is then a state, not an error.
+	// Asleep is the treatment of an unreachable service: with ok it is asleep, because its host may be switched off; by
+	// default it has failed.
 	Asleep string `yaml:"asleep"`
-	// Concurrency is the number of concurrent requests; default 16, with ollama 4.
+	// Concurrency is the largest number of concurrent requests; default 16, with ollama 4.
 	Concurrency int `yaml:"concurrency"`
 	// Timeout is how long one answer may take; default 30s, with ollama 2m.
 	Timeout unit.Duration `yaml:"timeout"`
-	// Fields maps text columns to the request's field names; default: the column's own name.
+	// Fields maps text columns to the names of the request's fields; default: the column's name.
 	Fields map[string]string `yaml:"fields"`
-	// Batch is an endpoint that answers several texts at once, for large sets; default: one request for each text.
+	// Batch is an endpoint that classifies several texts in one request; default: one request for each text.
 	Batch *BatchConfig `yaml:"batch"`
-	// Adopt describes a service that was deployed before retraind was.
+	// Adopt describes a release that served before retraind was installed.
 	Adopt *AdoptConfig `yaml:"adopt"`
-	// Recheck is how often retraind checks that the service still answers as the champion.
+	// Recheck is how retraind checks, between deployments, that the service still answers as the champion.
 	Recheck *RecheckConfig `yaml:"recheck"`
 }
 
 // AdoptConfig configures a service that was deployed before retraind was: its answers become the first champion, so
 // that its accuracy is known and the first candidate is compared with it.
 type AdoptConfig struct {
-	// TrainedOn is the training file of the deployed model (JSON Lines with id, text columns, or both); the
-	// accuracy leaves these items out. Without the file the accuracy is probably overestimated.
+	// TrainedOn is the training file of that release (JSON Lines with id, text columns, or both); its items do not count
+	// for the accuracy. Without the file the accuracy is probably overestimated.
 	TrainedOn string `yaml:"trained_on"`
-	// Off ignores a model that was in service before retraind: the first candidate is then compared only with a
-	// classifier that always gives the most frequent label.
+	// Off ignores the release that served before: the first candidate is then compared only with a classifier that always
+	// gives the most frequent label.
 	Off bool `yaml:"off"`
 }
 
 // RecheckConfig defines the sample of held-out texts by which retraind detects that another model is deployed.
 type RecheckConfig struct {
-	// Sample is the number of texts; default 20.
+	// Sample is the number of texts that are sent to the service; default 20.
 	Sample int `yaml:"sample"`
-	// HealthOnly requests only the health URL: for a service whose answers are expensive.
+	// HealthOnly requests only the health URL, for a service whose answers are expensive.
 	HealthOnly bool `yaml:"health_only"`
 	// Every is the time between two samples; default 1h.
 	Every unit.Duration `yaml:"every"`
@@ -66,7 +69,7 @@ type RecheckConfig struct {
 // BatchConfig is an endpoint that takes {"items": [{field: text, …}, …]} and answers {"results": [answer, …]} with one
 // answer for each item, in order, each in the format of the endpoint for one text.
 type BatchConfig struct {
-	// URL that answers POST with many texts, such as http://localhost:8082/classify/batch.
+	// URL is the URL of the endpoint, such as http://localhost:8082/classify/batch.
 	URL string `yaml:"url"`
 	// Size is the number of texts in one request; default 64.
 	Size int `yaml:"size"`

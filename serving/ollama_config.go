@@ -21,21 +21,23 @@ import (
 
 // OllamaConfig describes a model of the Ollama server at ollama.url.
 type OllamaConfig struct {
-	// Model is the name that clients use, such as liga-relevance.
+	// Model is the name of the model on the Ollama server, such as liga-relevance; in serving.ollama it is the name that
+	// clients request.
 	Model string `yaml:"model"`
-	// SystemFile has the system prompt. Requests do not contain it: it is part of the model on the server, and of the
-	// chats of an export.
+	// SystemFile is a file with the system prompt. The requests of serving.ollama do not contain it, because the model on
+	// the server does; an export with format: chat and the requests of the step label contain it.
 	SystemFile string `yaml:"system_file"`
-	// PromptFile is a Go text/template over the text columns; default: the columns by name, with an empty line between.
+	// PromptFile is a file with the prompt, a Go text/template over the text columns; default: the texts in the order of
+	// their columns' names, with an empty line between them.
 	PromptFile string `yaml:"prompt_file"`
-	// FormatFile is the JSON schema of the answer.
+	// FormatFile is a file with the JSON schema of the answer.
 	FormatFile string `yaml:"format_file"`
-	// TemplateFile is the chat template, in Ollama's format, of the models that the step stage creates; default: Ollama's
-	// conversion of the template in the model file.
+	// TemplateFile is a file with the chat template, in Ollama's format, for the models that the step stage creates;
+	// default: Ollama's conversion of the template in the model file. The step label does not accept it.
 	TemplateFile string `yaml:"template_file"`
 	// Options are the options of each request, such as temperature: 0 and seed: 1.
 	Options map[string]Option `yaml:"options"`
-	// Think switches a model's thinking on or off; default: the model's own.
+	// Think switches the model's thinking on or off; default: the model's default.
 	Think *bool `yaml:"think"`
 
 	// URL and the content of the files are set when the configuration is loaded. A run keeps them as they were.

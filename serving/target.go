@@ -27,14 +27,14 @@ const (
 type Target struct {
 	// Name is the key under targets.
 	Name string `yaml:"-"`
-	// Answer is the path to the value in the service's JSON answer, with dots between levels; default: the target's name.
+	// Answer is the path of the value in the service's JSON answer, with dots between levels; default: the target's name.
 	Answer string `yaml:"answer"`
-	// Label is the column or expression over the label row that holds the true value; default: the source's label column.
+	// Label is the column with the true value, or an SQL expression over the row; default: the label of labels.postgres.
 	Label string `yaml:"label"`
-	// Kind is label, bool or set; default label.
+	// Kind is the kind of the value: label (one category), bool, or set (any number of categories); default label.
 	Kind Kind `yaml:"kind"`
-	// Null is the category that a null means, in answers and labels; without it items with a null label do not count and
-	// a null answer is an error of the service.
+	// Null is the category that a null stands for, in answers and in labels. Without it an item with a null label does
+	// not count, and a null answer is an error of the service.
 	Null string `yaml:"null"`
 	// Normalize defines which spellings of a category are equal, in answers and labels; it is set by
 	// labels.normalize.

@@ -37,7 +37,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_decisions_total", Help: "Verdicts of the policy, by reason.",
+			Name: "retraind_decisions_total", Help: "Changes of the policy's decision, by verdict and reason.",
 		}, []string{"model", "decision", "reason"}),
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_shadow_differences_total",
@@ -53,13 +53,13 @@ func NewMetrics(backend Reader, version string) *Metrics {
 			Name: "retraind_gpu_contended_total", Help: "Other programs and faults on the GPUs of running steps, by kind and program.",
 		}, []string{"model", "kind", "holder"}),
 		released: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_released_total", Help: "Times that programs on a GPU were stopped temporarily for the steps of a run.",
+			Name: "retraind_gpu_released_total", Help: "How often a run stopped programs temporarily to free a GPU.",
 		}, []string{"model"}),
 		restored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_gpu_restored_total", Help: "Temporarily stopped programs, by the result of starting them again; owed counts failed attempts by cause.",
 		}, []string{"model", "ending"}),
 		idle: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "retraind_gpu_idle_ratio", Help: "Share of its last lease during which a step left the GPU idle.",
+			Name: "retraind_gpu_idle_ratio", Help: "Share of its last GPU lease in which a step left the GPU idle.",
 		}, []string{"model", "step"}),
 		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
@@ -148,7 +148,7 @@ var (
 	descLow        = gauge("accuracy_low", "Lower bound of the 95% interval of the accuracy.", "model")
 	descHigh       = gauge("accuracy_high", "Upper bound of the 95% interval of the accuracy.", "model")
 	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release when it was promoted.", "model")
-	descDrop       = gauge("accuracy_drop_points", "Percentage points lost since the promotion.", "model")
+	descDrop       = gauge("accuracy_drop_points", "Accuracy lost since the promotion, in percentage points.", "model")
 	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
 	descFormat     = gauge("format_error_share",
 		"Share of held-out items to which a language model gave an unusable answer.", "model")
@@ -163,15 +163,15 @@ var (
 	descHeldout    = gauge("heldout_items", "Held-out items that have an answer of the deployed release.", "model")
 	descPending    = gauge("labels_pending", "Items whose label people changed since the training.", "model")
 	descReport     = gauge("report_timestamp_seconds", "When the accuracy was last evaluated.", "model")
-	descReportOK   = gauge("report_ok", "1 if the last evaluation is usable for decisions.", "model", "state")
-	descSource     = gauge("source_up", "1 if the source of labels can be read.", "model", "source")
+	descReportOK   = gauge("report_ok", "1 if the last evaluation is usable for decisions, else 0; state has the reason.", "model", "state")
+	descSource     = gauge("source_up", "1 if the source of labels can be read, else 0.", "model", "source")
 	descSourceTime = gauge("source_last_event_timestamp_seconds", "When the source last delivered a change.", "model",
 		"source")
 	descAudit = gauge("audit_ok",
-		"1 if the figures equalled the recomputed ones in the last nightly audit; absent before the first audit.", "model")
+		"1 if the last nightly audit found the figures equal to recomputed ones, else 0; absent before the first audit.", "model")
 	descAuditTime = gauge("audit_timestamp_seconds", "When the figures were last audited.", "model")
 	descProbation = gauge("probation_e_value",
-		"Evidence that the release is worse than the gate measured; absent without a probation.", "model")
+		"Evidence (e-value) that the release is worse than the gate measured; absent without a probation.", "model")
 	descProbated = gauge("probation_bound",
 		"E-value at which the release is rolled back; absent without a probation.", "model")
 	descActive = gauge("run_active", "1 while a run is in progress.", "model")

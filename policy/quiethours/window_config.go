@@ -13,15 +13,15 @@ import (
 
 // WindowConfig is one entry of the list: a daily window, whole days, or dates on which no window starts.
 type WindowConfig struct {
-	// Days on which the window starts: mon-fri, "sat,sun"; every day when left out.
+	// Days are the days on which the window starts, such as mon-fri or "sat,sun"; default: every day.
 	Days Days `yaml:"days"`
-	// From is the wall-clock time at which the window opens.
+	// From is the time of day at which the window opens.
 	From *unit.Clock `yaml:"from"`
-	// To is the wall-clock time at which it closes, on the next day if it is not later than from.
+	// To is the time of day at which the window closes; it is on the next day if it is not later than from.
 	To *unit.Clock `yaml:"to"`
 	// AllDay opens the window from midnight to midnight.
 	AllDay bool `yaml:"all_day"`
-	// Except lists dates (2026-12-24) and calendar files (holidays.ics) on whose days no window of any entry starts.
+	// Except lists dates (2026-12-24) and calendar files (holidays.ics); no window of any entry starts on these days.
 	Except []string `yaml:"except"`
 }
 

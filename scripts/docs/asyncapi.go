@@ -53,7 +53,7 @@ func asyncAPI(src *sources) ([]byte, error) {
 		"asyncapi": "3.0.0",
 		"info": node{
 			"title": "retraind events", "version": "1.0.0",
-			"description": "What retraind did, on NATS JetStream. Each event comes at least once: remember the ids. docs/events.md says the rest.",
+			"description": "The events of retraind on NATS JetStream. Each is delivered at least once: store the ids. docs/events.md describes the rest.",
 		},
 		"defaultContentType": "application/cloudevents+json",
 		"servers": node{"embedded": node{
@@ -80,7 +80,7 @@ func envelope() node {
 			"type":   text("The kind, with a version."), "subject": text("The model."),
 			"time":            node{"type": "string", "format": "date-time"},
 			"datacontenttype": node{"const": "application/json"},
-			"runid":           text("The run that it belongs to, where there is one."), "data": node{"type": "object"},
+			"runid":           text("The id of the run that caused it; absent if there is none."), "data": node{"type": "object"},
 		},
 	}
 }

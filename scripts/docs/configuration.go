@@ -157,7 +157,11 @@ func (r *reference) fields(path string, v reflect.Value) error {
 
 // key adds the row of a key, and the rows of the keys below it.
 func (r *reference) key(path string, f reflect.StructField, v reflect.Value, text string) error {
-	kind, err := r.kind(f.Type)
+	form := f.Type
+	if strings.HasSuffix(path, ".CATEGORY") {
+		form = form.Elem() // one key for each category
+	}
+	kind, err := r.kind(form)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -174,7 +178,7 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 		t = t.Elem()
 	}
 	switch {
-	case isText(t) || isFormer(t) && !isShort(t):
+	case repeated(path), isText(t) || isFormer(t) && !isShort(t):
 	case t.Kind() == reflect.Struct:
 		below := reflect.New(t).Elem()
 		for v.Kind() == reflect.Pointer && !v.IsNil() {
@@ -182,9 +186,6 @@ func (r *reference) key(path string, f reflect.StructField, v reflect.Value, tex
 		}
 		if v.Kind() == reflect.Struct {
 			below = v
-		}
-		if path == urgentPath {
-			return nil
 		}
 		return r.fields(path, below)
 	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Pointer:

@@ -3,17 +3,18 @@ package main
 import (
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/invopop/jsonschema"
 
 	"github.com/retraind/retraind/actions"
 )
 
-// steps adds the rows of all kinds of steps. A key that several kinds have gets only one row. The text of a key that
-// not all kinds have begins with the name of the built-in step.
+// steps adds the rows of every kind of step. Kinds that describe a key in the same words share a row, which begins with
+// their names.
 func (r *reference) steps(path string) error {
 	before := len(r.rows)
-	count := map[string]int{}
+	kinds := map[row][]string{}
 	var found []row
 	for _, form := range actions.StepForms() {
 		r.rows = r.rows[:before]
@@ -21,26 +22,39 @@ func (r *reference) steps(path string) error {
 			return err
 		}
 		for _, one := range r.rows[before:] {
-			if count[one.path]++; count[one.path] > 1 {
-				continue
-			}
-			if !common(one.path, path) && form.Do != "" {
-				one.text = "Of `" + string(form.Do) + "`: " + one.text
-			}
 			one.standard = ""
-			found = append(found, one)
+			if kinds[one] == nil {
+				found = append(found, one)
+			}
+			kinds[one] = append(kinds[one], kindOfStep(string(form.Do), form.Key))
+		}
+	}
+	for i, one := range found {
+		if who := kinds[one]; !common(one.path, path) && !slices.Contains(who, "") {
+			found[i].text = strings.Join(who, ", ") + ": " + one.text
 		}
 	}
 	r.rows = append(r.rows[:before], found...)
 	return nil
 }
 
-// common reports whether all kinds of steps have a key.
+// kindOfStep names a kind of step in the table; "" for a step that includes a pipeline.
+func kindOfStep(do, key string) string {
+	switch {
+	case do != "":
+		return "`" + do + "`"
+	case key == "exec":
+		return "commands"
+	}
+	return ""
+}
+
+// common reports whether a key belongs to every kind of step.
 func common(key, path string) bool {
 	return slices.Contains([]string{"do", "name", "timeout", "expect", "retries"}, key[len(path)+1:])
 }
 
-// step describes how a step may be written: as the name of a built-in step, or with the keys of one kind.
+// step describes the notations of a step: the word of a built-in one, or the keys of each kind.
 func (r *reference) step(path string) (*jsonschema.Schema, error) {
 	word := &jsonschema.Schema{Type: "string", Description: "A built-in step without other keys."}
 	out := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{word}}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// row is the table row of one key.
+// row is one key.
 type row struct{ path, kind, standard, text string }
 
 const (
@@ -14,8 +14,13 @@ const (
 	tableHead  = "| key | type | default | meaning |\n|---|---|---|---|\n"
 )
 
-// tables renders the rows: one table for the top level, and one for each section of a model. The row of a section
-// itself becomes the sentence above its table.
+// repeated reports whether the keys of a section are those of another one, whose table has them.
+func repeated(path string) bool {
+	return path == urgentPath || strings.HasPrefix(path, modelPath+"shadow.")
+}
+
+// tables renders the rows: one table for the top level, and one for each section of a model, whose own row becomes the
+// sentence above it.
 func (r *reference) tables() string {
 	var b strings.Builder
 	b.WriteString("### The top of the file\n\n" + tableHead)

@@ -14,20 +14,21 @@ import (
 // Mapping defines where the parts of an event are found: by paths such as data.task.id, with dots between levels
 // and numbers as positions in lists; in CSV by column names.
 type Mapping struct {
-	// ID is the path of the item's id; default id.
+	// ID is the path of the field with the item's id; default id.
 	ID string `yaml:"id"`
-	// Text is the path of the text, a list of such paths, or the path of each text field by its name; default text, which may be a text or an object of texts.
+	// Text is the path of the field with the text, a list of such paths, or the paths by the name of each text field;
+	// default text, which may be a text or an object of texts.
 	Text Paths `yaml:"text"`
-	// Label is the path of the label if the model has one target; default label.
+	// Label is the path of the field with the label, if the model has one target; default label.
 	Label string `yaml:"label"`
-	// Targets are the paths of the labels if the model has several targets, by target; default the fields of the
-	// object labels.
+	// Targets are the paths of the fields with the labels, by target, if the model has several targets; default: the
+	// fields of the object labels.
 	Targets map[string]string `yaml:"targets"`
-	// Author is the path of the annotator's name; default author.
+	// Author is the path of the field with the annotator's name; default author.
 	Author string `yaml:"author"`
-	// At is the path of the time of the statement, as RFC 3339 or as seconds since 1970; default at.
+	// At is the path of the field with the time of the labelling, in RFC 3339 or in seconds since 1970; default at.
 	At string `yaml:"at"`
-	// Deleted is the path of a boolean; true deletes the item; default deleted.
+	// Deleted is the path of a boolean field; true deletes the item. Default deleted.
 	Deleted string `yaml:"deleted"`
 }
 

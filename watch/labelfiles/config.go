@@ -15,10 +15,10 @@ import (
 type Config struct {
 	// Dir is the directory with the label files.
 	Dir string `yaml:"dir"`
-	// Pattern is a file name with * and ?, or a list of them; default *.jsonl, *.ndjson and *.csv.
+	// Pattern is a pattern of file names, with * and ?, or a list of them; default *.jsonl, *.ndjson and *.csv.
 	Pattern unit.List `yaml:"pattern"`
-	// Poll is how often all files are checked in addition to file-system notifications, which network file systems
-	// do not send; 60s when not set.
+	// Poll is how often all files are checked in addition to the notifications of the file system, because network file
+	// systems send none; default 60s.
 	Poll unit.Duration `yaml:"poll"`
 	// Where the parts of a line are found.
 	labelevent.Mapping `yaml:",inline"`

@@ -19,15 +19,15 @@ const (
 
 // Config is a JetStream stream of label events, on the server of the section nats at the top of the file.
 type Config struct {
-	// Stream is the JetStream stream; default RETRAIND_LABELS, which is created where the server is the embedded one.
+	// Stream is the JetStream stream; default RETRAIND_LABELS, which retraind creates on the embedded server.
 	Stream string `yaml:"stream"`
 	// Subject is the subject of the events; default retraind.in.v1.MODEL.labels.
 	Subject string `yaml:"subject"`
 	// Consumer is the name of the durable consumer; default retraind-MODEL.
 	Consumer string `yaml:"consumer"`
-	// DeadLetter is the subject to which refused events are sent; default retraind.dead.v1.MODEL.labels.
+	// DeadLetter is the subject to which retraind sends events that it refuses; default retraind.dead.v1.MODEL.labels.
 	DeadLetter string `yaml:"dead_letter"`
-	// MaxDeliver is how often storing an event is tried before the event is sent to the dead letters; default 5.
+	// MaxDeliver is how often retraind tries to store an event before it sends the event to dead_letter; default 5.
 	MaxDeliver int `yaml:"max_deliver"`
 	// Where the parts of an event are found.
 	labelevent.Mapping `yaml:",inline"`

@@ -28,53 +28,55 @@ const DefaultPoll = 30 * time.Second
 // Config is a watched table. Names of tables and columns are case-sensitive: SQL's folding to lower case is not
 // applied. Double quotes are needed only around a name that contains a dot.
 type Config struct {
-	// DSN is the connection string; ${NAME} in it is replaced by an environment variable. Prefer dsn_file when it
-	// holds a password.
+	// DSN is the connection string; ${NAME} in it is replaced by an environment variable. Prefer dsn_file if it contains
+	// a password.
 	DSN string `yaml:"dsn" env:"expand"`
-	// DSNFile is a file with the connection string, read again at each connect.
+	// DSNFile is a file with the connection string; it is read at each connect.
 	DSNFile string `yaml:"dsn_file"`
-	// Table is the table with the labels, "items" or "public.items".
+	// Table is the table with the labels, such as items or public.items.
 	Table string `yaml:"table"`
 	// ID is the column that identifies an item, or the list of columns of a composite key.
 	ID unit.List `yaml:"id"`
-	// Text lists the columns that are sent to the classifier.
+	// Text lists the text columns that are sent to the classifier.
 	Text unit.List `yaml:"text"`
 	// Label is the column with the label, or an SQL expression over the row's columns.
 	Label string `yaml:"label"`
-	// Targets names several labels, each a column or an SQL expression; replaces label.
+	// Targets are the labels of a model with several targets, by target: each a column or an SQL expression. They replace
+	// label.
 	Targets map[string]string `yaml:"targets"`
 	// LabelledWhen is an SQL condition over the row's columns that is true for labelled rows, such as "reviewed_at
 	// is not null". Other rows are not used as examples, even if their label is set.
 	LabelledWhen string `yaml:"labelled_when"`
-	// Author is a column with the name of the last writer of the row; without it the database user is reported.
+	// Author is a column with the name of the row's last writer; default: the database user.
 	Author string `yaml:"author"`
 	// UpdatedAt is a column with the time of the row's last write.
 	UpdatedAt string `yaml:"updated_at"`
-	// Capture is how changes are detected: outbox (triggers, the default), logical (the server's own log), poll (a
-	// column that grows with each write).
+	// Capture is how changes are detected: outbox (by triggers, the default), logical (from the server's log) or poll (by
+	// a column that grows with each write).
 	Capture Capture `yaml:"capture"`
-	// Outbox bounds what the triggers of capture: outbox store while retraind does not read.
+	// Outbox bounds what the triggers of capture: outbox store while retraind does not read. Beyond a bound the oldest
+	// changes are deleted, and retraind then reads the whole table.
 	Outbox Outbox `yaml:"outbox"`
-	// ShrinkGuard is the share of the items that may be missing in a read of the whole table; if more are missing,
-	// nothing is deleted until the rows are back or `retraind label accept` confirms the deletion. 20% when not
-	// set; 100% allows any.
+	// ShrinkGuard is the largest share of the items that may be missing when the whole table is read. If more are
+	// missing, nothing is deleted until the rows are there again or `retraind label accept` confirms the deletion.
+	// Default 20%; 100% accepts any number.
 	ShrinkGuard unit.Percent `yaml:"shrink_guard"`
-	// Notify lets the triggers of capture: outbox wake retraind by NOTIFY, which PostgreSQL forbids in a
-	// transaction that is to be prepared (PREPARE TRANSACTION). false polls for changes every second instead; true
-	// when not set.
+	// Notify lets the triggers of capture: outbox wake retraind by NOTIFY; default true. PostgreSQL forbids NOTIFY in a
+	// transaction that is prepared for two-phase commit (PREPARE TRANSACTION): with false the triggers do not use it, and
+	// retraind polls every second.
 	Notify *bool `yaml:"notify"`
-	// Poll is how often a source that waits for a notification reads without one, in case one was lost; 30s when
-	// not set. With capture: poll, the interval between two polls; 5s when not set.
+	// Poll is how often a source that waits for notifications reads without one, in case one was lost; default 30s. With
+	// capture: poll it is the interval between two polls; default 5s.
 	Poll unit.Duration `yaml:"poll"`
-	// Watermark is the column that grows with each write, for capture: poll; updated_at when not set.
+	// Watermark is the column that grows with each write, for capture: poll; default: updated_at.
 	Watermark string `yaml:"watermark"`
-	// Overlap is how long capture: poll keeps looking for rows that appear below the highest watermark; 1m when
-	// not set.
+	// Overlap is how long capture: poll keeps looking for rows that appear late, below the highest watermark that it has
+	// read; default 1m.
 	Overlap unit.Duration `yaml:"overlap"`
 	// Normalized is a copy of labels.normalize: changing it changes the labels of unchanged rows.
 	Normalized string `yaml:"-"`
-	// Compare is how often capture: poll reads the whole table, to find changes that the watermark does not show;
-	// 1h when not set.
+	// Compare is how often capture: poll reads the whole table, to find changes that the watermark does not show, such as
+	// deletions; default 1h.
 	Compare unit.Duration `yaml:"compare"`
 }
 

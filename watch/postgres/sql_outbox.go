@@ -10,11 +10,11 @@ import (
 // Outbox bounds what the triggers store while retraind does not read. Beyond a bound the oldest rows are removed, and
 // one row is written that makes the daemon read the whole table again. A zero field means its default.
 type Outbox struct {
-	// Rows is the approximate number of changes that are kept; 1000000 when not set.
+	// Rows is the approximate number of changes that are kept; default 1000000.
 	Rows int64 `yaml:"rows"`
-	// Size is how much disk the outbox may take; 1GiB when not set.
+	// Size is how much disk space the outbox may use; default 1GiB.
 	Size unit.Size `yaml:"size"`
-	// Age is how long changes are kept; 7d when not set.
+	// Age is how long changes are kept; default 7d.
 	Age unit.Duration `yaml:"age"`
 }
 

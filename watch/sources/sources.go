@@ -27,15 +27,14 @@ import (
 type Config struct {
 	// Postgres is the table in which people correct labels.
 	Postgres *postgres.Config `yaml:"postgres"`
-	// Files is a directory of label files, JSON Lines or CSV.
+	// Files is a directory of label files in JSON Lines or CSV.
 	Files *labelfiles.Config `yaml:"files"`
 	// NATS is a JetStream stream of label events.
 	NATS *natssource.Config `yaml:"nats"`
-	// HTTP is an address that receives label events, such as the webhooks of annotation tools.
+	// HTTP is an address that receives label events by POST, such as the webhooks of annotation tools.
 	HTTP *webhook.Config `yaml:"http"`
-	// Normalize lists the differences in spelling to ignore: blanks (surrounding white space is removed), case
-	// (labels become lower case), unicode (labels become NFC). Labels and the classifier's answers are compared
-	// and exported in that form.
+	// Normalize lists differences in spelling to ignore when labels and answers are compared and exported: blanks
+	// (surrounding white space is removed), case (labels become lower case), unicode (labels become NFC). Default: none.
 	Normalize unit.List `yaml:"normalize"`
 }
 

@@ -26,12 +26,13 @@ const (
 type Config struct {
 	// Listen is the address to listen on, such as 127.0.0.1:7421; models may share one.
 	Listen string `yaml:"listen"`
-	// SecretFile holds the secret that a sender must send or sign with; read again at each request.
+	// SecretFile is a file with the secret that each request must contain or be signed with; it is read at each request.
 	SecretFile string `yaml:"secret_file"`
-	// Preset is the sending tool, if it is a known one; argilla is standard_webhooks with Argilla's payload.
+	// Preset is the sending tool: label_studio, standard_webhooks (any tool that signs by that specification) or argilla
+	// (the same with Argilla's payload). Default: none of these.
 	Preset Preset `yaml:"preset"`
-	// Header is the header that carries the secret, as it is or after "Bearer "; default Authorization. Standard
-	// webhooks are signed instead.
+	// Header is the header with the secret, alone or after "Bearer "; default Authorization. The presets
+	// standard_webhooks and argilla use signatures instead.
 	Header string `yaml:"header"`
 	// Where the parts of an event are found.
 	labelevent.Mapping `yaml:",inline"`

@@ -10,7 +10,7 @@ import (
 
 // CaseFile is a file of policy tests.
 type CaseFile struct {
-	// Policy is the configuration file whose rules are tested; relative to this file.
+	// Policy is the configuration file whose rules are tested, relative to this file.
 	Policy string `yaml:"policy"`
 	// Model is the model whose rules are tested; optional if the configuration has only one.
 	Model string `yaml:"model"`
@@ -22,25 +22,25 @@ type CaseFile struct {
 type Case struct {
 	// Name describes what is tested.
 	Name string `yaml:"name"`
-	// Start is the time of the first evaluation, in the policy's zone: 2027-03-27 20:00.
+	// Start is the time of the first evaluation, in the time zone of the policy: 2027-03-27 20:00.
 	Start string `yaml:"start"`
 	// Step is the time between two values of the series; default 1h.
 	Step unit.Duration `yaml:"step"`
-	// HeldOut is the number of held-out items, all of them scored; default 500.
+	// HeldOut is the number of held-out items, all of which have an answer; default 500.
 	HeldOut int `yaml:"held_out"`
 	// Items is the number of labelled items; default 5000.
 	Items int `yaml:"items"`
 	// Baseline is the accuracy at the promotion; default: the first value of the series accuracy.
 	Baseline *unit.Percent `yaml:"baseline"`
-	// Age is how old the release is at the start; default 1d.
+	// Age is the age of the release at the start; default 1d.
 	Age unit.Duration `yaml:"age"`
-	// Series are figures over time, by name: accuracy: "91% 90%x5 89%-1%x3".
+	// Series are the figures over time, by name, such as accuracy: "91% 90%x5 89%-1%x3".
 	Series map[string]string `yaml:"series"`
-	// Runs defines the result of each run that starts.
+	// Runs defines how long the runs of the test take and how they end.
 	Runs CaseRuns `yaml:"runs"`
-	// Past are runs that ended before the start.
+	// Past lists runs that ended before the start.
 	Past []CasePast `yaml:"past"`
-	// Events are actions of people during the test.
+	// Events lists what people do during the test.
 	Events []CaseEvent `yaml:"events"`
 	// Expect lists the expected decisions.
 	Expect []Expectation `yaml:"expect"`
@@ -48,35 +48,36 @@ type Case struct {
 
 // CaseRuns defines the result of the runs that start in a test.
 type CaseRuns struct {
-	// Take is how long each lasts; default 1h.
+	// Take is how long each run takes; default 1h.
 	Take unit.Duration `yaml:"take"`
-	// Outcome is how each ends; default promoted.
+	// Outcome is how each run ends; default promoted.
 	Outcome policy.Outcome `yaml:"outcome"`
-	// Need is the expected duration of a run, for the quiet hours; default: take.
+	// Need is the duration that the policy expects of a run when it checks whether the run fits into the quiet hours;
+	// default: take.
 	Need *unit.Duration `yaml:"need"`
 }
 
 // CasePast is a run before the test.
 type CasePast struct {
-	// Ago is how long before the start it ended.
+	// Ago is how long before the start the run ended.
 	Ago unit.Duration `yaml:"ago"`
-	// Took is how long it lasted; default 1h.
+	// Took is how long the run took; default 1h.
 	Took unit.Duration `yaml:"took"`
-	// Outcome is how it ended; default promoted.
+	// Outcome is how the run ended; default promoted.
 	Outcome policy.Outcome `yaml:"outcome"`
-	// SameLabels: it trained on the labels that are present at the start.
+	// SameLabels means that the run was trained on the labels that are present at the start.
 	SameLabels bool `yaml:"same_labels"`
 }
 
 // CaseEvent is an action of a person.
 type CaseEvent struct {
-	// At is when, after the start.
+	// At is the time of the event, counted from the start.
 	At unit.Duration `yaml:"at"`
 	// Force requests a retrain.
 	Force bool `yaml:"force"`
-	// Pause prevents automatic starts for this time.
+	// Pause prevents automatic starts for this long.
 	Pause unit.Duration `yaml:"pause"`
-	// Hold prevents every start until resume.
+	// Hold prevents all starts until a resume.
 	Hold bool `yaml:"hold"`
 	// Resume ends a pause and a hold.
 	Resume bool `yaml:"resume"`
@@ -85,17 +86,17 @@ type CaseEvent struct {
 // Expectation is the expected decision at a time, or the expected starts of the whole test. Missing fields are not
 // compared.
 type Expectation struct {
-	// At is when, after the start; the last decision until then counts.
+	// At is the time of the expected decision, counted from the start; the last decision until then counts.
 	At *unit.Duration `yaml:"at"`
 	// Decision is start, running, wait, hold or undecided.
 	Decision policy.Doing `yaml:"decision"`
-	// Reason is why nothing starts, a word of the closed list.
+	// Reason is why nothing starts, one of the reasons of policy.Reasons.
 	Reason policy.Reason `yaml:"reason"`
 	// Because lists all conditions that make a retrain due: [accuracy_drop, urgent_when.accuracy_below].
 	Because *[]string `yaml:"because"`
 	// Blocked lists all blockers.
 	Blocked *[]policy.Reason `yaml:"blocked"`
-	// Starts lists all starts of runs, as times after the start of the test; cannot be combined with other fields.
+	// Starts lists the starts of all runs, counted from the start of the test; it cannot be combined with other fields.
 	Starts *[]unit.Duration `yaml:"starts"`
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	// TLS are the certificates for the connection to url.
 	TLS *TLS `yaml:"tls"`
 	// Requests defines which requests over NATS are answered: off (none), read (those that change nothing, the default)
-	// or all (also those that start, pause or resume retraining).
+	// or all (also those that start a run or an evaluation, pause or resume).
 	Requests Requests `yaml:"requests"`
 }
 

@@ -49,12 +49,12 @@ func kindOfStep(do, key string) string {
 	return ""
 }
 
-// common reports whether a key belongs to every kind of step.
+// common reports whether all kinds of steps have a key.
 func common(key, path string) bool {
 	return slices.Contains([]string{"do", "name", "timeout", "expect", "retries"}, key[len(path)+1:])
 }
 
-// step describes the notations of a step: the word of a built-in one, or the keys of each kind.
+// step describes how a step may be written: as the name of a built-in step, or with the keys of one kind.
 func (r *reference) step(path string) (*jsonschema.Schema, error) {
 	word := &jsonschema.Schema{Type: "string", Description: "A built-in step without other keys."}
 	out := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{word}}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// row is one key.
+// row is the table row of one key.
 type row struct{ path, kind, standard, text string }
 
 const (
@@ -19,8 +19,8 @@ func repeated(path string) bool {
 	return path == urgentPath || strings.HasPrefix(path, modelPath+"shadow.")
 }
 
-// tables renders the rows: one table for the top level, and one for each section of a model, whose own row becomes the
-// sentence above it.
+// tables renders the rows: one table for the top level, and one for each section of a model. The row of a section
+// itself becomes the sentence above its table.
 func (r *reference) tables() string {
 	var b strings.Builder
 	b.WriteString("### The top of the file\n\n" + tableHead)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -195,6 +196,7 @@ func mergeLabels(old, said map[string]string, unset []string) map[string]string 
 	maps.Copy(out, said)
 	for _, target := range unset {
 		delete(out, target)
+		delete(out, serving.InvalidLabel(target))
 	}
 	return out
 }

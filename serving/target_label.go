@@ -41,9 +41,10 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 	return s, nil
 }
 
-// CanonicalLabels converts the labels of a source to canonical ones. An invalid label is omitted, so that its item
-// does not count; the error names the first of them. Labels of other targets are dropped. Labels that are already
-// canonical are returned unchanged.
+// CanonicalLabels converts the labels of a source to canonical ones. Labels of other targets are dropped. An item with
+// an invalid label does not count for that target: the label is omitted, and if the target has a value for null, a mark
+// is added, because a missing label would mean that value. The error names the first invalid label. Labels that are
+// already canonical are returned unchanged.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
 	if canonicalAlready(targets, labels) {
 		return labels, nil
@@ -56,12 +57,18 @@ func CanonicalLabels(targets []Target, labels map[string]string) (map[string]str
 	for _, t := range targets {
 		s, ok := labels[t.Name]
 		if !ok {
+			if _, bad := labels[InvalidLabel(t.Name)]; bad && t.Null != "" {
+				out[InvalidLabel(t.Name)] = ""
+			}
 			continue
 		}
 		canonical, err := t.CanonicalLabel(s)
 		if err != nil {
 			if first == nil {
 				first = err
+			}
+			if t.Null != "" {
+				out[InvalidLabel(t.Name)] = ""
 			}
 			continue
 		}

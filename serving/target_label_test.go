@@ -79,3 +79,34 @@ func TestNullOfASet(t *testing.T) {
 		}
 	}
 }
+
+// An invalid label does not count, also if the target has a value for null: it is neither that value nor missing.
+func TestInvalidLabelIsNotNull(t *testing.T) {
+	t.Parallel()
+	targets := []serving.Target{
+		{Name: "label", Kind: serving.KindLabel}, {Name: "urgent", Kind: serving.KindBool, Null: "false"},
+	}
+	labels, err := serving.CanonicalLabels(targets, map[string]string{"label": "a", "urgent": "maybe"})
+	if err == nil {
+		t.Error("no error for an invalid label")
+	}
+	if v, ok := targets[1].Value(labels); ok {
+		t.Errorf("the invalid label counts as %q", v)
+	}
+	if diff := gocmp.Diff(map[string]string{"label": "a"}, serving.Values(targets, labels)); diff != "" {
+		t.Error(diff)
+	}
+	again, err := serving.CanonicalLabels(targets, labels)
+	if _, ok := targets[1].Value(again); ok || err != nil {
+		t.Errorf("read again: %v, %v", again, err)
+	}
+	labels["urgent"] = "yes"
+	corrected, err := serving.CanonicalLabels(targets, labels)
+	if v, ok := targets[1].Value(corrected); err != nil || !ok || v != "true" {
+		t.Errorf("corrected: %q, %v, %v", v, ok, err)
+	}
+	missing, err := serving.CanonicalLabels(targets, map[string]string{"label": "a"})
+	if v, ok := targets[1].Value(missing); err != nil || !ok || v != "false" {
+		t.Errorf("a missing label: %q, %v, %v", v, ok, err)
+	}
+}

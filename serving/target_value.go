@@ -6,6 +6,9 @@ import "maps"
 // such an item have no value.
 const NotLabelled = "_not_labelled"
 
+// InvalidLabel returns the key that marks the label of a target as invalid, so that it is not taken for null.
+func InvalidLabel(target string) string { return "_invalid_" + target }
+
 // Value returns the target's value in an item's labels: the label, or the configured null if the item is labelled.
 // Scoring, export, gate, verification and counters all use this definition. It reports false if the item does not
 // count for this target.
@@ -17,6 +20,9 @@ func (t Target) Value(labels map[string]string) (string, bool) {
 		return "", false
 	}
 	if _, not := labels[NotLabelled]; not {
+		return "", false
+	}
+	if _, bad := labels[InvalidLabel(t.Name)]; bad {
 		return "", false
 	}
 	return t.NullValue(), true
@@ -41,6 +47,7 @@ func Values(targets []Target, labels map[string]string) map[string]string {
 		if v, ok := t.Value(labels); ok {
 			out[t.Name] = v
 		}
+		delete(out, InvalidLabel(t.Name))
 	}
 	delete(out, NotLabelled)
 	return out

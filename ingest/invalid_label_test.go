@@ -1,0 +1,33 @@
+package ingest
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/serving"
+)
+
+// An invalid label stays invalid when an event labels another target. It ends when an event labels its target or
+// removes the label.
+func TestInvalidLabelStays(t *testing.T) {
+	t.Parallel()
+	mark := serving.InvalidLabel("urgent")
+	old := map[string]string{"label": "a", mark: ""}
+	for name, c := range map[string]struct {
+		said, want map[string]string
+		unset      []string
+	}{
+		"another target": {map[string]string{"label": "b"}, map[string]string{"label": "b", mark: ""}, nil},
+		"the target":     {map[string]string{"urgent": "yes"}, map[string]string{"label": "a", "urgent": "true"}, nil},
+		"removed":        {nil, map[string]string{"label": "a"}, []string{"urgent"}},
+	} {
+		targets := []serving.Target{
+			{Name: "label", Kind: serving.KindLabel}, {Name: "urgent", Kind: serving.KindBool, Null: "false"},
+		}
+		got, err := serving.CanonicalLabels(targets, mergeLabels(old, c.said, c.unset))
+		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package strictyaml
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,8 +11,8 @@ import (
 )
 
 // Set returns the text with a new value at a path such as models.news.limits.cooldown or tests[2].expect. The value is
-// given as YAML. Missing keys are added. A value that several places share by an anchor changes at this path only. Set
-// does not check that the keys are valid: Decode does.
+// given as YAML. Missing keys are added. A value that several places share by an anchor changes at this path only: the
+// other places get a copy of the value as it was. Set does not check that the keys are valid: Decode does.
 func Set(data []byte, path, value string) ([]byte, error) {
 	var doc, want yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
@@ -27,7 +28,9 @@ func Set(data []byte, path, value string) ([]byte, error) {
 	keys := strings.Split(strings.ReplaceAll(path, "[", ".["), ".")
 	for i, key := range keys {
 		if n, is := index(key); is && at.Kind == yaml.SequenceNode && n < len(at.Content) && i < len(keys)-1 {
-			at = at.Content[n]
+			if at = at.Content[n]; at.Anchor != "" {
+				unshare(doc.Content[0], func(n *yaml.Node) bool { return n == at })
+			}
 			continue
 		}
 		if at.Kind != yaml.MappingNode {
@@ -38,7 +41,8 @@ func Set(data []byte, path, value string) ([]byte, error) {
 		if *slot == nil {
 			*slot = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		}
-		if i == len(keys)-1 {
+		if old := *slot; i == len(keys)-1 {
+			unshare(doc.Content[0], func(n *yaml.Node) bool { return contains(old, n) })
 			*slot = want.Content[0]
 			break
 		}
@@ -49,6 +53,9 @@ func Set(data []byte, path, value string) ([]byte, error) {
 			*slot = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		}
 		at = *slot
+		if at.Anchor != "" {
+			unshare(doc.Content[0], func(n *yaml.Node) bool { return n == at })
+		}
 	}
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
@@ -101,6 +108,21 @@ func find(n *yaml.Node, key string) *yaml.Node {
 		}
 	}
 	return nil
+}
+
+// unshare replaces every alias of a value for which changes reports true by a copy of the value.
+func unshare(n *yaml.Node, changes func(*yaml.Node) bool) {
+	for i, child := range n.Content {
+		if child.Kind == yaml.AliasNode && changes(child.Alias) {
+			n.Content[i] = clone(child.Alias)
+		}
+		unshare(n.Content[i], changes)
+	}
+}
+
+// contains reports whether a value is another one or a part of it.
+func contains(n, part *yaml.Node) bool {
+	return n == part || slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return contains(child, part) })
 }
 
 // clone copies a value without its anchors, which must be unique.

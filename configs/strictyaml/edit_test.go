@@ -1,10 +1,12 @@
 package strictyaml_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/retraind/retraind/configs/strictyaml"
 )
@@ -32,6 +34,32 @@ func TestSet(t *testing.T) {
 			(c.broken != "" || !strings.Contains(string(got), c.want) ||
 				!strings.Contains(string(got), "&base\n  limits: {cooldown: 24h")):
 			t.Errorf("%s: %s", c.path, cmp.Diff(text, string(got)))
+		}
+	}
+}
+
+// A change at the place that defines an anchor leaves the values of the places that use it.
+func TestSetAtAnAnchor(t *testing.T) {
+	t.Parallel()
+	const text = "a: &x {k: &y 1, l: 5}\nb: *x\nc:\n  <<: *x\n  m: *y\nlist: [&z {k: 1}, *z]\n"
+	for path, c := range map[string]struct{ value, want string }{
+		"a.k":       {"2", "a: {k: 2, l: 5}\nb: {k: 1, l: 5}\nc: {k: 1, l: 5, m: 1}\nlist: [{k: 1}, {k: 1}]\n"},
+		"a":         {"{k: 3}", "a: {k: 3}\nb: {k: 1, l: 5}\nc: {k: 1, l: 5, m: 1}\nlist: [{k: 1}, {k: 1}]\n"},
+		"a.n":       {"7", "a: {k: 1, l: 5, n: 7}\nb: {k: 1, l: 5}\nc: {k: 1, l: 5, m: 1}\nlist: [{k: 1}, {k: 1}]\n"},
+		"b.k":       {"2", "a: {k: 1, l: 5}\nb: {k: 2, l: 5}\nc: {k: 1, l: 5, m: 1}\nlist: [{k: 1}, {k: 1}]\n"},
+		"list[0].k": {"9", "a: {k: 1, l: 5}\nb: {k: 1, l: 5}\nc: {k: 1, l: 5, m: 1}\nlist: [{k: 9}, {k: 1}]\n"},
+	} {
+		out, err := strictyaml.Set([]byte(text), path, c.value)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		var got, want any
+		if err := errors.Join(yaml.Unmarshal(out, &got), yaml.Unmarshal([]byte(c.want), &want)); err != nil {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s\n%s", path, diff, out)
 		}
 	}
 }

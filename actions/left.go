@@ -28,11 +28,12 @@ type left struct {
 	Code    string     `json:"code"`    // digest of the step and of the files that it names
 	Data    []leftFile `json:"data"`    // all files in the run's directory data
 	Release []leftFile `json:"release"` // all files of the release at that time
-	// Work means that the step has files in the directory that the steps share, which is deleted at the end of the run.
-	// Sum is a digest of that directory.
+	// Work means that the step changed the directory that the steps share, and that it is not empty; it is deleted at the
+	// end of the run. Sum is a digest of that directory.
 	Work bool   `json:"work,omitempty"`
 	Sum  string `json:"sum,omitempty"`
-	// Total is the size of the run's directories and of the release after the step; Grew is the step's share of it.
+	// Total is the size of the run's directories and of the release after the step; Grew is by how much the step
+	// increased it, at least 0.
 	Total int64 `json:"total"`
 	Grew  int64 `json:"grew"`
 }

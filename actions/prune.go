@@ -58,7 +58,8 @@ func (x *Executor) prune(ctx context.Context, p Plan) {
 	x.Prune(ctx, p.Model, p.ModelDir, rules)
 }
 
-// household lists the files of a model on disk, and which of them are in use.
+// household has what decides which files of a model may be removed: its recorded releases and runs, and which of them
+// are in use.
 type household struct {
 	dir      string
 	now      time.Time

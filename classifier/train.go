@@ -18,9 +18,9 @@ const maxCategories = 512
 type Options struct {
 	Seed   uint64
 	Epochs int    // maximum number of passes over the examples; default 8
-	Target string // the deciding target; default label
-	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; a target without a kind
-	// has the kind label.
+	Target string // the deciding target; default "label"
+	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target. An empty kind is
+	// serving.KindLabel.
 	Kinds map[string]serving.Kind
 
 	// Embeddings, if set, replace n-grams as features.

@@ -102,7 +102,7 @@ func (r Report) ByPeople() Report {
 // FormatErrorShare returns the share of scored items whose answer could not be used.
 func (r *Report) FormatErrorShare() float64 { return share(r.FormatErrors, r.Scored) }
 
-// Category is one label's row of the confusion matrix.
+// Category has the figures of one category: how often it is the label, how often the answer, and how often both.
 type Category struct {
 	Name      string  `json:"name"`
 	Support   int     `json:"support"`   // held-out items that carry the label

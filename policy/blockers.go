@@ -265,8 +265,8 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// Leaves returns when a run that starts now must be stopped: the end of the quiet hours minus the reserve for
-// restarting stopped services; zero if it need not stop.
+// Leaves returns when the steps of a run that starts now are stopped if they save checkpoints: at the end of the quiet
+// hours minus the reserve for restarting stopped services; zero for never.
 func (p *Policy) Leaves(d *Decision) time.Time {
 	current, open := p.windows.Current(d.At)
 	if d.Forced || d.Urgent || p.windows.Always() || !open || current.End.IsZero() {

@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Status is a snapshot of the daemon. Times are in the zone of Timezone.
+// Status is a snapshot of the daemon. At is in the zone of Timezone; other times may be in another zone.
 type Status struct {
 	At time.Time `json:"at"`
 	// Timezone is the name of At's zone, which a time in JSON does not contain.

@@ -114,7 +114,7 @@ func (t *Tx) DeleteItem(model, id string) error {
 	return t.exec(`delete from items where model = ? and id = ?`, model, id)
 }
 
-// Unswept lists the ids of the table's items that the full read with the number sweep has not seen.
+// Unswept lists the ids of the table's items that a full read has not seen. sweep is the number of the read.
 func (t *Tx) Unswept(model string, sweep int64) ([]string, error) {
 	var ids []string
 	err := t.each(`select id from items where model = ? and sweep <> ? and source = ''`, []any{model, sweep},

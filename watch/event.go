@@ -81,7 +81,7 @@ type Receipt struct {
 	Taken   int `json:"accepted"`        // stored, whether or not they changed a label
 	Known   int `json:"duplicate"`       // stored before
 	Waiting int `json:"waiting"`         // stored, and buffered until their item is known
-	Older   int `json:"older,omitempty"` // ignored: newer events of the same source are stored for all their parts
+	Older   int `json:"older,omitempty"` // ignored: a newer event of the same source has set the text and each label that the event would set
 }
 
 // Inbox stores the events of event sources. Each Take is one transaction. The daemon implements it; safe for

@@ -14,7 +14,8 @@ import (
 
 type object = map[string]any
 
-// minimal returns a short configuration that has every section, so that the loader fills in all defaults.
+// minimal returns a short configuration with the required keys, and with the sections whose defaults the loader fills
+// in only if they are present.
 func minimal() object {
 	return object{
 		"version": 1,

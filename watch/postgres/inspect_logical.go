@@ -140,7 +140,7 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 }
 
 // findPublishedColumns reports columns that the configuration needs but the publication does not contain. Generated
-// columns are never published; they are read from the table.
+// columns may be missing from it, because they are read from the table.
 func (s *schema) findPublishedColumns(ctx context.Context, conn *pgx.Conn, published []string,
 	found *check.Problems,
 ) error {

@@ -16,8 +16,9 @@ const schemaDigestQuery = `SELECT ` + storage + ` || md5((SELECT string_agg(part
 		WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND ($2::text[] IS NULL OR attname = ANY ($2::text[]))
 ) AS parts))`
 
-// schemaDigest queries the digest of schemaDigestQuery, followed by a blank and the digest of schema.meaning. If a
-// label is an expression, the digest covers all columns, because only the server knows which columns it reads.
+// schemaDigest returns two digests separated by a blank: the result of schemaDigestQuery, and the digest of
+// schema.meaning. If a label is an expression, the first covers all columns, because only the server knows which
+// columns the expression reads.
 func (c *session) schemaDigest(ctx context.Context) (digest string, err error) {
 	var columns []string
 	if !c.schema.expressive() {

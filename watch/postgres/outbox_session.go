@@ -69,8 +69,9 @@ func (c *session) prepare(ctx context.Context) error {
 // close ends the connection; the server then releases the advisory lock.
 func (c *session) close() { c.closeConn(c.conn) }
 
-// intact reports whether the last row that was read before a crash still exists, or was pruned. Reading can then
-// continue from p before the table is compared.
+// intact reports whether the last row that was read before the PostgreSQL server crashed still exists, or was pruned.
+// If so, the rows of the outbox after p are read first. The whole table is read in any case, because the crash may have
+// lost commits.
 func (c *session) intact(ctx context.Context, p position, pruned uint64) (found bool, err error) {
 	if p.Last.XID <= pruned {
 		return true, nil

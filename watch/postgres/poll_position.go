@@ -62,8 +62,10 @@ func (m pollPosition) key(item string) string {
 	return fmt.Sprintf("poll/%d:%d:%s", m.Epoch, m.Look, item)
 }
 
-// seen returns the position after a poll. It moves the floor to the greatest watermark below which no further row can
-// appear, and records the greatest watermark of this poll (nil if the table has none). now is the poll's snapshot.
+// seen returns the position after a poll. The floor moves to the greatest pending watermark up to which no further row
+// can appear. greatest, the greatest watermark of this poll (nil if the table has none), becomes pending, unless it is
+// known already, another one became pending less than overlap/4 ago, or maxPending are pending. now is the poll's
+// snapshot, text the same for storage, and at the time of the poll by the server's clock.
 func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) pollPosition {
 	m.Snapshot = text
 	m.Pending = append([]seenWatermark(nil), m.Pending...)

@@ -125,7 +125,8 @@ var topLevel = []string{
 	"NetworkDisabled", "OnBuild", "Labels", "StopSignal", "StopTimeout", "Shell", "HostConfig", "NetworkingConfig",
 }
 
-// create allows a container of a configured service if it has exactly the rights of the present one.
+// create allows a container of a configured service if it has the service's image and the rights of the service's
+// present container, or of the last one if there is none. A one-off container may have other ports and links.
 func (q *request) create() (http.HandlerFunc, error) {
 	if err := q.only("name", "platform"); err != nil {
 		return nil, err

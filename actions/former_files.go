@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/actions/compose"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/store"
 )
 
@@ -57,7 +56,7 @@ func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	if err := os.MkdirAll(p.RunDir, 0o700); err != nil {
 		return err
 	}
-	return renameio.WriteFile(mark, nil, 0o600)
+	return durable.WriteFile(mark, nil, 0o600)
 }
 
 // settle cleans up the build context after a run that promoted nothing: it restores the saved files and removes the

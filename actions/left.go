@@ -14,9 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
@@ -68,7 +67,7 @@ func writeLeft(dir string, l left) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(dir, leftName), []byte(mustJSON(l)+"\n"), 0o600)
+	return durable.WriteFile(filepath.Join(dir, leftName), []byte(mustJSON(l)+"\n"), 0o600)
 }
 
 // lastLeft returns the record of the last step of a run that has one.

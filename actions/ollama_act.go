@@ -10,9 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/serving/ollama"
 	"github.com/retraind/retraind/store"
 )
@@ -189,5 +188,5 @@ func writeBefore(path, state string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, []byte(state), 0o600)
+	return durable.WriteFile(path, []byte(state), 0o600)
 }

@@ -12,10 +12,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // placedFile records the files that retraind placed for training scripts: hash by absolute path.
@@ -104,7 +103,7 @@ func readPlaced(modelDir string) (map[string]string, error) {
 }
 
 func writePlaced(modelDir string, own map[string]string) error {
-	return renameio.WriteFile(filepath.Join(modelDir, placedFile), []byte(mustJSON(own)+"\n"), 0o600)
+	return durable.WriteFile(filepath.Join(modelDir, placedFile), []byte(mustJSON(own)+"\n"), 0o600)
 }
 
 // placeable lists the files of an export.

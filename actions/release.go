@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/internal/text"
 )
 
@@ -59,7 +60,7 @@ func Seal(dir, model, run string, now time.Time) (Release, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, manifestFile), append(b, '\n'), 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, manifestFile), append(b, '\n'), 0o644); err != nil {
 		return r, err
 	}
 	return r, syncTree(dir)
@@ -177,7 +178,7 @@ func point(modelDir, dir string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(modelDir)
+	return durable.SyncDir(modelDir)
 }
 
 // syncTree syncs the directories of a release, and the directory that contains it; digest has synced the files.
@@ -186,16 +187,7 @@ func syncTree(dir string) error {
 		if err != nil || !d.IsDir() {
 			return err
 		}
-		return syncDir(path)
+		return durable.SyncDir(path)
 	})
-	return errors.Join(err, syncDir(filepath.Dir(dir)))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(err, durable.SyncDir(filepath.Dir(dir)))
 }

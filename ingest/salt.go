@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // readSalt reads the salt, the secret key that decides which items are held out. It creates a missing salt. If items
@@ -39,7 +39,7 @@ func readSalt(path string, known bool) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("salt file: %w", err)
 	}
-	if err := renameio.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+	if err := durable.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("salt file: %w", err)
 	}
 	return []byte(text), nil

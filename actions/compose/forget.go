@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // imageFile contains the name of a release's image. It is stored beside the kept files.
@@ -22,7 +21,7 @@ func note(kept, digest, name string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(dir, imageFile), []byte(name+"\n"), 0o600)
+	return durable.WriteFile(filepath.Join(dir, imageFile), []byte(name+"\n"), 0o600)
 }
 
 // Forget removes what was kept of a release: its files, and the tag of its image, which the engine removes unless

@@ -11,9 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/actions/files"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -93,7 +92,7 @@ func (p placer) keep(to, former string) error {
 		if err := p.keepRecord(to); err != nil {
 			return err
 		}
-		return renameio.WriteFile(filepath.Join(to, keptFile), append(b, '\n'), 0o600)
+		return durable.WriteFile(filepath.Join(to, keptFile), append(b, '\n'), 0o600)
 	})
 }
 

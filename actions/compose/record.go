@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // recordFile lists the files that retraind has placed below directories. With it, files that only the previous release
@@ -41,7 +41,7 @@ func writeRecord(path string, list []string) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append(b, '\n'), 0o600)
+	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
 // recorded calls do, which places the files of pairs, and then removes the files below directories that only an earlier

@@ -9,9 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/actions/docker"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // trace records the service's state before the run changed anything, and how far the run has changed it. It is stored
@@ -73,5 +72,5 @@ func (t *trace) mark(change func(*trace)) error {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o700); err != nil {
 		return err
 	}
-	return renameio.WriteFile(t.path, append(b, '\n'), 0o600)
+	return durable.WriteFile(t.path, append(b, '\n'), 0o600)
 }

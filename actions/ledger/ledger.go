@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/retraind/retraind/internal/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,10 +82,7 @@ func (l *Ledger) Renote(e Entry, as Thing, now time.Time) error {
 func (l *Ledger) put(e Entry) error {
 	b, err := json.MarshalIndent(e, "", "  ")
 	if err == nil {
-		err = renameio.WriteFile(l.path(e.ID), append(b, '\n'), 0o600)
-	}
-	if err == nil {
-		err = l.sync()
+		err = durable.WriteFile(l.path(e.ID), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("write ledger entry %s: %w", e.ID, err)
@@ -100,7 +97,7 @@ func (l *Ledger) discharge(e Entry) error {
 		return nil
 	}
 	if err == nil {
-		err = l.sync()
+		err = durable.SyncDir(l.Dir)
 	}
 	if err != nil {
 		return fmt.Errorf("discharge ledger entry %s: %w", e.ID, err)
@@ -109,15 +106,6 @@ func (l *Ledger) discharge(e Entry) error {
 }
 
 func (l *Ledger) path(id string) string { return filepath.Join(l.Dir, id+suffix) }
-
-func (l *Ledger) sync() error {
-	dir, err := os.Open(l.Dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
-}
 
 // Entries returns the entries in the order of restoring: the last stopped first. Unreadable files are returned
 // separately, by name, with the reason.

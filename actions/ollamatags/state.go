@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // State is the record of the names created for one model, in a file beside its releases.
@@ -51,7 +51,7 @@ func (s State) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append(b, '\n'), 0o600)
+	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
 // of returns the newest name of a release; "" if there is none.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/retraind/retraind/actions/progress"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/store"
 )
 
@@ -37,7 +38,7 @@ func Supervise(dir string) error {
 		return err
 	}
 	fmt.Fprintf(claim, "%d\n", os.Getpid())
-	if err := errors.Join(claim.Sync(), claim.Close(), syncDir(dir)); err != nil {
+	if err := errors.Join(claim.Sync(), claim.Close(), durable.SyncDir(dir)); err != nil {
 		return err
 	}
 	spec, err := ReadSpec(dir)

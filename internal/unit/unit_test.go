@@ -147,7 +147,7 @@ func TestPercent(t *testing.T) {
 		"101%":  `"101%" is more than 100%: write 85% or 0.85`,
 		"0,85":  `"0,85" has a decimal comma: write 0.85`,
 		"85,5%": `"85,5%" has a decimal comma: write 85.5%`,
-		"85%":  `"85%" has a space in it: write 85%`,
+		"85%":   `"85%" has a space in it: write 85%`,
 		".85":   `".85" has no digit before the point: write 0.85`,
 		"NaN":   `"NaN" is not a finite number: write 85% or 0.85`,
 		".nan":  `".nan" is not a finite number: write 85% or 0.85`,

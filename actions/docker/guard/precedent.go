@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/retraind/retraind/internal/durable"
 )
 
 // precedent records the rights that a service's container had when it was last inspected.
@@ -204,7 +204,7 @@ func (g *Guard) remember(s Service, p *precedent) {
 	}
 	text, err := json.Marshal(p)
 	if err == nil {
-		err = renameio.WriteFile(g.file(s), text, 0o600)
+		err = durable.WriteFile(g.file(s), text, 0o600)
 	}
 	if err != nil {
 		g.config.Log.Warn("the rights of the service could not be stored", "service", s.Name, "err", err)

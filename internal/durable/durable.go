@@ -1,0 +1,30 @@
+// Package durable writes files that must survive a power cut.
+//
+// A file that is replaced by renaming is atomic, but until its directory is synced too, a power cut may bring the
+// former file back.
+package durable
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// WriteFile replaces a file atomically. When it returns, content and name are on the disk.
+func WriteFile(path string, data []byte, perm os.FileMode) error {
+	if err := renameio.WriteFile(path, data, perm); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir writes the names in a directory to the disk.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

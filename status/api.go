@@ -40,7 +40,7 @@ func API(backend Backend, log *slog.Logger) http.Handler {
 	mux.HandleFunc("POST /v1/models/{model}/labels", answerUpTo(maxLabels, func(r *http.Request) (any, error) {
 		var h handed
 		if err := json.NewDecoder(r.Body).Decode(&h); err != nil {
-			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+			return nil, badBody(err)
 		}
 		return backend.AddLabels(ordered(r), r.PathValue("model"), h.Events, a.audit(r), h.Run)
 	}))
@@ -75,6 +75,11 @@ type api struct {
 // errBadRequest is a malformed request; our clients send none.
 var errBadRequest = errors.New("bad request")
 
+// badBody returns the error for a request body that cannot be decoded.
+func badBody(err error) error {
+	return fmt.Errorf("%w: the JSON body cannot be read: %w", errBadRequest, err)
+}
+
 // answer turns a function into a handler that writes its value, or its error, as JSON.
 func answer(f func(*http.Request) (any, error)) http.HandlerFunc { return answerUpTo(maxBody, f) }
 
@@ -95,7 +100,7 @@ func (a api) explain(r *http.Request) (any, error) {
 	if text := r.FormValue("at"); text != "" {
 		var err error
 		if at, err = time.Parse(time.RFC3339, text); err != nil {
-			return nil, fmt.Errorf("%w: at: %w", errBadRequest, err)
+			return nil, fmt.Errorf("%w: parameter at: %w", errBadRequest, err)
 		}
 	}
 	return a.backend.Explain(r.Context(), r.PathValue("model"), r.FormValue("run"), at)
@@ -104,7 +109,7 @@ func (a api) explain(r *http.Request) (any, error) {
 func (a api) history(r *http.Request) (any, error) {
 	since, err := time.Parse(time.RFC3339, r.FormValue("since"))
 	if err != nil {
-		return nil, fmt.Errorf("%w: since: %w", errBadRequest, err)
+		return nil, fmt.Errorf("%w: parameter since: %w", errBadRequest, err)
 	}
 	return a.backend.History(r.Context(), r.PathValue("model"), since)
 }
@@ -112,7 +117,7 @@ func (a api) history(r *http.Request) (any, error) {
 func (a api) runs(r *http.Request) (any, error) {
 	limit, err := strconv.Atoi(r.FormValue("limit"))
 	if err != nil || limit < 1 {
-		return nil, fmt.Errorf("%w: limit %q: want a number above 0", errBadRequest, r.FormValue("limit"))
+		return nil, fmt.Errorf("%w: parameter limit %q: must be a number above 0", errBadRequest, r.FormValue("limit"))
 	}
 	return a.backend.Runs(r.Context(), r.FormValue("model"), limit)
 }
@@ -120,7 +125,7 @@ func (a api) runs(r *http.Request) (any, error) {
 func (a api) trigger(r *http.Request) (any, error) {
 	var request Request
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		return nil, badBody(err)
 	}
 	request.By = a.audit(r)
 	return a.backend.Trigger(ordered(r), r.PathValue("model"), request)
@@ -129,7 +134,7 @@ func (a api) trigger(r *http.Request) (any, error) {
 func (a api) retry(r *http.Request) (any, error) {
 	var request retryRequest
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+		return nil, badBody(err)
 	}
 	by := a.audit(r)
 	return a.backend.Retry(ordered(r), r.PathValue("run"), request.From, by)

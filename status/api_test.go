@@ -129,7 +129,7 @@ func TestClientTellsErrorsApart(t *testing.T) {
 	}{
 		{notFound, ErrNotFound, `run "../x y": not found`},
 		{refused, ErrRefused, "run 01KB4W8R2M is active"},
-		{badRequest, errBadRequest, `limit "-1": want a number above 0`},
+		{badRequest, errBadRequest, `parameter limit "-1": must be a number above 0`},
 		{client.Reload(ctx), nil, "retraind.yaml:7:3: unknown key"},
 		{unreachable, ErrUnreachable, "systemctl status retraind"},
 		{left, context.Canceled, "context canceled"},

@@ -22,7 +22,7 @@ func bounded(next http.Handler) http.Handler {
 		if r.ContentLength != 0 {
 			release, ok := hold(r.Context(), heldBody)
 			if !ok {
-				writeError(out, fmt.Errorf("%w: too many requests with a body at a time; try again", errBusy))
+				writeError(out, fmt.Errorf("%w: too many requests with a body are in progress; try again later", errBusy))
 				return
 			}
 			defer release()

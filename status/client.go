@@ -254,15 +254,15 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	var late *timeoutError
 	switch {
 	case errors.As(context.Cause(ctx), &late):
-		return fmt.Errorf("%w on %s: the daemon is running, but busy or stuck; see journalctl -u retraind: %w",
-			late, c.path, ErrNoAnswer)
+		return fmt.Errorf("%w: %w on %s; the daemon is running, but busy or stuck: see journalctl -u retraind",
+			ErrNoAnswer, late, c.path)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: no permission for %s: join the daemon's group (adduser NAME retraind), or use sudo",
+		return fmt.Errorf("%w: no permission for %s; join the daemon's group (adduser NAME retraind), or use sudo",
 			ErrUnreachable, c.path)
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("%w: nothing answers on %s: is it running? (systemctl status retraind; --config or --socket name another)",
+		return fmt.Errorf("%w: nothing answers on %s; is the daemon running? (systemctl status retraind; --config or --socket selects another daemon)",
 			ErrUnreachable, c.path)
 	default:
 		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c.path, err)

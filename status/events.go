@@ -20,7 +20,7 @@ func events(backend Reader) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		release, ok := hold(r.Context(), heldStream)
 		if !ok {
-			writeError(w, fmt.Errorf("%w: too many streams of events at a time; try again", errBusy))
+			writeError(w, fmt.Errorf("%w: too many event streams are open; try again later", errBusy))
 			return
 		}
 		defer release()

@@ -121,7 +121,7 @@ func distance(c policy.Condition) string {
 	case c.Unit == policy.UnitNone:
 		return ""
 	case c.Distance < 0:
-		return "beyond it"
+		return "beyond the bound"
 	case c.Unit == policy.UnitShare:
 		return fmt.Sprintf("%.1f pts", 100*c.Distance)
 	default:

@@ -137,7 +137,7 @@ func (c *guardedConn) Close() error {
 // tooMany is the complete answer to a refused connection.
 const tooMany = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n" +
 	"Content-Type: application/json\r\n\r\n" +
-	`{"error":{"kind":"busy","message":"too many connections at a time; try again"}}` + "\n"
+	`{"error":{"kind":"busy","message":"too many connections are open; try again later"}}` + "\n"
 
 // admit counts a new connection, or refuses it and returns nil.
 func (g *Guard) admit(conn net.Conn) *guardedConn {

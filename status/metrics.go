@@ -47,7 +47,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
 		}, []string{"model", "result"}),
 		blocked: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by the program that held most of its memory.",
+			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by the program that held most of the GPU's memory.",
 		}, []string{"model", "holder"}),
 		contended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_gpu_contended_total", Help: "Other programs and faults on the GPUs of running steps, by kind and program.",
@@ -56,10 +56,10 @@ func NewMetrics(backend Reader, version string) *Metrics {
 			Name: "retraind_gpu_released_total", Help: "How often a run stopped programs temporarily to free a GPU.",
 		}, []string{"model"}),
 		restored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_restored_total", Help: "Temporarily stopped programs, by the result of starting them again; owed counts failed attempts by cause.",
+			Name: "retraind_gpu_restored_total", Help: "Temporarily stopped programs, by the result of starting them again; owed counts failed attempts, each cause once.",
 		}, []string{"model", "ending"}),
 		idle: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "retraind_gpu_idle_ratio", Help: "Share of its last GPU lease in which a step left the GPU idle.",
+			Name: "retraind_gpu_idle_ratio", Help: "Share of the step's last GPU lease during which the GPU was idle.",
 		}, []string{"model", "step"}),
 		runTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "retraind_run_seconds", Help: "How long runs took, from start to outcome.", Buckets: runBuckets,
@@ -147,8 +147,8 @@ var (
 	descAccuracy   = gauge("accuracy", "Accuracy of the deployed release on held-out items.", "model")
 	descLow        = gauge("accuracy_low", "Lower bound of the 95% interval of the accuracy.", "model")
 	descHigh       = gauge("accuracy_high", "Upper bound of the 95% interval of the accuracy.", "model")
-	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release when it was promoted.", "model")
-	descDrop       = gauge("accuracy_drop_points", "Accuracy lost since the promotion, in percentage points.", "model")
+	descBaseline   = gauge("accuracy_baseline", "Accuracy of the deployed release at its promotion, or when it was measured again as the new baseline.", "model")
+	descDrop       = gauge("accuracy_drop_points", "Accuracy lost since the baseline, in percentage points.", "model")
 	descMacroF1    = gauge("macro_f1", "Mean F1 over the categories.", "model")
 	descFormat     = gauge("format_error_share",
 		"Share of held-out items to which a language model gave an unusable answer.", "model")
@@ -176,7 +176,7 @@ var (
 		"E-value at which the release is rolled back; absent without a probation.", "model")
 	descActive = gauge("run_active", "1 while a run is in progress.", "model")
 	descPaused = gauge("paused", "1 while a person has paused automatic runs.", "model")
-	descHeld   = gauge("held", "1 while the model is held: no run starts until a person resumes it.", "model")
+	descHeld   = gauge("held", "1 while the model is held: no run starts until a person resumes it or, after a hold by a run, the champion is proved to serve.", "model")
 	descWindow = gauge("window_open", "1 while quiet hours allow a run to start.", "model")
 	descNext   = gauge("next_window_timestamp_seconds", "When quiet hours open next; absent while they are open.", "model")
 )

@@ -77,7 +77,7 @@ func guarded(next http.Handler) http.Handler {
 			host = h
 		}
 		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil && host != "localhost" {
-			http.Error(w, "ask for this page as localhost or by address", http.StatusMisdirectedRequest)
+			http.Error(w, "this host name is refused: open the page as localhost or by IP address", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

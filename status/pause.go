@@ -3,7 +3,6 @@ package status
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -30,7 +29,7 @@ func (a api) pauses(mux *http.ServeMux) {
 		return answer(func(r *http.Request) (any, error) {
 			var p Pause
 			if err := json.NewDecoder(r.Body).Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-				return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+				return nil, badBody(err)
 			}
 			p.By = a.audit(r)
 			return struct{}{}, carryOut(r, p)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -24,7 +23,7 @@ func (a api) pins(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/models/{model}/releases/{release}/pin", answer(func(r *http.Request) (any, error) {
 		var p Pin
 		if err := json.NewDecoder(r.Body).Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%w: %w", errBadRequest, err)
+			return nil, badBody(err)
 		}
 		p.By = a.audit(r)
 		return a.backend.Pin(ordered(r), r.PathValue("model"), r.PathValue("release"), p)

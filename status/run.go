@@ -166,15 +166,15 @@ func (r Request) Fresh(now time.Time) error {
 	age := now.Sub(r.At)
 	switch {
 	case len(r.ID) > 256:
-		return fmt.Errorf("%w: the request's id has %d bytes, at most 256 are kept", errBadRequest, len(r.ID))
+		return fmt.Errorf("%w: the request's id has %d bytes; at most 256 are allowed", errBadRequest, len(r.ID))
 	case r.At.IsZero():
 		return nil
 	case age > policy.MaxRequestAge:
-		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; make it again if it is still wanted",
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is %s old, at most %s is accepted; send it again if it is still wanted",
 			age.Round(time.Second), policy.MaxRequestAge)}
 	case age < -MaxAhead:
-		return &Refusal{Code: 410, Text: fmt.Sprintf("the request is dated %s ahead of the daemon's clock",
-			(-age).Round(time.Second))}
+		return &Refusal{Code: 410, Text: fmt.Sprintf("the request's time is %s ahead of the daemon's clock, at most %s is accepted; correct one of the clocks",
+			(-age).Round(time.Second), MaxAhead)}
 	}
 	return nil
 }

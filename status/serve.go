@@ -27,7 +27,7 @@ func ListenSocket(path string) (net.Listener, error) {
 		switch {
 		case err == nil:
 			conn.Close()
-			return nil, fmt.Errorf("control socket %s: another retraind answers there: stop it first", path)
+			return nil, fmt.Errorf("control socket %s: another retraind answers there; stop it first", path)
 		case !errors.Is(err, syscall.ECONNREFUSED):
 			return nil, fmt.Errorf("control socket %s: %w", path, err)
 		}
@@ -38,7 +38,7 @@ func ListenSocket(path string) (net.Listener, error) {
 	// 104 bytes is the portable limit of a socket's path; the kernel's own error does not mention it.
 	if len(path) > 104 {
 		return nil,
-			fmt.Errorf("control socket %s: the path has %d bytes, more than 104: use a shorter state directory", path, len(path))
+			fmt.Errorf("control socket %s: the path has %d bytes, more than 104; use a shorter state directory", path, len(path))
 	}
 	// Between bind and chmod the socket has the mode of the umask, so bind it under a temporary name.
 	hidden := filepath.Join(filepath.Dir(path), fmt.Sprintf(".s%d", os.Getpid()))

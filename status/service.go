@@ -169,7 +169,7 @@ func (s *service) serve(e endpoint, r micro.Request) {
 	select {
 	case s.room <- struct{}{}:
 	default:
-		s.fail(r, 503, fmt.Sprintf("%d requests are being answered; try again", atATime))
+		s.fail(r, 503, fmt.Sprintf("%d requests are in progress, the maximum; try again later", atATime))
 		return
 	}
 	go func() {
@@ -186,7 +186,7 @@ func (s *service) answer(e endpoint, r micro.Request) {
 		s.fail(r, 400, err.Error())
 		return
 	case e.write && !s.o.Write:
-		s.fail(r, 403, "requests by NATS may read only: set nats.requests to all")
+		s.fail(r, 403, "requests over NATS may only read: to allow changes, set nats.requests to all")
 		return
 	}
 	if e.write {
@@ -223,13 +223,13 @@ func (s *service) reply(r micro.Request, header nats.Header, body []byte) {
 func readOrder(r micro.Request) (o order, err error) {
 	body := bytes.TrimSpace(r.Data())
 	if len(body) > maxBody {
-		return o, fmt.Errorf("%d bytes, at most %d are accepted", len(body), maxBody)
+		return o, fmt.Errorf("the request has %d bytes; at most %d are accepted", len(body), maxBody)
 	}
 	if len(body) > 0 {
 		dec := json.NewDecoder(bytes.NewReader(body))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&o); err != nil {
-			return o, fmt.Errorf("the body is not a request: %w", err)
+			return o, fmt.Errorf("the request is not valid: %w", err)
 		}
 		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 			return o, errors.New("there is more data after the request")
@@ -283,7 +283,7 @@ func (s *service) warn(conn *nats.Conn) {
 	ctx, stop := context.WithTimeout(s.ctx, 10*time.Second)
 	defer stop()
 	if name, err := js.StreamNameBySubject(ctx, ServiceRoot+".>"); err == nil {
-		s.log.Error("a stream stores requests to retraind, and its acknowledgement reaches their senders instead of the answer: remove retraind.api from its subjects",
+		s.log.Error("a JetStream stream stores requests to retraind, so their senders get its acknowledgement instead of the answer: remove retraind.api from the stream's subjects",
 			"stream", name)
 	}
 }

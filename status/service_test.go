@@ -80,7 +80,7 @@ func TestNATSRequests(t *testing.T) {
 		{"news.trigger", `{"at": "` + stamp(time.Hour) + `"}`, "410", "ahead of the daemon's clock"},
 		{"news.trigger", `{"pipelin": "full"}`, "400", "unknown field"},
 		{"news.trigger", `{} {}`, "400", "there is more data"},
-		{"news.trigger", `rm -rf /`, "400", "not a request"},
+		{"news.trigger", `rm -rf /`, "400", "the request is not valid"},
 		{"news.trigger", strings.Repeat(" ", 10) + `{"reason": "` + strings.Repeat("x", 70000) + `"}`, "400", "at most"},
 		{"news.trigger", `{"id": "` + strings.Repeat("x", 300) + `"}`, "400", "at most 256"},
 		{"news.evaluate", "", "", `"model":"news"`},

@@ -132,7 +132,7 @@ func release(now time.Time, m Model) figureView {
 	switch s := m.Served; {
 	case s == nil:
 	case s.State == ServedForeign:
-		f.Note += ", does not serve"
+		f.Note += ", not serving"
 		if at := newTime(now, s.Since); at.Text != "" {
 			f.Note += " since " + clock(now, s.Since).Text
 		}

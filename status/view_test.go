@@ -49,12 +49,12 @@ func TestRows(t *testing.T) {
 		"no||87.1%|85.0%|2.1 pts": {
 			State: policy.StatePass, Value: 0.871, Bound: 0.85, Labels: -1, Distance: 0.021, Unit: share,
 		},
-		"not certain yet||75.0%|85.0%|beyond it": {
+		"not certain yet||75.0%|85.0%|beyond the bound": {
 			State: beyond, Breached: true, Value: 0.75, Bound: 0.85, Labels: -1, Distance: -0.1, Unit: share,
 		},
-		"not judged|||70.0%|":             {State: beyond, Bound: 0.7, Distance: -0.7, Unit: share},
-		"not judged||||":                   {State: beyond, Unit: policy.UnitPoints},
-		"no||||":                           {State: policy.StatePass, Labels: -1},
+		"not judged|||70.0%|":            {State: beyond, Bound: 0.7, Distance: -0.7, Unit: share},
+		"not judged||||":                 {State: beyond, Unit: policy.UnitPoints},
+		"no||||":                         {State: policy.StatePass, Labels: -1},
 		"no|urgent: a|0.0%|0.0%|0.0 pts": {Name: "a", Config: "urgent_when.a", State: policy.StatePass, Unit: share},
 	} {
 		r := newRow(c)
@@ -68,7 +68,7 @@ func TestBaseline(t *testing.T) {
 	t.Parallel()
 	b := &drift.Baseline{Accuracy: 0.9}
 	for want, r := range map[string]drift.Report{
-		"no baseline/":                   {Scored: 10},
+		"no baseline/":                  {Scored: 10},
 		"90.0%/4.1 points lost since":   {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 4.1}},
 		"90.0%/1.0 points gained since": {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: -1}},
 		"90.0%/unchanged since":         {Scored: 10, Baseline: b, Figures: drift.Figures{Drop: 0.01}},
@@ -312,7 +312,7 @@ func TestForeignView(t *testing.T) {
 		t.Errorf("%v %q", v.Foreign, v.Notice)
 	}
 	for name, want := range map[ServedState]string{
-		ServedForeign: "deployed 9 d ago, does not serve since Sun 22 Nov, 16:48 CET",
+		ServedForeign: "deployed 9 d ago, not serving since Sun 22 Nov, 16:48 CET",
 		ServedProved:  "deployed 9 d ago, proved to serve 3 min ago",
 		ServedUnknown: "deployed 9 d ago, last proved to serve 3 min ago",
 	} {

@@ -78,7 +78,7 @@ func gpuFindings(c gpu.Config, devices []gpu.Device, fault error) check.Problems
 		}
 	}
 	if largest.Size < c.Free {
-		p.Errorf("free", "require less than the largest has", "no GPU of this machine has %s: the largest has %s",
+		p.Errorf("free", "write at most the memory of the largest GPU", "no GPU of this machine has %s of memory; the largest has %s",
 			gpu.Amount(c.Free), largest)
 	}
 	return p

@@ -9,6 +9,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/drift/stats"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 )
 
 const (
@@ -25,11 +26,11 @@ func checkSize(m *configs.Model, r *drift.Report) check.Problems {
 	}
 	if need := m.Policy.Evaluate.MinItems; need > r.HeldOut {
 		p.Warnf("evaluate.min_items", fmt.Sprintf("set it to at most %d, or hold out more items (heldout.share)", r.HeldOut),
-			"only %d items are held out, fewer than min_items %d: nothing is ever decided", r.HeldOut, need)
+			"%s held out, fewer than min_items %d, so the policy never decides to retrain", text.Plural(r.HeldOut, "item"), need)
 	}
 	if m.Promote.Gate == actions.GateBetter && r.HeldOut < 5 {
 		p.Warnf("promote.gate", "hold out more items, or set gate: not_worse",
-			"%d held-out items are too few: no candidate can pass gate: better", r.HeldOut)
+			"with only %s no candidate can pass `gate: better`", text.Plural(r.HeldOut, "held-out item"))
 	}
 	return p
 }
@@ -42,10 +43,10 @@ func gateText(c actions.PromoteConfig, heldOut int) string {
 		return ""
 	}
 	ni := stats.NonInferior(differ/2, differ-differ/2, heldOut, float64(c.Margin)/100, gateLevel)
-	text := fmt.Sprintf("a candidate as good as the champion that differs on %d items is ", differ)
+	said := fmt.Sprintf("a candidate that is as good as the champion and answers %d items differently is ", differ)
 	if ni.Pass {
-		return text + "promoted"
+		return said + "promoted"
 	}
-	return text + fmt.Sprintf("refused at promote.margin %g; from %.0f on it is promoted", float64(c.Margin),
+	return said + fmt.Sprintf("refused at promote.margin %g, and promoted at %.0f or more", float64(c.Margin),
 		math.Ceil(-100*ni.Lower))
 }

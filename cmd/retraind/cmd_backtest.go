@@ -32,27 +32,27 @@ func newBacktest(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backtest [MODEL]",
 		Short: "Apply an edited policy to the recorded past",
-		Long: `Apply an edited policy to the recorded past, and compare with what happened: how often it would have
-retrained, how long it would have waited, and what that would have cost. The record is in the state directory;
-the policy is that of the configuration, with the changes of --set. Needs no daemon.
+		Long: `Apply an edited policy to the recorded past, and compare the result with what happened: how often the policy
+would have retrained, how long it would have waited, and what that would have cost. The record is in the state
+directory; the policy is that of the configuration, with the changes of --set. Needs no daemon.
 
   retraind backtest --config new.yaml
   retraind backtest news --since 90d --set accuracy_drop.points=2 --set limits.cooldown=12h
   retraind backtest news --sweep accuracy_drop.points=1..5
 
-The effect of a retrain that never ran is unknown. Where it matters two figures are shown: the first assumes
-that each of these retrains fixed the conditions that caused it, the second that none fixed anything.`,
+The effect of a retrain that never ran is unknown. If the result depends on it, two figures are shown: the
+first assumes that each of these retrains fixed the conditions that caused it, the second that none fixed anything.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.backtest(cmd, args, o) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.since, "since", "", "use only the record since then: 90d, or 2026-09-01")
+	flags.StringVar(&o.since, "since", "", "use only the record since this time: 90d (before now), or 2026-09-01")
 	flags.StringArrayVar(&o.set, "set", nil,
 		"change a key of the model for this backtest: limits.cooldown=12h (may be repeated)")
 	flags.StringVar(&o.sweep, "sweep", "",
 		"try several values of one key: accuracy_drop.points=1..5, =1..3:0.5, or =85%,90%")
 	flags.StringVar(&o.floor, "floor", "", "count the days below this accuracy (default: retrain_when.accuracy_below)")
-	flags.BoolVar(&o.code, "exit-code", false, "exit 3 if the edited policy starts other runs")
+	flags.BoolVar(&o.code, "exit-code", false, "exit 3 if the edited policy would have started other runs")
 	flags.String("state", "", "state directory with the record (default: from the configuration)")
 	return cmd
 }

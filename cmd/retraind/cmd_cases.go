@@ -31,7 +31,7 @@ Exit code 3: a test failed.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			pattern, err := regexp.Compile(only)
 			if err != nil {
-				return fail(exitUsage, "--run %q is not a pattern: %w", only, err)
+				return fail(exitUsage, "--run %q is not a regular expression: %w", only, err)
 			}
 			var files []testedFile
 			for _, path := range args {
@@ -49,7 +49,7 @@ Exit code 3: a test failed.`,
 			return a.showTests(files, update)
 		},
 	}
-	cmd.Flags().StringVar(&only, "run", "", "run only the tests whose name matches this pattern")
+	cmd.Flags().StringVar(&only, "run", "", "run only the tests whose name matches this regular expression")
 	cmd.Flags().StringVar(&junit, "junit", "", "write the results as JUnit XML to this file")
 	cmd.Flags().BoolVar(&update, "update", false, "write the actual decisions into the files as the expected ones")
 	return cmd
@@ -144,7 +144,7 @@ func (a *app) showTests(files []testedFile, update bool) error {
 	case failed > 0:
 		return silent(exitNo)
 	case len(docs) == 0:
-		return fail(exitNotFound, "no test has a name that matches")
+		return fail(exitNotFound, "no test has a name that matches --run")
 	}
 	return nil
 }

@@ -27,14 +27,15 @@ func newCheck(a *app) *cobra.Command {
 	var pipeline string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Check a configuration: its keys and values, and that what it names exists",
+		Short: "Check a configuration: its values, and that its tables, services and programs exist",
 		Long: `Check every key, value and unit of a configuration, with file, line and column of each problem. Unless
---offline is given, also check that its databases, tables, triggers and classifiers answer, that the programs
-of its steps exist, and that there is a GPU if a model needs one.
+--offline is given, also check that its databases and classifiers answer, that its tables, triggers and the
+programs of its steps exist, and that there is a GPU if a model needs one.
 
-With --pipeline NAME check everything that a run of that pipeline needs: programs, scripts and directories, the
-container engine and units with the right to use them, and disk space. Run by root, it checks as the daemon's
-user. Nothing is changed. Each finding has a stable code, what was found, and the cure; exit 3 with any finding.`,
+With --pipeline NAME, check everything that a run of that pipeline needs: programs, scripts and directories, the
+permission to use the container engine and units, and disk space. If root runs the command, it checks as the
+daemon's user. Nothing is changed. Each finding has a stable code, what was found, and the cure. The exit code is
+3 if there are findings.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -101,7 +102,7 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	conn, err := notify.Probe(&file.NATS, "retraind check")
 	if err != nil {
 		var p check.Problems
-		p.Errorf("url", "the daemon starts without it, and publishes its events once it answers", "%v", err)
+		p.Errorf("url", "start the server or correct the URL; the daemon starts without the server, and publishes its events once the server answers", "%v", err)
 		found.Under("nats", p)
 		return
 	}
@@ -125,11 +126,11 @@ func checkServing(ctx context.Context, c serving.Config) check.Problems {
 	info, err := s.Health(ctx)
 	switch {
 	case errors.Is(err, serving.ErrAsleep):
-		p.Warnf("health", "this is expected before the first release", "%v", err)
+		p.Warnf("health", "this is expected before the first release is deployed", "%v", err)
 	case err != nil:
 		p.Errorf("health", "", "%v", err)
 	case info.Release == "":
-		p.Warnf("health", "put the digest of the loaded release into the answer, and set health_release to its path: then a deployment is proved faster",
+		p.Warnf("health", "put the digest of the loaded release into the health answer, and set health_release to the path of that field: a deployment is then proved faster",
 			"the health answer has no field %q", c.WithDefaults().HealthRelease)
 	}
 	return p

@@ -25,7 +25,7 @@ func newConfigShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show [FILE]", Short: "Show every value, including defaults, and its origin",
 		Long: `Show every value of a configuration as the daemon would use it, including defaults. With --origin, also show where each
-came from: a line of the file, a flag, a RETRAIND_ variable, or the default. Passwords are not shown.
+value came from: a line of the file, a flag, a RETRAIND_ variable, or the default. Passwords are not shown.
 
 A running daemon may still use an earlier version of the file: retraind status shows that.`,
 		Args: cobra.MaximumNArgs(1),
@@ -77,7 +77,7 @@ func newConfigSchema(a *app) *cobra.Command {
 		Long: `Print the JSON Schema of a configuration. Editors that know yaml-language-server (VS Code, Neovim, Emacs and others)
 complete keys and mark errors with it, if the first line of the file is
   # yaml-language-server: $schema=./` + configs.SchemaFile + `
-retraind init writes both. Rules that depend on several keys are checked only by retraind check.`,
+retraind init writes the schema and this line. Rules that depend on several keys are checked only by retraind check.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := a.stdout.Write(configs.Schema())
@@ -89,7 +89,7 @@ retraind init writes both. Rules that depend on several keys are checked only by
 func newConfigReload(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "reload", Short: "Let the daemon read its configuration again, and show the result",
-		Long: `Let the daemon read its configuration again, as after a HUP or a change of the file, and show the result. An invalid file
+		Long: `Let the daemon read its configuration again, as after SIGHUP or a change of the file, and show the result. An invalid file
 is refused with exit code 1, and the daemon keeps the configuration in force.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -49,7 +49,7 @@ Needs only PostgreSQL's server binaries. Exit 0 if everything happened as expect
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&o.Data, "data", "", "JSON lines {id, title, content, label} to use instead of generated texts")
+	cmd.Flags().StringVar(&o.Data, "data", "", "file with JSON lines {id, title, content, label} to use instead of generated texts")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the generated texts")
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave everything running at the end, and print commands to try")
 	return cmd

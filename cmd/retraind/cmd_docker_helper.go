@@ -27,8 +27,8 @@ func newDockerHelper(a *app) *cobra.Command {
 		Short: "Forward to a Docker engine only the requests that the configured services need",
 		Long: `Serve the Docker engine's API on the socket that systemd passes (retraind-docker.socket), for a user who is not in the
 group docker. The helper forwards the requests that retraind and docker compose need for the named services: inspect,
-build, tag images, stop, start, replace the container. A new container may have exactly the rights on the host that the
-present one has, which a person started. Everything else is refused and logged.
+build, tag images, stop, start, replace the container. The rights of a new container on the host must be exactly those of
+the present container, which a person started. Everything else is refused and logged.
 
 The helper reads no configuration: its services are arguments, which "retraind init systemd" writes into its unit.`,
 		Args: cobra.NoArgs,
@@ -53,7 +53,7 @@ The helper reads no configuration: its services are arguments, which "retraind i
 				return err
 			}
 			if l == nil {
-				return fail(exitUsage, "systemd starts it, with a socket: systemctl enable --now retraind-docker.socket")
+				return fail(exitUsage, "systemd has passed no socket: this command is not started by hand; run systemctl enable --now retraind-docker.socket")
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 			defer stop()
@@ -62,7 +62,7 @@ The helper reads no configuration: its services are arguments, which "retraind i
 		},
 	}
 	cmd.Flags().StringVar(&name, "user", "retraind", "the user who may send requests, besides root")
-	cmd.Flags().StringVar(&engine, "engine", guard.DefaultEngine, "address of the engine")
+	cmd.Flags().StringVar(&engine, "engine", guard.DefaultEngine, "address of the Docker engine")
 	cmd.Flags().StringArrayVar(&services, "service", nil, "[PROJECT/]NAME=DIR: a service and the directory of its compose file")
 	return cmd
 }

@@ -146,7 +146,7 @@ func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s sta
 		return fmt.Errorf("write the chart: %w", err)
 	}
 	if !drawn {
-		return fail(exitNo, "no evaluation in that time: there is nothing to draw")
+		return fail(exitNo, "no evaluation since the start of the series, so there is no chart to write: choose an earlier --since")
 	}
 	return f.CloseAtomicallyReplace()
 }

@@ -19,10 +19,10 @@ func newExplain(a *app) *cobra.Command {
 	var at, run string
 	cmd := &cobra.Command{
 		Use:   "explain [MODEL | RUN]",
-		Short: "Show why it retrains, or why not: every condition with value, bound and distance",
-		Long: `Show why it retrains, or why not: every condition with value, bound and distance, and every limit that a run
-must pass. The default is the present decision; --at shows the last decision before a time, --run the decision
-that led to a run. Of decisions older than a week one per hour is kept.`,
+		Short: "Show why a model is retrained, or why not: every condition with value, bound and distance",
+		Long: `Show why a model is retrained, or why not: every condition with value, bound and distance, and every limit that a
+run must pass. The default is the present decision; --at shows the last decision before a time, --run the decision
+that led to a run. Of the decisions older than a week, only one per hour is kept.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -38,7 +38,7 @@ that led to a run. Of decisions older than a week one per hour is kept.`,
 			when := time.Time{}
 			switch {
 			case at != "" && run != "":
-				return fail(exitUsage, "--at and --run: write one of them")
+				return fail(exitUsage, "--at and --run cannot be combined: use one of them")
 			case run != "" && len(args) > 0:
 				return fail(exitUsage, "--run %s: the run determines the model; leave %s out", run, args[0])
 			case run != "":
@@ -57,7 +57,7 @@ that led to a run. Of decisions older than a week one per hour is kept.`,
 	}
 	cmd.Flags().StringVar(&at, "at", "", "show the last decision before this time: 14:00, or \"2026-11-20 14:00\"")
 	cmd.Flags().StringVar(&run, "run", "", "show the decision that led to this run")
-	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 3 if no run would start now")
+	cmd.Flags().BoolVar(&code, "exit-code", false, "exit 3 unless a run of each shown model would start now")
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/offline"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/store"
 )
 
@@ -21,7 +22,7 @@ func newExport(a *app) *cobra.Command {
 		Short: "Write the present training, validation and test files of a model",
 		Long: `Write train.jsonl, validation.jsonl, test.jsonl and manifest.json as a run would. No text of
 test.jsonl is in the other two. An export that is much smaller than that of the deployed release, or
-lacks one of its categories, is refused. With --chat each line also has messages, built from the files
+lacks one of its categories, is refused. With --chat each line also has chat messages, built from the files
 of serving.ollama and the labels. Works with and without a running daemon.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,20 +44,20 @@ of serving.ollama and the labels. Works with and without a running daemon.`,
 				return a.printJSON(facts)
 			}
 			validation := facts.Splits[drift.SideValidation].Items
-			say(a.stdout, "%d items to train on, %d to validate with and %d held out in %s", facts.Train-validation,
-				validation, facts.Test, o.Dir)
+			say(a.stdout, "wrote %s: %s to train on, %d to validate with, %d held out", o.Dir,
+				text.Plural(facts.Train-validation, "item"), validation, facts.Test)
 			if facts.Incomplete > 0 {
-				say(a.stdout, "left out: %d rows without all the labels that the schema requires", facts.Incomplete)
+				say(a.stdout, "left out: %s without all the labels that the schema requires", text.Plural(facts.Incomplete, "row"))
 			}
 			if facts.Unlabelled+facts.Duplicates > 0 {
-				say(a.stdout, "left out: %d rows without a label, %d with the text of a held-out one", facts.Unlabelled,
-					facts.Duplicates)
+				say(a.stdout, "left out: %s without a label, %d with the text of a held-out item",
+					text.Plural(facts.Unlabelled, "row"), facts.Duplicates)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&o.Dir, "out", "o", "export", "directory for the files")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "write it even if a check refuses it")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "write the files even if a check refuses the export")
 	cmd.Flags().BoolVar(&o.Chat, "chat", false, "add messages to each line, for training a language model")
 	return cmd
 }

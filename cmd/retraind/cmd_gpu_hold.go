@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -107,7 +108,11 @@ func (h *gpuHold) candidates(ctx context.Context) ([]string, error) {
 		}
 	}
 	if len(uuids) == 0 {
-		return nil, fail(exitNotFound, "no GPU %q; `retraind gpu` lists them", h.gpu)
+		which := ""
+		if h.gpu != "" {
+			which = fmt.Sprintf(" with index or UUID %q", h.gpu)
+		}
+		return nil, fail(exitNotFound, "no GPU%s can be leased; `retraind gpu` lists the GPUs", which)
 	}
 	return uuids, nil
 }

@@ -25,7 +25,8 @@ func newInit(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a commented configuration, the SQL for the label table and the unit files",
-		Long: `Write retraind.yaml, retraind.sql and the systemd files into a directory (default: this one).
+		Long: `Write retraind.yaml, retraind.sql and the systemd files into a directory (default: the working
+directory).
 
 Existing files are overwritten only with --force. The table's owner runs the SQL once; retraind init sql prints
 it again for the present configuration.`,
@@ -40,7 +41,7 @@ it again for the present configuration.`,
 			}
 			e.Silent = !notify
 			if e.Recipe != "" && !slices.Contains(configs.Recipes(), e.Recipe) {
-				return fail(exitUsage, "--recipe %s: write %s; nothing was written", e.Recipe,
+				return fail(exitUsage, "--recipe %s: there is no such recipe; use %s; nothing was written", e.Recipe,
 					strings.Join(configs.Recipes(), " or "))
 			}
 			if err := placeRecipe(&e, dir); err != nil {
@@ -53,14 +54,14 @@ it again for the present configuration.`,
 	f.StringVar(&e.Model, "model", "relevance", "name of the model")
 	f.StringVar(&e.DSN, "dsn-file", "pg-dsn", "file for the connection string; a relative path is below DIR")
 	f.StringVar(&e.Table, "table", "public.items", "table with the labels")
-	f.StringSliceVar(&e.ID, "id", []string{"id"}, "its key column, or the columns of a composite key, such as host,number")
-	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "its text columns")
-	f.StringVar(&e.Label, "label", "category", "its label column")
+	f.StringSliceVar(&e.ID, "id", []string{"id"}, "key column of the table, or the columns of a composite key, such as host,number")
+	f.StringSliceVar(&e.Text, "text", []string{"title", "content"}, "text columns of the table")
+	f.StringVar(&e.Label, "label", "category", "label column of the table")
 	f.StringVar(&e.Capture, "capture", "",
 		"how changes are detected: outbox (triggers), logical (the server's log) or poll (default outbox)")
-	f.StringVar(&e.Watermark, "watermark", "", "column that grows with each write, for --capture poll")
+	f.StringVar(&e.Watermark, "watermark", "", "column whose value grows with each write, for --capture poll")
 	f.BoolVar(&notify, "notify", true,
-		"let the triggers wake retraind; set false if the application uses PREPARE TRANSACTION")
+		"let the triggers notify retraind; write --notify=false if the application uses PREPARE TRANSACTION")
 	f.StringVar(&e.State, "state", "/var/lib/retraind", "state directory; a relative path is below DIR")
 	f.StringVar(&e.Recipe, "recipe", "", "configuration to start with: "+strings.Join(configs.Recipes(), " or ")+
 		" (default: the embedded classifier)")
@@ -308,10 +309,10 @@ func newInitSQL(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&down, "down", false, "print the SQL that removes it again")
-	cmd.Flags().StringVar(&model, "model", "", "only this model")
+	cmd.Flags().BoolVar(&down, "down", false, "print the SQL that removes change detection")
+	cmd.Flags().StringVar(&model, "model", "", "print only the SQL for this model")
 	cmd.Flags().StringVar(&capture, "capture", "", "capture to print the SQL for, if not the configured one: outbox, logical or poll")
-	cmd.Flags().StringVar(&role, "role", "retraind", "role as which the daemon logs in; if empty, no grants are printed")
+	cmd.Flags().StringVar(&role, "role", "retraind", "database role of the daemon; if empty, no grants are printed")
 	return cmd
 }
 

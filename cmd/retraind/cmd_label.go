@@ -28,7 +28,7 @@ import (
 
 func newLabel(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "label", Short: "Send label changes, or accept missing items", Args: cobra.NoArgs,
+		Use: "label", Short: "Send label changes, or accept that items are missing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLabelAdd(a), newLabelAccept(a))
@@ -38,12 +38,12 @@ func newLabel(a *app) *cobra.Command {
 func newLabelAccept(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "accept MODEL",
-		Short: "Accept that many items are missing from the table",
+		Short: "Accept that items are missing from the table",
 		Long: `Let the daemon delete the items that its last read of the whole table did not find.
 
 If a read finds more items missing than labels.postgres.shrink_guard allows, nothing is deleted, because the
 rows may be hidden or being reloaded. retraind status reports this, and the daemon reads again every minute
-until the rows are back. This command confirms that they were deleted. Exit code 3: there is no such read.`,
+until the rows are back. This command confirms that the rows were deleted. Exit code 5: there is no such read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -57,7 +57,7 @@ until the rows are back. This command confirms that they were deleted. Exit code
 			if a.json {
 				return a.printJSON(map[string]any{"model": args[0], "accepted": true})
 			}
-			say(a.stdout, "the table of model %s is being read again; items that are not in it are deleted", args[0])
+			say(a.stdout, "the table of model %s is being read again; items that are not in it will be deleted", args[0])
 			return nil
 		},
 	}
@@ -80,7 +80,7 @@ func newLabelAdd(a *app) *cobra.Command {
 line, in the format of docs/sources.md. With --offline, or if no daemon answers, they are written
 atomically to the model's directory of label files instead.
 
-Invalid lines are reported, and the other lines are used. The exit code is 3 then.`,
+If some lines are invalid, they are reported, the other lines are used, and the exit code is 3.`,
 		Example: `  retraind label add news --id 4711 --label sport
   retraind label add news --id 4712 --text title='Ein Titel' --text content='Ein Text' --label sport
   psql -At -c "select json_build_object('id', id, 'label', topic) from corrections" | retraind label add news`,
@@ -100,7 +100,7 @@ Invalid lines are reported, and the other lines are used. The exit code is 3 the
 					return err
 				}
 			} else if add.label != "" || len(add.labels)+len(add.text) > 0 || add.remove {
-				return fail(exitUsage, "--id is missing: whose label is it?")
+				return fail(exitUsage, "--id is missing: it names the item to change")
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
@@ -109,11 +109,11 @@ Invalid lines are reported, and the other lines are used. The exit code is 3 the
 	}
 	f := cmd.Flags()
 	f.StringVar(&add.id, "id", "", "the item; without it, JSON Lines are read from standard input")
-	f.StringVar(&add.label, "label", "", "its label, if the model has one target")
-	f.StringToStringVar(&add.labels, "target", nil, "its label for a target, target=label; may be repeated")
+	f.StringVar(&add.label, "label", "", "label of the item, if the model has one target")
+	f.StringToStringVar(&add.labels, "target", nil, "label of the item for a target, target=label; may be repeated")
 	f.StringToStringVar(&add.text, "text", nil,
-		"its text, field=text; may be repeated; needed for unknown items")
-	f.StringVar(&add.author, "author", "", "author of the label (default: you)")
+		"text of the item, field=text; may be repeated; required if the item is unknown")
+	f.StringVar(&add.author, "author", "", "author of the label (default: your user name)")
 	f.BoolVar(&add.remove, "delete", false, "delete the item")
 	f.BoolVar(&add.offline, "offline", false, "write a label file instead of sending to the daemon")
 	return cmd
@@ -228,7 +228,7 @@ func (a *app) showAdded(sum status.Added, file *labelFile) error {
 			said = text.Plural(sum.Taken, "change") + " written to " + file.path + ", which the daemon reads"
 		}
 		if sum.Waiting > 0 {
-			said += fmt.Sprintf("; %d of them are buffered: their items are not known yet", sum.Waiting)
+			said += "; " + text.Plural(sum.Waiting, "change") + " buffered until retraind knows the item"
 		}
 		say(a.stdout, "%s", said)
 		for _, r := range sum.Rejected {

@@ -27,7 +27,7 @@ func newRunsLogs(a *app) *cobra.Command {
 		Use: "logs RUN [STEP]", Short: "Print the output of a run's commands", Args: cobra.RangeArgs(1, 2),
 		Long: `Print the output of a run's commands, or of one step.
 
-With --follow keep printing new output until the run ends, and exit like "runs wait", even if the daemon restarts.`,
+With --follow, keep printing new output until the run ends, even if the daemon restarts, and exit like "runs wait".`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				step = args[1]
@@ -54,7 +54,7 @@ With --follow keep printing new output until the run ends, and exit like "runs w
 		},
 	}
 	cmd.Flags().StringVar(&step, "step", "", "only this step")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "continue until the run ends; exit 7 if the new model was not kept")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print new output until the run ends; exit 7 if the new model was not promoted")
 	return cmd
 }
 
@@ -113,7 +113,7 @@ func newRunsWait(a *app) *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "wait RUN", Short: "Wait until a run has ended, and show it", Args: cobra.ExactArgs(1),
-		Long: `Wait until a run has ended, and show it. Exit code 0: its model serves; 7: the new model was not kept; 8: the
+		Long: `Wait until a run has ended, and show it. Exit code 0: its model serves; 7: the new model was not promoted; 8: the
 time is up. Continues to wait if the daemon restarts.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, c, end, err := a.patientClient(cmd, timeout)

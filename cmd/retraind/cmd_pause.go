@@ -17,7 +17,7 @@ func newPause(a *app) *cobra.Command {
 	var lasts unit.Duration
 	cmd := &cobra.Command{
 		Use:   "pause [MODEL]",
-		Short: "Pause automatic runs of a model, or of all",
+		Short: "Pause automatic runs of one model, or of all models",
 		Long: `Pause automatic runs of a model or, without one, of every model. The daemon continues to measure, and shows when a
 retrain would be due; none starts until the pause ends by itself or by: retraind resume
 
@@ -56,7 +56,8 @@ func newHold(a *app) *cobra.Command {
 		Short: "Hold a model: no run starts, not even a requested one",
 		Long: `Hold a model: no run starts, not even a requested one, until: retraind resume MODEL
 
-A run holds its model if a deployment was rolled back and it could not be proved what serves.`,
+A run holds its model if it rolled a deployment back and could not prove which release serves. Such a hold also ends
+when the champion is proved to serve: retraind verify MODEL`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -94,10 +95,10 @@ func (a *app) paused(what, model string, p status.Pause) error {
 func newResume(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume [MODEL]",
-		Short: "End a pause, or end a hold after you have checked what serves",
+		Short: "End a pause, or end a hold after you have checked which release serves",
 		Long: `End the pause of a model, or, without a model, the pause of every model. With a model, its hold ends, too. A run holds its
-model if a deployment was rolled back and it could not be proved what serves; then no run starts, not even a forced
-one, until a person has checked the service and runs this command.`,
+model if it rolled a deployment back and could not prove which release serves; then no run starts, not even a requested
+one, until the champion is proved to serve, or a person has checked the service and runs this command.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -113,7 +114,7 @@ one, until a person has checked the service and runs this command.`,
 			case a.json:
 				return a.printJSON(map[string]any{"resumed": model, "every": model == status.Every})
 			case model == status.Every:
-				say(a.stdout, "the pause of every model is over; see: retraind status")
+				say(a.stdout, "the pause of all models has ended; see: retraind status")
 			default:
 				say(a.stdout, "%s may retrain again; see: retraind status %[1]s", model)
 			}

@@ -12,7 +12,7 @@ func newModelsPin(a *app) *cobra.Command {
 	var p status.Pin
 	cmd := a.request(2, "pin MODEL RELEASE", "Pin a release, so that retention never removes it",
 		`Pin a release: retention never removes its files, its image and its name on an Ollama server. RELEASE is its digest, or
-the first characters of it, as retraind models show MODEL prints them.`,
+the first characters of the digest, as retraind models show MODEL prints them.`,
 		func(ctx context.Context, c *status.Client, args []string) (status.Done, error) {
 			return c.Pin(ctx, args[0], args[1], p)
 		})

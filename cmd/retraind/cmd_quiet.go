@@ -18,7 +18,7 @@ func newWindows(a *app) *cobra.Command {
 		Short: "Show when quiet hours open next, and whether a run fits into them",
 		Long: `Show the next quiet hours in local time and UTC, with their real length in nights when the clocks change, the
 days that an exception closes, and whether the next run fits. The expected duration of a run is the sum of the
-90th percentiles of its steps, and the reserve (limits.reserve). Needs no daemon.
+90th percentiles of its steps, plus the reserve (limits.reserve). Needs no daemon.
 
 Exit code 3: the next run of a model fits into none of its quiet hours.`,
 		Args: cobra.MaximumNArgs(1),

@@ -44,7 +44,7 @@ retraind-restore.service, retraind-restore.timer.`,
 	cmd.Flags().StringVar(&r.state, "state", "",
 		"the state directory (default: $STATE_DIRECTORY, else from the configuration, else "+systemd.State+")")
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "only show what is stopped, and what would be started")
-	cmd.Flags().DurationVar(&r.patience, "patience", 3*time.Minute, "how long each may take to become healthy")
+	cmd.Flags().DurationVar(&r.patience, "patience", 3*time.Minute, "how long each service may take to become healthy")
 	return cmd
 }
 
@@ -98,7 +98,7 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	if missing+len(bad) > 0 {
-		return fail(exitFailed, "%s not started again; see above", text.Plural(missing+len(bad), "thing"))
+		return fail(exitFailed, "%s could not be started again; see above", text.Plural(missing+len(bad), "stopped program"))
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (r *restoring) show(rows []owed, bad map[string]error) error {
 			row.Entry.Stopped.Local().Format(time.DateTime)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
-		p.line(fmt.Sprintf("%s cannot be read (%v) and was renamed to %s.damaged: "+
+		p.line(fmt.Sprintf("ledger entry %s cannot be read (%v) and was renamed to %s.damaged: "+
 			"check whether the service that it names is running", name, bad[name], name), 0)
 	}
 	return p.print()

@@ -13,11 +13,11 @@ func newRunsRetry(a *app) *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "retry RUN", Short: "Repeat a run from the step that failed", Args: cobra.ExactArgs(1),
-		Long: `Start a run that repeats an ended one, with the steps as they are configured now, from the failed step or from
-another one.
+		Long: `Start a run that repeats an ended one, with the steps as they are configured now, beginning with the failed
+step or with another one (--from).
 
 The results of the exports and commands before that step, and the record of what was trained on, are reused if
-their files are unchanged and neither the steps nor the programs that they name have changed. A command with an undo
+their files are unchanged and neither the steps nor the programs that the steps run have changed. A command with an undo
 is executed again, because it was undone. The earlier run is not changed. Like a trigger, this skips thresholds,
 cooldown and quiet hours, never a safety rule.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -28,7 +28,7 @@ cooldown and quiet hours, never a safety rule.`,
 			defer end()
 			t, err := c.Retry(ctx, args[0], from, "")
 			if errors.Is(err, errGaveUp) {
-				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the run may begin all the same: retraind runs list")
+				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the run may still start; see: retraind runs list")
 			}
 			if err != nil {
 				return err
@@ -44,7 +44,7 @@ cooldown and quiet hours, never a safety rule.`,
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "the step to start with (default: the failed one)")
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 if the new model was not kept")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 if the new model was not promoted")
 	cmd.Flags().DurationVar(&timeout, "timeout", 12*time.Hour, "how long to wait; exit 8 after it")
 	return cmd
 }

@@ -33,7 +33,7 @@ func newRunsList(a *app) *cobra.Command {
 			return a.listRuns(cmd, strings.Join(args, ""), limit)
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "number", "n", manyRuns, "how many")
+	cmd.Flags().IntVarP(&limit, "number", "n", manyRuns, "number of runs to list")
 	return cmd
 }
 
@@ -101,7 +101,7 @@ func newRunsCancel(a *app) *cobra.Command {
 			if a.json {
 				return a.printJSON(map[string]string{"cancelled": args[0]})
 			}
-			say(a.stdout, "the run ends; see: retraind runs show %s", args[0])
+			say(a.stdout, "the run is being cancelled; see: retraind runs show %s", args[0])
 			return nil
 		},
 	}

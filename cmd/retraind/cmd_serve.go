@@ -25,11 +25,11 @@ func newServe(a *app) *cobra.Command {
 		Short: "Serve a model of the embedded classifier: GET /health, POST /classify",
 		Long: `Serve a model of the embedded classifier over HTTP: GET /health, POST /classify, POST /classify/batch.
 
-An answer has the fields label, confidence and release; a model with other or several targets
-also answers TARGET and TARGET_confidence for each.
+An answer has the fields label, confidence and release. If the model has other or several targets,
+it also has the fields TARGET and TARGET_confidence for each of them.
 
-The model directory is usually the link "current" that a run switches; the server follows it
-without failing a request. With --watch=false it reads its model only at start, as many services do.`,
+The model directory is usually the link "current" that a run switches. The server then loads the
+new release without failing a request. With --watch=false it reads its model only at start, as many services do.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if model == "" {
@@ -52,7 +52,7 @@ without failing a request. With --watch=false it reads its model only at start, 
 			if watch {
 				go func() {
 					if err := server.Watch(ctx); err != nil && ctx.Err() == nil {
-						log.Error("the link is no longer followed", "err", err)
+						log.Error("the link to the model is no longer watched; restart the server to load another release", "err", err)
 					}
 				}()
 			}

@@ -16,9 +16,12 @@ func newStatus(a *app) *cobra.Command {
 changes since its training, the last run, and the sources of labels.
 
 Phases:  WATCHING  nothing to do                       ARMED    a retrain is due and waits
-         RUNNING   a run is in progress                ASLEEP   the service is off, which is allowed
-         PAUSED    a person paused automatic runs      HELD     no run starts until a person resumes it
-         FOREIGN   the champion does not serve         BROKEN   labels, service or evaluation fail`,
+         RUNNING   a run is in progress                ASLEEP   the service is off (serving.asleep: ok)
+         PAUSED    a person paused automatic runs      HELD     no run starts, not even a requested one
+         FOREIGN   another model than the champion     BROKEN   reading labels, the service or the
+                   serves                                       evaluation fails
+
+A hold ends with retraind resume MODEL. If a run has set it, it also ends when the champion is proved to serve.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
 			if err != nil {
@@ -46,7 +49,7 @@ Phases:  WATCHING  nothing to do                       ARMED    a retrain is due
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 if a model is broken, foreign or held, or the last reload was refused")
+	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 if a model is broken, foreign or held, its last audit found wrong figures, or the last reload was refused")
 	return cmd
 }
 

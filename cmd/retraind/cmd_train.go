@@ -56,10 +56,10 @@ calibrates the confidences; then all examples are used. The same data and seed g
 	}
 	cmd.Flags().StringVar(&data, "data", os.Getenv("RETRAIND_DATA_DIR"), "directory with train.jsonl and test.jsonl")
 	cmd.Flags().StringVar(&release, "release", os.Getenv("RETRAIND_RELEASE_DIR"), "directory for the trained model")
-	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "target that gates (default label)")
+	cmd.Flags().StringVar(&target, "target", os.Getenv("RETRAIND_TARGET"), "target that decides about promotion (default label)")
 	cmd.Flags().StringVar(&embeddings.URL, "embeddings", "",
 		"train on the vectors of a service: Ollama's http://HOST:11434/api/embed, or an OpenAI-compatible …/v1/embeddings")
-	cmd.Flags().StringVar(&embeddings.Model, "embeddings-model", "", "model of that service")
+	cmd.Flags().StringVar(&embeddings.Model, "embeddings-model", "", "model of the embedding service")
 	cmd.Flags().StringVar(&embeddings.Cache, "embeddings-cache", cacheFile(),
 		"cache of vectors by the hash of their text (default in a run: embeddings.cache in the model's directory)")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the shuffling")
@@ -77,7 +77,7 @@ func cacheFile() string {
 
 // reportTraining prints the results of the gating target and of the other targets, and the size of the model.
 func reportTraining(w io.Writer, m classifier.Metrics, took time.Duration) {
-	say(w, "trained %d examples of %d categories in %.1f s: %s", m.Examples, len(m.Categories), took.Seconds(),
+	say(w, "trained on %d examples of %d categories in %.1f s: %s", m.Examples, len(m.Categories), took.Seconds(),
 		accuracyText(m.TargetMetrics))
 	for _, name := range slices.Sorted(maps.Keys(m.Others)) {
 		t := m.Others[name]

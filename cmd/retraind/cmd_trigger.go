@@ -31,7 +31,7 @@ func newTrigger(a *app) *cobra.Command {
 			defer end()
 			t, err := c.Trigger(ctx, args[0], r)
 			if errors.Is(err, errGaveUp) {
-				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the retrain may still start: retraind runs list")
+				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the retrain may still start; see: retraind runs list")
 			}
 			if err != nil {
 				return err
@@ -47,8 +47,8 @@ func newTrigger(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for the records")
-	cmd.Flags().StringVar(&r.Pipeline, "pipeline", "", "pipeline to run (default: default)")
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 if the new model was not kept")
+	cmd.Flags().StringVar(&r.Pipeline, "pipeline", "", "pipeline to run (default: the one with the name default)")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the run's end; exit 7 if the new model was not promoted")
 	cmd.Flags().DurationVar(&timeout, "timeout", 12*time.Hour, "how long to wait; exit 8 after it")
 	return cmd
 }
@@ -94,10 +94,10 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 		select {
 		case <-ctx.Done():
 			if !errors.Is(context.Cause(ctx), errGaveUp) {
-				say(a.stderr, "run %s continues: retraind runs show %[1]s", text.RunID(id))
+				say(a.stderr, "run %s continues; see: retraind runs show %[1]s", text.RunID(id))
 				return errInterrupted
 			}
-			return fail(exitGaveUp, "gave up waiting for run %s; it continues: retraind runs show %s", text.RunID(id),
+			return fail(exitGaveUp, "gave up waiting for run %s, which continues; see: retraind runs show %s", text.RunID(id),
 				text.RunID(id))
 		case <-tick.C:
 		}

@@ -13,10 +13,10 @@ func newVerify(a *app) *cobra.Command {
 		Use:   "verify MODEL",
 		Short: "Check now whether the champion serves",
 		Long: `Check now whether the champion serves: by the release in the service's health answer, and by a sample of held-out
-texts, first those on which releases differ. If the champion is proved, a hold ends that a run set because it could
-not prove what serves.
+texts, first those on which releases differ. If the champion is proved to serve, this also ends a hold that a run has
+set because it could not prove which release serves.
 
-Exit status: 0 proved, 3 something else serves or the service did not answer.`,
+Exit code: 0 the champion is proved to serve, 3 something else serves or the service did not answer.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)
@@ -48,7 +48,7 @@ func newModelsAdopt(a *app) *cobra.Command {
 	return a.request(1, "adopt MODEL", "Make the serving release the champion",
 		`Make the serving release the champion: it is scored on every held-out text, and its accuracy is measured from then
 on. Use this if somebody has deployed another model on purpose. If serving.adopt.trained_on names its training file,
-the items in that file do not count for it.`,
+the items in that file do not count for its accuracy.`,
 		func(ctx context.Context, c *status.Client, args []string) (status.Done, error) {
 			return c.Adopt(ctx, args[0], "")
 		})

@@ -33,7 +33,7 @@ func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r s
 		select {
 		case <-ctx.Done():
 			out.endLine()
-			say(a.stderr, "run %s continues: retraind runs logs %[1]s --follow", text.RunID(r.ID))
+			say(a.stderr, "run %s continues; to follow it again: retraind runs logs %[1]s --follow", text.RunID(r.ID))
 			return errInterrupted
 		case <-tick.C:
 		}

@@ -54,7 +54,7 @@ func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 		}
 		found, err = lookAhead(l, pipeline)
 		if err == nil && known && int(owner) != os.Geteuid() {
-			say(a.stderr, "retraind: this user is not the daemon's (%s), so the result may differ; use sudo", userName(owner))
+			say(a.stderr, "retraind: you are not the daemon's user (%s), who may get another result; use sudo", userName(owner))
 		}
 	}
 	if err != nil {
@@ -152,7 +152,7 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 		return lookAhead(l, pipeline) // the error lists the existing pipelines
 	}
 	if err != nil {
-		return found, fmt.Errorf("look as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))
+		return found, fmt.Errorf("check pipeline as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))
 	}
 	return found, json.Unmarshal(out.Bytes(), &found)
 }

@@ -40,7 +40,7 @@ Begin with:  retraind demo            the whole cycle on this machine, in under 
              retraind init            a commented configuration, the SQL and the unit
 
 Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reachable
-             5 refused by a safety rule   6 no such thing   7 ended without promotion
+             5 refused by a safety rule   6 not found   7 ended without promotion
              8 gave up waiting   78 bad configuration at start   130 interrupted`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -52,8 +52,8 @@ Exit codes:  0 ok   1 failed   2 usage   3 "no" or findings   4 daemon not reach
 	root.SetErr(a.stderr)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.config, "config", "c", "",
-		"configuration file (default $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
-	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: from the configuration)")
+		"configuration file (default: the first of $RETRAIND_CONFIG, ./retraind.yaml, /etc/retraind/retraind.yaml)")
+	flags.StringVar(&a.socket, "socket", "", "the daemon's control socket (default: $RETRAIND_SOCKET, else from the configuration)")
 	flags.BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
 		newRun(a), newDemo(a), newInit(a), newCheck(a), newConfig(a), newStatus(a), newExplain(a), newDrift(a), newTrigger(a),

@@ -27,7 +27,7 @@ func parseSweep(text string) (key string, values []string, err error) {
 		}
 		values = strings.Split(list, ",")
 		if len(values) > mostSwept {
-			return "", nil, fmt.Errorf("%q: %d values, at most %d", text, len(values), mostSwept)
+			return "", nil, fmt.Errorf("%q: %d values; at most %d are allowed", text, len(values), mostSwept)
 		}
 		return key, values, nil
 	}
@@ -36,7 +36,7 @@ func parseSweep(text string) (key string, values []string, err error) {
 		step = number(m[5])
 	}
 	if m[2] != suffix && m[2] != "" || m[6] != suffix && m[6] != "" {
-		return "", nil, fmt.Errorf("%q: the ends and the step have different units", text)
+		return "", nil, fmt.Errorf("%q: the bounds and the step of the range have different units", text)
 	}
 	n := int(math.Floor((to-from)/step + 1e-9))
 	if step == 0 || n < 0 || n >= mostSwept {

@@ -100,8 +100,11 @@ func wrongFlag(cmd *cobra.Command, err error) string {
 		}
 		wanted := map[string]string{
 			"int": "a whole number", "uint64": "a whole number from 0 on",
-			"duration": "a duration such as 30m or 2h", "bool": "true or false",
+			"duration": "a duration such as 30m or 2h", "bool": "true or false", "stringToString": "KEY=VALUE",
 		}[f.Value.Type()]
+		if wanted == "" {
+			return err.Error()
+		}
 		return fmt.Sprintf("--%s %q: write %s", f.Name, badValue.GetValue(), wanted)
 	}
 	return err.Error()

@@ -25,10 +25,10 @@ trap 'rm -f "$log" "$plugin.$$"' EXIT
 echo "Building docker compose $version for the end-to-end tests, once on this machine: 2-5 minutes …" >&2
 go mod download github.com/docker/compose/v2 2>"$log" || {
 	cat "$log" >&2
-	fail "the Go proxy does not give github.com/docker/compose/v2 $version"
+	fail "go mod download failed: the Go proxy does not provide github.com/docker/compose/v2 $version"
 }
 mkdir -p "$cache"
 CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
-	-o "$plugin.$$" github.com/docker/compose/v2/cmd || fail "it does not build"
+	-o "$plugin.$$" github.com/docker/compose/v2/cmd || fail "go build failed"
 mv "$plugin.$$" "$plugin"
 echo "$plugin"

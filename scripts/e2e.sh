@@ -54,7 +54,7 @@ if ! scripts/compose.sh >/dev/null; then
 fi
 
 if ! scripts/lora.sh >/dev/null; then
-	echo "e2e: NOT RUN: the story of a real fine-tuning" >&2
+	echo "e2e: SKIPPED: the test of a real fine-tuning" >&2
 fi
 
 if ! command -v dockerd >/dev/null; then

@@ -41,8 +41,8 @@ if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
 	systemd-tmpfiles --create retraind.conf
 	# A daemon-reload resets the devices of each running container, which loses NVIDIA's until it is restarted.
 	if bin/retraind gpu --json 2>/dev/null | grep -q '"container":'; then
-		echo "systemd has not read the new units: a container uses the GPU and would lose it (retraind gpu shows which)." >&2
-		echo "Run systemctl daemon-reload when none does; systemctl enable does that, too." >&2
+		echo "systemd has not loaded the new units, because a running container would lose the GPU (retraind gpu shows which one)." >&2
+		echo "Run systemctl daemon-reload when no container uses the GPU; systemctl enable also reloads the units." >&2
 	else
 		systemctl daemon-reload
 	fi
@@ -51,6 +51,6 @@ fi
 cat <<'NEXT'
 Installed. Next:
     retraind init /etc/retraind         a commented configuration and the SQL for the label table
-    retraind check                      says what is wrong with it, and what it sets up
+    retraind check                      checks the configuration, and shows its effect
     systemctl enable --now retraind
 NEXT

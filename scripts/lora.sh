@@ -17,7 +17,7 @@ if [ "${1-}" = --path ] || [ -x "$python" ]; then
 fi
 
 fail() {
-	echo "no fine-tuning for stories: $1" >&2
+	echo "cannot prepare the fine-tuning test: $1" >&2
 	exit 1
 }
 log=$(mktemp) work=
@@ -31,7 +31,7 @@ for package in python3-torch python3-pip; do
 	echo "e2e: installing $package" >&2
 	if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$package"; } >"$log" 2>&1; then
 		tail -n 5 "$log" >&2
-		fail "the distribution does not give $package"
+		fail "apt-get could not install $package"
 	fi
 done
 mkdir -p "$home"
@@ -39,7 +39,7 @@ work=$(mktemp -d "$home.XXXXXX")
 # Install them without their dependencies, because pip would fetch another PyTorch, which has gigabytes.
 /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$work/packages" -r lora.txt >"$log" 2>&1 || {
 	tail -n 5 "$log" >&2
-	fail "PyPI does not give what lora.txt names"
+	fail "pip could not install the packages in lora.txt"
 }
 rm -rf "$home"
 mv "$work" "$home"
@@ -48,7 +48,7 @@ printf '#!/bin/sh\nPYTHONPATH=%s/packages HF_HUB_OFFLINE=1 exec /usr/bin/python3
 chmod 755 "$python.new" "$home"
 "$python.new" -c 'import gguf, peft, transformers' >"$log" 2>&1 || {
 	tail -n 5 "$log" >&2
-	fail "what was brought cannot be imported"
+	fail "the installed packages cannot be imported"
 }
 mv "$python.new" "$python"
 echo "$python"

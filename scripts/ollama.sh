@@ -36,7 +36,7 @@ include=$cache/ollama-include
 if [ ! -e "$include/nlohmann/json.hpp" ] || [ ! -e "$include/stb/stb_image.h" ]; then
 	if ! (cd "$work" && apt-get download -q nlohmann-json3-dev libstb-dev) >"$work/log" 2>&1; then
 		cat "$work/log" >&2
-		fail "its headers cannot be fetched (Debian: nlohmann-json3-dev libstb-dev; is apt-get update needed?)"
+		fail "the headers cannot be downloaded (Debian: nlohmann-json3-dev libstb-dev; is apt-get update needed?)"
 	fi
 	for package in "$work"/*.deb; do dpkg -x "$package" "$work/root"; done
 	mkdir -p "$include"
@@ -47,11 +47,11 @@ cp miniaudio.h "$include/miniaudio/"
 
 go mod download github.com/ollama/ollama 2>"$work/log" || {
 	cat "$work/log" >&2
-	fail "the Go proxy does not give github.com/ollama/ollama $version"
+	fail "go mod download failed: the Go proxy does not provide github.com/ollama/ollama $version"
 }
 echo "Building Ollama $version for tests, once on this machine: 6-8 minutes …" >&2
 CGO_ENABLED=1 CGO_CFLAGS="$flags -w" CGO_CXXFLAGS="$cxxflags -w -I$include" \
-	go build -trimpath -ldflags='-s -w' -o "$work/ollama" github.com/ollama/ollama || fail "it does not build"
+	go build -trimpath -ldflags='-s -w' -o "$work/ollama" github.com/ollama/ollama || fail "go build failed"
 mv "$work/ollama" "$server.$$"
 mv "$server.$$" "$server"
 echo "$server"

@@ -15,7 +15,7 @@ trap 'rm -f "$log"' EXIT
 need() { # COMMAND PACKAGE
 	command -v "$1" >/dev/null && return
 	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-		echo "page: there is no $1, and installing it needs root and apt-get" >&2
+		echo "page: $1 is missing, and installing it needs root and apt-get" >&2
 		return 1
 	fi
 	echo "page: installing $2" >&2
@@ -24,7 +24,7 @@ need() { # COMMAND PACKAGE
 }
 
 if ! need chromium chromium; then
-	echo "page: SKIPPED: the page in Chromium" >&2
+	echo "page: SKIPPED: the test of the page in Chromium" >&2
 	[ "${CI:-}" = true ] && exit 1
 	exit 0
 fi
@@ -33,7 +33,7 @@ library=$cache/node_modules/axe-core/axe.min.js
 if [ ! -f "$library" ]; then
 	if ! need npm npm || ! timeout 300 npm install --prefix "$cache" --no-audit --no-fund --ignore-scripts "axe-core@$axe" >"$log" 2>&1; then
 		cat "$log" >&2
-		echo "page: SKIPPED: axe-core, which npm could not install; the other tests run" >&2
+		echo "page: SKIPPED: the accessibility test, because npm could not install axe-core; the other tests are run" >&2
 		library=
 	fi
 fi

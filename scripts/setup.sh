@@ -43,11 +43,11 @@ if [ "$(id -u)" -ne 0 ]; then
 	root="sudo -n"
 fi
 if ! have apt-get || { [ -n "$root" ] && ! $root true 2>/dev/null; }; then
-	echo "Missing here:$packages. Install it once with" >&2
+	echo "Missing packages:$packages. Install them with" >&2
 	echo >&2
 	echo "    sudo apt-get install --no-install-recommends$packages" >&2
 	echo >&2
-	have apt-get || echo "(on this distribution by its own package manager), then run this again." >&2
+	have apt-get || echo "or with the package manager of this distribution, and then run this again." >&2
 	exit 1
 fi
 

@@ -16,8 +16,8 @@ for python in "${RETRAIND_PYTHON:-/usr/bin/python3}" "$venv/bin/python"; do
 		exit 0
 	fi
 done
-command -v python3 >/dev/null 2>&1 || fail "there is no python3"
+command -v python3 >/dev/null 2>&1 || fail "python3 is missing"
 mkdir -p "${venv%/*}"
 python3 -m venv "$venv" >/dev/null 2>&1 || fail "python3 -m venv does not work (Debian: python3-venv)"
-"$venv/bin/pip" install --quiet --disable-pip-version-check scikit-learn >/dev/null 2>&1 || fail "PyPI does not answer or has none for this Python"
+"$venv/bin/pip" install --quiet --disable-pip-version-check scikit-learn >/dev/null 2>&1 || fail "pip could not install it from PyPI"
 echo "$venv/bin/python"

@@ -49,14 +49,14 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-step without cgo: build, and vet of what differs
+step without cgo: build, and go vet of ./gpu
 go build -o "$work/retraind" ./cmd/retraind
 go vet ./gpu/...
 
 # The run under the race detector skips tests in which it can find nothing: long arithmetic, scenarios that differ only in
 # their end, and tests of the shipped program; `make soak` runs the long arithmetic. The programs that tests start also
 # collect garbage less often.
-step without cgo: what the short run leaves out. Beside it staticcheck and vet, with what that leaves of the processors
+step "without cgo: the tests that the run with the race detector skips; staticcheck and vet run in the background"
 GOFLAGS="$race" CGO_ENABLED=1 GOGC=400 GOMEMLIMIT=2GiB nice -n 19 "$work/lint" ./... &
 lint=$!
 trap 'kill "$lint" 2>/dev/null || true; rm -rf "$work" "$fast"' EXIT

@@ -192,11 +192,11 @@ next, in this order:
   2. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
   3. check the configuration:               retraind check %s
   4. run the daemon:                        retraind run -c %[3]s
-     and beside it the classifier:          retraind serve-classifier --listen %[4]s --model %[5]s
+     and the classifier service:            retraind serve-classifier --listen %[4]s --model %[5]s
   5. train the first release now:           retraind trigger %[6]s --wait -c %[3]s
      or wait for the quiet hours; then:     retraind status -c %[3]s
 
-The files under systemd/ run step 4 as services; `+"`retraind init systemd`"+` prints the path of each.
+To run step 4 as services, install the files under systemd/ at the paths that `+"`retraind init systemd`"+` prints.
 `, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, config, listen, filepath.Join(f.State, "models",
 		model, "current"), model)
 }
@@ -209,14 +209,15 @@ next, in this order:
   1. as the table's owner, in its database: psql -f %s
      and a password for the new role:       \password retraind
   2. write postgres://retraind:PASSWORD@HOST/DATABASE into %s
-     for the service alone:                 chown root:retraind %[2]s && chmod 0640 %[2]s
-  3. check it as the service's user:        sudo -u retraind retraind check %[3]s
+     make it readable by the service only:  chown root:retraind %[2]s && chmod 0640 %[2]s
+  3. check as the service's user:           sudo -u retraind retraind check %[3]s
   4. run the daemon:                        systemctl enable --now retraind
-     and beside it the classifier:          systemctl enable --now retraind-classifier@%[4]s
+     and the classifier service:            systemctl enable --now retraind-classifier@%[4]s
   5. train the first release now:           retraind trigger %[4]s --wait
      or wait for the quiet hours; then:     retraind status
 
-The units are those of `+"`make install`"+`; without it, `+"`retraind init systemd`"+` prints the path of each file under systemd/.
+These units are installed by `+"`make install`"+`; without it, install the files under systemd/ at the paths that
+`+"`retraind init systemd`"+` prints.
 `, filepath.Join(dir, "retraind.sql"), dsn, config, model)
 }
 
@@ -229,7 +230,7 @@ func (a *app) recipeSteps(dir, config string, m *configs.Model, e configs.Exampl
 	fmt.Fprintf(a.stdout, `
 next, in this order:
   1. write the names of your scripts, service and files into %s
-     (scripts are searched in %s)%s
+     (scripts are looked up in %s)%s
   2. as the table's owner, in its database: psql -f %s
      and a password for the new role:       \password retraind
   3. write postgres://retraind:PASSWORD@HOST/DATABASE into %s (mode 0600)
@@ -239,7 +240,7 @@ next, in this order:
   6. train the first release now:           retraind trigger %[6]s --wait -c %[1]s
      or wait for the quiet hours; then:     retraind status -c %[1]s
 
-The files under systemd/ run step 5 as a service; `+"`retraind init systemd`"+` prints the path of each.
+To run step 5 as a service, install the files under systemd/ at the paths that `+"`retraind init systemd`"+` prints.
 `, config, e.Dir, prompts, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
 }
 

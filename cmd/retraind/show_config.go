@@ -68,7 +68,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 	p.field("nats", broker(f.NATS))
 	p.field("times", "in "+f.Timezone)
 	if offline {
-		p.field("not checked", "databases and classifiers (--offline)")
+		p.field("unchecked", "databases and classifiers (--offline)")
 	} else {
 		p.field("checked", "all databases and classifiers")
 	}

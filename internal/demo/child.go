@@ -47,7 +47,7 @@ func startChild(ctx context.Context, name, logFile, ready string, files []*os.Fi
 	case <-c.log.seen:
 		return c, nil
 	case <-c.done:
-		return nil, fmt.Errorf("%s ended at its start: %s", name, c.log.tail())
+		return nil, fmt.Errorf("%s ended right after its start; its output: %s", name, c.log.tail())
 	case <-ctx.Done():
 		_ = c.stop()
 		return nil, context.Cause(ctx)
@@ -65,11 +65,11 @@ func (c *child) stop() error {
 	case <-time.After(30 * time.Second):
 		_ = c.signal(syscall.SIGKILL)
 		<-c.done
-		return fmt.Errorf("%s did not stop within 30 s", c.name)
+		return fmt.Errorf("%s did not stop within 30 s and was killed", c.name)
 	}
 	var exit *exec.ExitError
 	if errors.As(c.err, &exit) && exit.ExitCode() != 0 && !exit.Sys().(syscall.WaitStatus).Signaled() {
-		return fmt.Errorf("%s ended with status %d: %s", c.name, exit.ExitCode(), c.log.tail())
+		return fmt.Errorf("%s ended with status %d; its output: %s", c.name, exit.ExitCode(), c.log.tail())
 	}
 	return nil
 }

@@ -83,11 +83,11 @@ func play(ctx context.Context, w *world, st *stage) error {
 	}
 	var err error
 	if w.listener, err = listen(w.natsURL, w.natsKey(), st.told); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return fmt.Errorf("subscribe to events: %w", err)
 	}
 	st.follow(ctx)
 
-	st.scene("the first release", "nothing is deployed yet: kill -USR1 forces a retrain")
+	st.scene("the first release", "nothing is deployed yet; SIGUSR1 forces a retrain")
 	if err := w.daemon.signal(syscall.SIGUSR1); err != nil {
 		return err
 	}
@@ -99,14 +99,14 @@ func play(ctx context.Context, w *world, st *stage) error {
 	first, second := w.story.pairs[0], w.story.pairs[1]
 	corrections := w.story.split(first)
 	st.scene("act 1: labels are corrected",
-		fmt.Sprintf("annotators tell %q from %q: %d corrections in 30 transactions", first.from, first.into,
-			len(corrections)))
+		fmt.Sprintf("annotators change the label of %d texts from %q to %q, in 30 transactions", len(corrections), first.into,
+			first.from))
 	if err := w.act(ctx, 2, "anna", corrections, 30); err != nil {
 		return err
 	}
 
 	poison, cure := w.story.poison(7)
-	st.scene("act 2: labels are poisoned", fmt.Sprintf("mallory shuffles %d labels", len(poison)))
+	st.scene("act 2: labels are poisoned", fmt.Sprintf("user mallory shuffles %d labels", len(poison)))
 	if err := w.act(ctx, 3, "mallory", poison, 30); err != nil {
 		return err
 	}
@@ -117,8 +117,8 @@ func play(ctx context.Context, w *world, st *stage) error {
 
 	corrections = w.story.split(second)
 	st.scene("act 3: a deploy that serves the old model",
-		fmt.Sprintf("%d more corrections (%q from %q), and the service now reads its model only at start", len(corrections),
-			second.from, second.into))
+		fmt.Sprintf("%d more texts change from %q to %q; the service now reads its model only at start", len(corrections),
+			second.into, second.from))
 	if err := w.exchangeService(ctx, false); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
 		case <-ctx.Done():
 			return status.Run{}, context.Cause(ctx)
 		case <-w.daemon.done:
-			return status.Run{}, errors.New("the daemon ended")
+			return status.Run{}, errors.New("the daemon ended before the run did")
 		case <-tick.C:
 		}
 	}
@@ -206,7 +206,7 @@ func headline(e notify.Event) string {
 		if d.Now == nil {
 			return "a condition trips"
 		}
-		return fmt.Sprintf("a condition trips: accuracy %.1f%% of %d", 100*d.Now.Accuracy, d.Now.N)
+		return fmt.Sprintf("a condition trips: accuracy %.1f%% of %d held-out items", 100*d.Now.Accuracy, d.Now.N)
 	case notify.DriftCleared:
 		return "no condition trips any longer"
 	case notify.RunScheduled:
@@ -223,7 +223,8 @@ func headline(e notify.Event) string {
 		return fmt.Sprintf("run %s %s after %.1f s", text.RunID(d.Run), d.Outcome, d.Seconds)
 	case notify.ModelDeployed:
 		d, _ := notify.Unpack[notify.Deployed](e)
-		return fmt.Sprintf("release %.12s serves: accuracy %.1f%% of %d", trim(d.Release), 100*d.After.Accuracy, d.After.N)
+		return fmt.Sprintf("release %.12s serves: accuracy %.1f%% of %d held-out items", trim(d.Release),
+			100*d.After.Accuracy, d.After.N)
 	case notify.ModelRejected:
 		d, _ := notify.Unpack[notify.Rejected](e)
 		return "refused: " + d.Reason

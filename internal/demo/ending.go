@@ -70,7 +70,7 @@ Everything keeps running until you press Ctrl-C. Things to try in another termin
   %[2]s explain %[3]s
   %[2]s runs list
   %[2]s models show %[3]s
-  kill -USR1 %[4]d        # retrain now; the service still serves its old model, so it is rolled back
+  kill -USR1 %[4]d        # retrain now; the service still serves its old model, so the deployment is rolled back
   kill -USR2 %[4]d        # evaluate now
   kill -HUP %[4]d         # read %[1]s again, after you edited it
   psql "host=%[5]s dbname=%[6]s user=postgres" -c "update items set category = 'Sport' where id in (select id from items limit 50)"

@@ -57,7 +57,7 @@ func newStory(file string, seed uint64) (story, error) {
 			return s, err
 		}
 		if s.pairs, err = choosePairs(s.items); err != nil {
-			return s, fmt.Errorf("%s: %w", file, err)
+			return s, fmt.Errorf("demo data: %s: %w", file, err)
 		}
 	}
 	s.share = min(maxHeldOut, max(defaultShare, float64(wantHeldOut)/float64(len(s.items))))
@@ -83,11 +83,11 @@ func readItems(file string) ([]Item, error) {
 	for n := 1; lines.Scan(); n++ {
 		var it Item
 		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
-			return nil, fmt.Errorf("demo data: %s:%d: %w: each line is {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
+			return nil, fmt.Errorf("demo data: %s:%d: %w; each line must be {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
 		}
 		switch {
 		case it.ID == "" || it.Label == "":
-			return nil, fmt.Errorf("demo data: %s:%d: id and label are needed", file, n)
+			return nil, fmt.Errorf("demo data: %s:%d: id and label are required", file, n)
 		case seen[it.ID]:
 			return nil, fmt.Errorf("demo data: %s:%d: duplicate id %q", file, n, it.ID)
 		}
@@ -98,7 +98,7 @@ func readItems(file string) ([]Item, error) {
 		return nil, fmt.Errorf("demo data: %s: %w", file, err)
 	}
 	if len(items) < 300 {
-		return nil, fmt.Errorf("demo data: %s has %d items: the demo needs at least 300", file, len(items))
+		return nil, fmt.Errorf("demo data: %s has %d items; the demo needs at least 300", file, len(items))
 	}
 	return items, nil
 }
@@ -113,7 +113,7 @@ func choosePairs(items []Item) ([2]pair, error) {
 	names := slices.SortedFunc(maps.Keys(count),
 		func(a, b string) int { return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a, b)) })
 	if len(names) < 5 {
-		return [2]pair{}, fmt.Errorf("%d categories: the demo needs at least 5", len(names))
+		return [2]pair{}, fmt.Errorf("%d categories; the demo needs at least 5", len(names))
 	}
 	return [2]pair{{names[0], names[1]}, {names[2], names[3]}}, nil
 }

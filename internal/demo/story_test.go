@@ -75,10 +75,10 @@ func TestBadData(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{
 		{"missing", "/no/such/file", "no such file"},
 		{"not JSON", file("{\"id\":\"1\",\"label\":\"a\"}\nnonsense\n"), "bad.jsonl:2: "},
-		{"no label", file("{\"id\":\"1\"}\n"), "bad.jsonl:1: id and label are needed"},
+		{"no label", file("{\"id\":\"1\"}\n"), "bad.jsonl:1: id and label are required"},
 		{"twice", file("{\"id\":\"1\",\"label\":\"a\"}\n{\"id\":\"1\",\"label\":\"b\"}\n"), "bad.jsonl:2: duplicate id \"1\""},
 		{"too few", write(t, 10, "a", "b", "c", "d", "e"), "at least 300"},
-		{"too few categories", write(t, 400, "a", "b", "c"), "3 categories: the demo needs at least 5"},
+		{"too few categories", write(t, 400, "a", "b", "c"), "3 categories; the demo needs at least 5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -30,8 +30,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	out := flags.String("o", "bench.json", "write the rows as JSON to this `file`")
-	benchtime := flags.String("benchtime", "300ms", "as of go test")
-	count := flags.Int("count", 3, "runs of each benchmark; the best one counts")
+	benchtime := flags.String("benchtime", "300ms", "as for go test")
+	count := flags.Int("count", 3, "number of runs of each benchmark; the best result is used")
 	only := flags.String("only", "", "measure only this `package`, e.g. ./drift; no file is written")
 	if err := flags.Parse(args); err != nil {
 		return err

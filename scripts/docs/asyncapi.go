@@ -53,12 +53,12 @@ func asyncAPI(src *sources) ([]byte, error) {
 		"asyncapi": "3.0.0",
 		"info": node{
 			"title": "retraind events", "version": "1.0.0",
-			"description": "The events of retraind on NATS JetStream. Each is delivered at least once: store the ids. docs/events.md describes the rest.",
+			"description": "What retraind did, published on NATS JetStream. Each event is delivered at least once: ignore ids that were seen before. Details: docs/events.md.",
 		},
 		"defaultContentType": "application/cloudevents+json",
 		"servers": node{"embedded": node{
 			"host": "127.0.0.1:4222", "protocol": "nats",
-			"description": "The broker inside the daemon, unless nats.url names another.",
+			"description": "The broker inside the daemon, unless nats.url names an external server.",
 		}},
 		"channels": channels, "operations": operations,
 		"components":      node{"messages": messages, "schemas": schemas},
@@ -75,12 +75,12 @@ func envelope() node {
 		"type":     "object",
 		"required": []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"},
 		"properties": node{
-			"specversion": node{"const": "1.0"}, "id": text("A ULID that never changes; also the message id."),
+			"specversion": node{"const": "1.0"}, "id": text("A ULID, also the message id on NATS. If the event is sent again, the id is the same."),
 			"source": text("/retraind/HOST"),
-			"type":   text("The kind, with a version."), "subject": text("The model."),
+			"type":   text("The kind of the event, with a version."), "subject": text("The name of the model."),
 			"time":            node{"type": "string", "format": "date-time"},
 			"datacontenttype": node{"const": "application/json"},
-			"runid":           text("The id of the run that caused it; absent if there is none."), "data": node{"type": "object"},
+			"runid":           text("The id of the run that the event is about; absent if it is about none."), "data": node{"type": "object"},
 		},
 	}
 }

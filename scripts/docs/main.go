@@ -70,7 +70,7 @@ func render(root string) (map[string][]byte, error) {
 			m := section.FindSubmatch(found)
 			part, ok := parts[string(m[2])]
 			if !ok {
-				failed = fmt.Errorf("%s: nothing is generated under the name %s", path, m[2])
+				failed = fmt.Errorf("%s: no generator has the name %s", path, m[2])
 				return found
 			}
 			body, err := part(src)

@@ -32,7 +32,7 @@ func schema(src *sources) ([]byte, error) {
 	s.Version = jsonschema.Version
 	s.ID = "https://github.com/retraind/retraind/configs/retraind.schema.json"
 	s.Title = "retraind configuration"
-	s.PatternProperties = map[string]*jsonschema.Schema{"^x-": {Description: "A place for anchors; retraind ignores it."}}
+	s.PatternProperties = map[string]*jsonschema.Schema{"^x-": {Description: "A place for YAML anchors; retraind ignores this key."}}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -125,7 +125,7 @@ func (r *reference) value(path string, v reflect.Value) (*jsonschema.Schema, err
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{short, long}}, err
 	}
 	if isText(t) || isFormer(t) {
-		return nil, fmt.Errorf("type %s does not say how it is written: give it a JSONSchema method", t)
+		return nil, fmt.Errorf("type %s has no JSONSchema method: write one that describes how its values are written", t)
 	}
 	switch t.Kind() {
 	case reflect.String:

@@ -76,7 +76,7 @@ func (s *sources) fields(t reflect.Type) (map[string]string, error) {
 		}
 		return out, nil
 	}
-	return nil, fmt.Errorf("type %s is not in the code", t)
+	return nil, fmt.Errorf("type %s: its declaration was not found in the code", t)
 }
 
 // values lists the constants of a named string type, in order.

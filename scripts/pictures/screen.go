@@ -158,7 +158,7 @@ func (s *screen) sgr(n []int) error {
 			s.look.colour = 1 + n[i+2]
 			i += 2
 		default:
-			return fmt.Errorf("look %v is not known", n)
+			return fmt.Errorf("text attributes %v are not known", n)
 		}
 	}
 	return nil

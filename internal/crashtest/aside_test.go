@@ -122,7 +122,7 @@ models:
     gpu: {free: 20GiB, stable_for: 10ms, wait: 20s, stop_within: 10s, stop: [{unit: tagger.service}, {unit: off.service}]}
 %s`, p.state(), p.broker, filepath.Join(dir, "leases"), model, filepath.Join(dir, "labels"), rest(p)), 0o600))
 	ctx, fail := context.WithCancelCause(t.Context())
-	ctx, stop := context.WithTimeoutCause(ctx, within, fmt.Errorf("the play is not over after %s", within))
+	ctx, stop := context.WithTimeoutCause(ctx, within, fmt.Errorf("the scenario has not ended after %s", within))
 	t.Cleanup(stop)
 	s := &aside{place: p, t: t, ctx: ctx}
 	s.guardian = &guardian{
@@ -202,18 +202,18 @@ func (s *aside) judge() {
 		return string(b)
 	}
 	if got := read("units/tagger.service"); got != "active\n" {
-		s.t.Errorf("the unit that ran is %q", got)
+		s.t.Errorf("the state of tagger.service at the end is %q, want active, as before the run", got)
 	}
 	log := strings.Fields(strings.NewReplacer("stop ", "stop:", "start ", "start:").Replace(read("units/log")))
 	for i, line := range log {
 		if want := []string{"stop:tagger.service", "start:tagger.service"}[i%2]; line != want {
-			s.t.Errorf("the units were changed so: %v", log)
+			s.t.Errorf("units were stopped and started as %v; want stop and start of tagger.service in turn", log)
 			break
 		}
 	}
 	trainings := read("train.log")
 	if strings.Contains(trainings, "overlap") || strings.Contains(trainings, "beside") || trainings == "" {
-		s.t.Errorf("trainings: %q", trainings)
+		s.t.Errorf("train.log: %q; want no training that overlaps another one or runs beside the unit", trainings)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestCrashAside(t *testing.T) {
 				t.Fatalf("%v\n%s", err, tail(s.log(), 4000))
 			}
 			if s.died() != len(at) {
-				t.Fatalf("killed %d times at %v", s.died(), at)
+				t.Fatalf("the daemon was killed %d times, want once at each of %v", s.died(), at)
 			}
 			s.judge()
 		})
@@ -256,7 +256,7 @@ func TestCrashAside(t *testing.T) {
 	here := slices.DeleteFunc(points, func(p string) bool { return !ofTheGPUPart(p) })
 	for _, want := range []string{"ledger:noted", "ledger:stopped", "freed", "ledger:back", "ledger:started", "ledger:discharge"} {
 		if !slices.ContainsFunc(here, func(p string) bool { return strings.HasPrefix(p, want) }) {
-			t.Errorf("the play does not pass %s: %v", want, points)
+			t.Errorf("the scenario does not pass a point %s; it passes %v", want, points)
 		}
 	}
 	for _, p := range here {

@@ -50,7 +50,7 @@ func TestCrash(t *testing.T) {
 			s := newStory(t, end, at...)
 			check(t, s.play())
 			if s.died() != len(at) {
-				t.Fatalf("killed %d times at %v", s.died(), at)
+				t.Fatalf("the daemon was killed %d times, want once at each of %v", s.died(), at)
 			}
 			s.judge()
 		})
@@ -66,7 +66,7 @@ func TestCrash(t *testing.T) {
 			points, played = s.passed(t), true
 		})
 		if played && len(points) < 50 {
-			t.Errorf("a story that ends %s passes only %d points: %v", end, len(points), points)
+			t.Errorf("a scenario that ends as %s passes only %d points: %v", end, len(points), points)
 		}
 		for _, name := range points {
 			if !slices.Contains(all, name) {
@@ -84,5 +84,5 @@ func TestCrash(t *testing.T) {
 	for _, pair := range again {
 		play("twice/"+strings.Join(pair, ", "), promoted, pair...)
 	}
-	t.Logf("%d points", len(all))
+	t.Logf("killed at %d points", len(all))
 }

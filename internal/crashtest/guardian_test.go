@@ -89,7 +89,7 @@ func (g *guardian) watch() {
 			close(g.ended)
 			return
 		default:
-			g.fail(fmt.Errorf("the daemon ended: %w:\n%s", errors.Join(err, errEnd), tail(g.log(), 3000)))
+			g.fail(fmt.Errorf("the daemon ended: %w; its output:\n%s", errors.Join(err, errEnd), tail(g.log(), 3000)))
 			return
 		}
 	}

@@ -51,7 +51,7 @@ func TestKillsAside(t *testing.T) {
 			}
 			w.judge()
 			w.judgeRuns()
-			t.Logf("%d kills in %d runs: %v", w.kills, w.runs, w.of)
+			t.Logf("%d kills in %d runs, by killed process: %v", w.kills, w.runs, w.of)
 		})
 	}
 }
@@ -226,7 +226,7 @@ func (w *mill) rest() error {
 			return false, err
 		}
 		if len(runs) != w.runs || runs[0].State != store.RunEnded {
-			return false, fmt.Errorf("%d runs, the last one is %s", len(runs), runs[0].State)
+			return false, fmt.Errorf("there are %d runs, and the last one is %s", len(runs), runs[0].State)
 		}
 		return true, nil
 	}); err != nil {
@@ -256,13 +256,13 @@ func (w *mill) judgeRuns() {
 		return err
 	}))
 	if len(runs) != w.runs {
-		w.t.Errorf("%d runs, %d were asked for", len(runs), w.runs)
+		w.t.Errorf("%d runs happened, but %d were requested", len(runs), w.runs)
 	}
 	want, got := map[string]int{}, map[string]int{}
 	for _, r := range runs {
 		want[r.ID]++
 		if r.Outcome != string(policy.OutcomePromoted) {
-			w.t.Errorf("run %s is %s: %s", r.ID, r.Outcome, r.Reason)
+			w.t.Errorf("run %s ended as %s, want promoted: %s", r.ID, r.Outcome, r.Reason)
 		}
 	}
 	raw, err := sql.Open("sqlite", filepath.Join(w.state(), "retraind.db"))
@@ -275,16 +275,17 @@ func (w *mill) judgeRuns() {
 		var run, kind string
 		check(w.t, rows.Scan(&run, &kind))
 		if kind != "deploy" {
-			w.t.Errorf("run %s has a %s", run, kind)
+			w.t.Errorf("run %s has the entry %s in the table deploys, want only deploy", run, kind)
 		}
 		got[run]++
 	}
 	check(w.t, rows.Err())
 	if diff := cmp.Diff(want, got); diff != "" {
-		w.t.Errorf("releases that were made to serve, by run (-want +got):\n%s", diff)
+		w.t.Errorf("number of deployments by run (-want +got):\n%s", diff)
 	}
 	if row.Hold != "" || row.Champion != w.service.digest() {
-		w.t.Errorf("champion %s, hold %q; %s serves", row.Champion, row.Hold, w.service.digest())
+		w.t.Errorf("champion %s, hold %q; release %s serves; want no hold, and a champion that serves",
+			row.Champion, row.Hold, w.service.digest())
 	}
 	if left := processes(w.state()); len(left) > 0 {
 		w.t.Errorf("processes left behind: %v", left)

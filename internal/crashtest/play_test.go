@@ -53,7 +53,7 @@ func newStory(t *testing.T, end ending, at ...string) *story {
 	check(t, err)
 	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self, trial: end == takenBack}
 	ctx, fail := context.WithCancelCause(t.Context())
-	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the story is still active after %s", patience))
+	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario has not ended after %s", patience))
 	t.Cleanup(stop)
 	p.salt = filepath.Join(p.dir, "salt")
 	check(t, os.WriteFile(p.salt, []byte("pepper\n"), 0o600))
@@ -153,7 +153,7 @@ func (s *story) model(what string, ok func(status.Status, status.Model) bool) er
 			return false, err
 		}
 		if len(snap.Models) != 1 {
-			return false, fmt.Errorf("%d models", len(snap.Models))
+			return false, fmt.Errorf("the status has %d models, want one", len(snap.Models))
 		}
 		if ok(snap, snap.Models[0]) {
 			return true, nil
@@ -215,7 +215,7 @@ func (s *story) ended(runs int) error {
 			return false, err
 		}
 		if len(list) > runs {
-			return false, fmt.Errorf("%d runs instead of %d", len(list), runs)
+			return false, fmt.Errorf("there are %d runs, want %d", len(list), runs)
 		}
 		return len(list) == runs && list[0].State == store.RunEnded, nil
 	})

@@ -66,7 +66,7 @@ func TestSupervisorDiesToo(t *testing.T) {
 			return err
 		}
 		if !strings.HasSuffix(attempt, "/a2") {
-			return fmt.Errorf("the second start is attempt %s", attempt)
+			return fmt.Errorf("the second start of the training is attempt %s", attempt)
 		}
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", orphan)); err == nil && strings.Contains(string(b), run+"/train/a1") {
 			return fmt.Errorf("the orphan (pid %d) still runs while the next attempt does", orphan)
@@ -93,7 +93,7 @@ func (s *story) held(meanwhile func() error) {
 	check(s.t, s.play())
 	check(s.t, <-done)
 	if s.died() != len(s.at) {
-		s.t.Fatalf("killed %d times, not at %v", s.died(), s.at)
+		s.t.Fatalf("the daemon was killed %d times, want once at each of %v", s.died(), s.at)
 	}
 }
 

@@ -120,7 +120,7 @@ func (e *evidence) runsEndOnce() {
 	var outcomes, finished []string
 	for _, r := range e.runs {
 		if r.State != store.RunEnded {
-			e.t.Errorf("run %s is %s", r.ID, r.State)
+			e.t.Errorf("run %s is still %s: it should have ended", r.ID, r.State)
 		}
 		outcomes = append(outcomes, r.Outcome)
 	}
@@ -143,20 +143,22 @@ func (e *evidence) runsEndOnce() {
 	}
 	for _, r := range e.runs {
 		if started[r.ID] != 1 || ends[r.ID] != 1 {
-			e.t.Errorf("run %s was announced %d times and finished %d times", r.ID, started[r.ID], ends[r.ID])
+			e.t.Errorf("run %s has %d events run.started and %d events run.finished, want one each",
+				r.ID, started[r.ID], ends[r.ID])
 		}
 	}
 	was := notify.DriftCleared
 	for _, n := range e.outbox {
 		if kind := notify.Kind(n.Kind); kind == notify.DriftTripped || kind == notify.DriftCleared {
 			if kind == was {
-				e.t.Errorf("%s was told twice in a row", kind)
+				e.t.Errorf("the outbox has two events %s in a row, without the opposite event between them", kind)
 			}
 			was = kind
 		}
 	}
 	if e.openSteps != 0 || e.pending != 0 {
-		e.t.Errorf("%d steps are recorded as running, the engine would resume %d workflows", e.openSteps, e.pending)
+		e.t.Errorf("after the end %d steps are still recorded as running, and the engine would resume %d workflows; want none",
+			e.openSteps, e.pending)
 	}
 }
 
@@ -184,18 +186,18 @@ func (e *evidence) deploysOnce() {
 		kinds[notify.ModelRolledBack] = 1
 	}
 	if diff := cmp.Diff(want, e.deploys); diff != "" {
-		e.t.Errorf("deploys (-want +got):\n%s", diff)
+		e.t.Errorf("rows of the table deploys (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(serving, e.s.witness.seen); diff != "" {
-		e.t.Errorf("what `current` named, in order (-want +got):\n%s", diff)
+		e.t.Errorf("releases to which the link `current` pointed, in order (-want +got):\n%s", diff)
 	}
 	for kind, n := range kinds {
 		if got := len(e.byKind[kind]); got != n {
-			e.t.Errorf("%d events %s, want %d", got, kind, n)
+			e.t.Errorf("the outbox has %d events %s, want %d", got, kind, n)
 		}
 	}
 	if champion := serving[len(serving)-1]; e.model.Champion != champion || e.model.Hold != "" {
-		e.t.Errorf("champion %s, hold %q; want %s and none", e.model.Champion, e.model.Hold, champion)
+		e.t.Errorf("champion %s, hold %q; want champion %s and no hold", e.model.Champion, e.model.Hold, champion)
 	}
 }
 
@@ -220,10 +222,10 @@ func (e *evidence) currentIsWhole() {
 		e.t.Error(w.err)
 	}
 	if w.looks < 10 {
-		e.t.Errorf("`current` was looked at %d times only", w.looks)
+		e.t.Errorf("the test read the link `current` only %d times, too seldom to see each change", w.looks)
 	}
 	if len(w.seen) > 0 && w.seen[len(w.seen)-1] != e.model.Champion {
-		e.t.Errorf("`current` is %s, the champion %s", w.seen[len(w.seen)-1], e.model.Champion)
+		e.t.Errorf("the link `current` points to release %s, but the champion is %s", w.seen[len(w.seen)-1], e.model.Champion)
 	}
 }
 
@@ -278,12 +280,12 @@ func (e *evidence) eventsPublished() {
 	var stored []string
 	for id, body := range e.stream() {
 		if body != outbox[id] {
-			e.t.Errorf("event %s is another document in the stream than in the outbox", id)
+			e.t.Errorf("event %s: the document in the stream differs from the one in the outbox", id)
 		}
 		stored = append(stored, id)
 	}
 	if diff := cmp.Diff(ids, stored); diff != "" {
-		e.t.Errorf("ids (-outbox +stream):\n%s", diff)
+		e.t.Errorf("ids of the published events (-outbox +stream):\n%s", diff)
 	}
 	e.s.sub.mu.Lock()
 	defer e.s.sub.mu.Unlock()
@@ -292,11 +294,11 @@ func (e *evidence) eventsPublished() {
 	}
 	for id, body := range e.s.sub.bodies {
 		if outbox[id] != body {
-			e.t.Errorf("the subscriber got event %s, which is not in the outbox so", id)
+			e.t.Errorf("event %s: the document that the subscriber received is not the one in the outbox", id)
 		}
 	}
 	if len(e.s.sub.bodies) == 0 {
-		e.t.Error("the subscriber heard nothing")
+		e.t.Error("the subscriber received no event")
 	}
 }
 
@@ -336,7 +338,7 @@ func (e *evidence) trainedOnce() {
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		f := strings.Fields(line)
 		if len(f) != 3 || f[0] != "start" {
-			e.t.Errorf("training log: %s", line)
+			e.t.Errorf("train.log should have only lines that begin with start, but has: %s", line)
 			continue
 		}
 		starts[f[1]]++
@@ -361,7 +363,7 @@ func (e *evidence) nothingLeft() {
 	}
 	r, err := actions.ReadRelease(filepath.Join(e.s.state(), "models", model, "releases", e.runs[0].ID))
 	if err != nil || r.Digest != e.released(0) {
-		e.t.Errorf("the first release is %s, %v", r.Digest, err)
+		e.t.Errorf("the files of the first release have changed: digest %s, error %v", r.Digest, err)
 	}
 }
 
@@ -402,7 +404,7 @@ func (g *guardian) passed(t *testing.T) []string {
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		name, _, ok := strings.Cut(line, "#")
 		if !ok {
-			t.Fatal(fmt.Errorf("point %q", line))
+			t.Fatal(fmt.Errorf("the file of passed points has the line %q without #", line))
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)

@@ -55,7 +55,7 @@ func (w *witness) look() error {
 	target, err := os.Readlink(w.link)
 	if errors.Is(err, os.ErrNotExist) {
 		if len(w.seen) > 0 {
-			return errors.New("`current` was there and is gone")
+			return errors.New("the link `current` existed before and has disappeared")
 		}
 		return nil
 	}
@@ -64,7 +64,7 @@ func (w *witness) look() error {
 	}
 	r, err := actions.ReadRelease(filepath.Join(filepath.Dir(w.link), target))
 	if err != nil {
-		return fmt.Errorf("`current` names a release that is not whole: %w", err)
+		return fmt.Errorf("the link `current` points to an incomplete release: %w", err)
 	}
 	w.looks++
 	if len(w.seen) == 0 || w.seen[len(w.seen)-1] != r.Digest {
@@ -113,12 +113,13 @@ func (s *subscriber) receive(m *nats.Msg) {
 		return
 	}
 	if id := m.Header.Get(nats.MsgIdHdr); id != e.ID {
-		s.errs = append(s.errs, fmt.Errorf("event %s travels with the message id %q", e.ID, id))
+		s.errs = append(s.errs, fmt.Errorf("event %s was received with the message id %q, which should be the event's id",
+			e.ID, id))
 	}
 	if body, again := s.bodies[e.ID]; again {
 		s.twice++
 		if body != string(m.Data) {
-			s.errs = append(s.errs, fmt.Errorf("event %s came twice with different documents", e.ID))
+			s.errs = append(s.errs, fmt.Errorf("event %s was received twice, with different documents", e.ID))
 		}
 	}
 	s.bodies[e.ID] = string(m.Data)

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/retraind/retraind/internal/demo/news"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Item is one labelled text of the scenario. Label is the truth.
@@ -83,7 +84,8 @@ func readItems(file string) ([]Item, error) {
 	for n := 1; lines.Scan(); n++ {
 		var it Item
 		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
-			return nil, fmt.Errorf("demo data: %s:%d: %w; each line must be {\"id\", \"title\", \"content\", \"label\"}", file, n, err)
+			return nil, fmt.Errorf("demo data: %s:%d: %w; each line must be {\"id\", \"title\", \"content\", \"label\"}",
+				file, n, err)
 		}
 		switch {
 		case it.ID == "" || it.Label == "":
@@ -98,7 +100,7 @@ func readItems(file string) ([]Item, error) {
 		return nil, fmt.Errorf("demo data: %s: %w", file, err)
 	}
 	if len(items) < 300 {
-		return nil, fmt.Errorf("demo data: %s has %d items; the demo needs at least 300", file, len(items))
+		return nil, fmt.Errorf("demo data: %s has %s; the demo needs at least 300", file, text.Plural(len(items), "item"))
 	}
 	return items, nil
 }

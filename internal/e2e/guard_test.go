@@ -97,7 +97,7 @@ func guardedEngine(t *testing.T, p program) {
 		}
 		if out, err := compose(host, "up", "-d", "--no-build", "--no-deps", "--force-recreate", "api"); err == nil ||
 			!strings.Contains(out, "bring it up once by hand") {
-			t.Errorf("%s: %v: %s", more, err, out)
+			t.Errorf("up with %q in the compose file should be refused, with a cure: %v: %s", more, err, out)
 		}
 	}
 	other := exec.Command("docker", "run", "--detach", "--name", "other", "--network", "none", "--volume", "/usr:/usr:ro", "--volume",
@@ -108,10 +108,10 @@ func guardedEngine(t *testing.T, p program) {
 	}
 	now, err := c.Containers(t.Context(), "suite", "api")
 	if err != nil || len(now) != 1 {
-		t.Fatalf("%d containers: %v", len(now), err)
+		t.Fatalf("want one container of the service, got %d: %v", len(now), err)
 	}
 	if p.v2 && !now[0].Running() { // version 1 stops the container before it sends the request that is refused
-		t.Errorf("after a refused exchange the container is %s", now[0].State)
+		t.Errorf("after a refused replacement the container is %s, want running", now[0].State)
 	}
 	id := now[0].ID
 	if err := c.Start(t.Context(), id); err != nil {
@@ -128,13 +128,13 @@ func guardedEngine(t *testing.T, p program) {
 		cmd := exec.Command("docker", args...)
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), "DOCKER_HOST="+host, "DOCKER_BUILDKIT=0")
 		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "retraind docker-helper: ") {
-			t.Errorf("docker %v: %v: %s", args, err, out)
+			t.Errorf("docker %v should be refused by the helper: %v: %s", args, err, out)
 		}
 	}
 	ps := exec.Command("docker", "ps", "-a", "--format", "{{.Names}}")
 	ps.Env = append(os.Environ(), "DOCKER_HOST="+host)
 	if out, err := ps.CombinedOutput(); err != nil || strings.Contains(string(out), "other") {
-		t.Errorf("docker ps: %v: %s", err, out)
+		t.Errorf("docker ps through the helper should hide the container \"other\": %v: %s", err, out)
 	}
 	if t.Failed() {
 		t.Log(log.String())
@@ -156,7 +156,7 @@ func tunerStoryGuarded(t *testing.T, p program) {
 	o.retrain("default", 1, policy.OutcomePromoted, "not worse")
 	_, image1 := o.container()
 	if image1 == image0 {
-		t.Error("the container has the image of before")
+		t.Error("after the promotion the container still has the former image")
 	}
 	file1 := o.read("tuner/" + model)
 	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
@@ -165,7 +165,7 @@ func tunerStoryGuarded(t *testing.T, p program) {
 	o.retrain("default", 2, policy.OutcomeFailed, "no such model") // the candidate's container ends at once
 	o.asBefore("failing candidate", image1, file1)
 	if said := log.String(); strings.Contains(said, "refused") || !strings.Contains(said, "/containers/create") {
-		t.Errorf("the guard said:\n%s", said)
+		t.Errorf("the guard's log should have /containers/create and no refusal:\n%s", said)
 	}
 }
 
@@ -180,23 +180,23 @@ func (o *operator) checked(p program, id string) {
 		return string(out), cmd.ProcessState.ExitCode()
 	}
 	if out, code := check(); code != 0 {
-		o.t.Errorf("check: exit status %d\n%s", code, out)
+		o.t.Errorf("check: exit status %d, want 0\n%s", code, out)
 	}
 	file := "tuner/" + service + "/docker-compose.yml"
 	text := o.read(file)
 	o.write(file, strings.Replace(text, "    build: .\n", "    build: .\n    privileged: true\n", 1))
 	if out, code := check(); code != 3 || !strings.Contains(out, "helper_refuses") || !strings.Contains(out, "privileged is true") {
-		o.t.Errorf("check of more rights: exit status %d\n%s", code, out)
+		o.t.Errorf("check of a compose file with privileged: exit status %d, want 3 with helper_refuses\n%s", code, out)
 	}
 	o.write(file, text)
 	if out, code := check("DOCKER_BUILDKIT=1"); p.v2 && (code != 3 || !strings.Contains(out, "helper_refuses")) {
-		o.t.Errorf("check with BuildKit: exit status %d\n%s", code, out)
+		o.t.Errorf("check with BuildKit: exit status %d, want 3 with helper_refuses\n%s", code, out)
 	}
 	if now, _ := o.container(); now != id {
-		o.t.Errorf("the container is %s, no longer %s", now, id)
+		o.t.Errorf("check replaced the container: it is %s, was %s", now, id)
 	}
 	if out, err := o.engine.docker("ps", "-a", "--format", "{{.Names}} {{.State}}").CombinedOutput(); err != nil ||
 		strings.TrimSpace(string(out)) != "classifier-api running" {
-		o.t.Errorf("containers after a check: %v: %s", err, out)
+		o.t.Errorf("after check, want only the running container of the service: %v: %s", err, out)
 	}
 }

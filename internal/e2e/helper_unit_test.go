@@ -57,10 +57,10 @@ models:
 	exchange := []string{"up", "-d", "--no-build", "--no-deps", "--force-recreate", "api"}
 	b.Must(compose(engine, "build", "--quiet")...)
 	if out, code := b.As("retraind", compose(engine, "ps")...); code == 0 {
-		t.Errorf("the daemon's user may use the engine: %s", out)
+		t.Errorf("the daemon's user should have no access to the engine's socket: %s", out)
 	}
 	if out, code := b.As("retraind", compose(helper, exchange...)...); code == 0 || !strings.Contains(out, "bring it up once by hand") {
-		t.Errorf("exit status %d: %s", code, out)
+		t.Errorf("up without an existing container should be refused, with a cure: exit status %d: %s", code, out)
 	}
 	b.Must(compose(engine, "up", "-d")...)
 	id := func() string {
@@ -70,12 +70,12 @@ models:
 	before := id()
 	b.MustAs("retraind", compose(helper, exchange...)...)
 	if now := id(); now == before || len(strings.Fields(now)) != 1 {
-		t.Errorf("container %s, before %s", now, before)
+		t.Errorf("up through the helper should replace the container: it is %s, was %s", now, before)
 	}
 	text := b.Read("/srv/suite/docker-compose.yml")
 	b.Write("/srv/suite/docker-compose.yml", text+"    privileged: true\n", 0o644)
 	if out, code := b.As("retraind", compose(helper, exchange...)...); code == 0 || !strings.Contains(out, "privileged is true") {
-		t.Errorf("exit status %d: %s", code, out)
+		t.Errorf("up of a privileged container should be refused: exit status %d: %s", code, out)
 	}
 	journal := b.Journal("retraind-docker")
 	for _, want := range []string{"/containers/create", "forwarded to the engine", "refused", "uid="} {
@@ -84,6 +84,6 @@ models:
 		}
 	}
 	if user := strings.TrimSpace(b.Must("ps", "-o", "user:20=", "-p", b.Property("retraind-docker", "MainPID"))); user != "retraind-docker" {
-		t.Errorf("the helper runs as %s", user)
+		t.Errorf("the helper runs as user %s, want retraind-docker", user)
 	}
 }

@@ -102,11 +102,11 @@ func TestKilledExchangeV2(t *testing.T) {
 	o.killedAt("removed", held, free)
 	o.one("removed", 1)
 	if _, now := o.container(); now == image {
-		t.Error("the candidate does not serve")
+		t.Error("after the killed deployment the container still has the former image")
 	}
 	m = o.model("the promotion", func(m status.Model) bool { return m.Active == nil })
 	if m.Release == adopted || m.Held != nil {
-		t.Errorf("%+v", m)
+		t.Errorf("want a new release and no hold: %+v", m)
 	}
 
 	// Then the same release is deployed again, and killed at each other change.
@@ -178,13 +178,14 @@ func (o *operator) one(what string, n int) {
 	o.t.Helper()
 	o.model("the daemon", func(status.Model) bool { return true })
 	if run := o.ended(n); run.Outcome != policy.OutcomePromoted {
-		o.t.Errorf("killed after %s: %s: %s\n%s", what, run.Outcome, run.Reason, o.must("runs", "show", run.ID))
+		o.t.Errorf("killed after %s: the run ended as %s, want promoted: %s\n%s",
+			what, run.Outcome, run.Reason, o.must("runs", "show", run.ID))
 	}
 	out, err := o.engine.docker("ps", "-a", "--format", "{{.Names}} {{.State}}").CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "classifier-api running" {
-		o.t.Errorf("killed after %s: %v: containers:\n%s", what, err, out)
+		o.t.Errorf("killed after %s: want only the running container of the service: %v:\n%s", what, err, out)
 	}
 	if out, code := o.retraind("verify", modelName); code != 0 || !strings.HasPrefix(out, "proved: ") {
-		o.t.Errorf("killed after %s: exit status %d: %s", what, code, out)
+		o.t.Errorf("killed after %s: retraind verify: exit status %d, want 0 and proved: %s", what, code, out)
 	}
 }

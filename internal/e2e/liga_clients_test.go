@@ -108,10 +108,11 @@ func (c *clients) report(s *studio) {
 	c.stop()
 	s.t.Logf("clients: answers %v, failures %v", c.answers, c.failures)
 	if len(c.wrong) > 0 {
-		s.t.Errorf("%d answers of what should not serve: %v", len(c.wrong), c.wrong[:min(5, len(c.wrong))])
+		s.t.Errorf("clients got %d answers of a release that should not have served at that time: %v",
+			len(c.wrong), c.wrong[:min(5, len(c.wrong))])
 	}
 	if c.answers["haushalt: true hoch"] < 20 {
-		s.t.Error("the clients got no answers")
+		s.t.Error("the clients got fewer than 20 answers about haushalt")
 	}
 }
 

@@ -50,7 +50,7 @@ func TestLigaWithGPU(t *testing.T) {
 	s.aside("with the next daemon")
 	// If a client loads the model during the training, the daemon detects this and unloads the model again.
 	if got := s.says(liga, questions["haushalt"]); got != "true hoch" {
-		t.Errorf("it answers %q", got)
+		t.Errorf("the model answers %q, want true hoch", got)
 	}
 	s.eventually("the unloading of what a client loaded", func() (bool, error) {
 		running, err := s.client.Running(t.Context())
@@ -72,7 +72,7 @@ func TestLigaWithGPU(t *testing.T) {
 		"Ollama model liga-relevance:latest: it runs again", "compose service news-aggregator/backend: it runs again",
 	} {
 		if !strings.Contains(shown, want) {
-			t.Errorf("the run does not say %q:\n%s", want, shown)
+			t.Errorf("retraind runs show does not contain %q:\n%s", want, shown)
 		}
 	}
 	if out := s.must("restore"); !strings.Contains(out, "nothing is stopped") {
@@ -221,10 +221,10 @@ func (s *studio) aside(when string) {
 	s.t.Helper()
 	running, err := s.client.Running(s.t.Context())
 	if err != nil || len(running) > 0 || len(runners(s.server.Models)) > 0 {
-		s.t.Errorf("%s: loaded are %v, %v", when, running, err)
+		s.t.Errorf("%s: want no loaded model, got %v, error %v", when, running, err)
 	}
 	if s.curl() == nil {
-		s.t.Errorf("%s: the backend answers", when)
+		s.t.Errorf("%s: the backend should be stopped, but it answers", when)
 	}
 }
 
@@ -232,16 +232,16 @@ func (s *studio) aside(when string) {
 func (s *studio) back(when string, keep time.Duration) {
 	s.t.Helper()
 	if err := s.curl(); err != nil {
-		s.t.Errorf("%s: the backend: %v", when, err)
+		s.t.Errorf("%s: the backend should run again, but it does not answer: %v", when, err)
 	}
 	running, err := s.client.Running(s.t.Context())
 	if err != nil || len(running) != 1 || running[0].Name != ollama.Tagged(liga) {
-		s.t.Errorf("%s: loaded are %v, %v", when, running, err)
+		s.t.Errorf("%s: want only model %s loaded, got %v, error %v", when, liga, running, err)
 		return
 	}
 	left := time.Until(running[0].Expires)
 	s.t.Logf("%s: %s is loaded for %s, the backend answers", when, running[0].Name, left.Round(time.Second))
 	if left > keep || left < keep-3*time.Minute {
-		s.t.Errorf("%s: it stays for %s, of %s when it was stopped", when, left, keep)
+		s.t.Errorf("%s: the model stays loaded for another %s; its keep-alive was %s when it was stopped", when, left, keep)
 	}
 }

@@ -37,7 +37,7 @@ func TestLigaRealTraining(t *testing.T) {
 		"adapter of rank 16 for 14 modules", "merged is the base with the adapter added", "GGUF holds the merged model's weights",
 	} {
 		if !strings.Contains(shown, want) {
-			t.Errorf("the run does not say %q", want)
+			t.Errorf("retraind runs show does not contain %q", want)
 		}
 	}
 	t.Logf("from the corrections to the promotion: %s", time.Since(began).Round(time.Second))
@@ -46,7 +46,7 @@ func TestLigaRealTraining(t *testing.T) {
 		topic := []string{"haushalt", "verkehr", "verein"}[i]
 		w := ligaWords[topic] // in the positions that they have in the table
 		if got := s.says(liga, w[i]+" meldung200\n"+w[1]+" "+w[2]+" und "+w[4]); !strings.HasPrefix(got, want) {
-			t.Errorf("about %s it says %q, want %q", topic, got, want)
+			t.Errorf("the model answers about %s with %q, want %q", topic, got, want)
 		}
 	}
 

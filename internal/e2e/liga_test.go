@@ -22,7 +22,7 @@ func TestLigaStory(t *testing.T) {
 		return m.Release != "" && m.Report != nil && m.Report.Scored > 0
 	})
 	if !strings.HasPrefix(m.Release, "adopted:") || m.Report.Accuracy < 0.95 {
-		t.Fatalf("adopted %s at %.3f", m.Release, m.Report.Accuracy)
+		t.Fatalf("want an adopted release with an accuracy of at least 0.95, got %s with %.3f", m.Release, m.Report.Accuracy)
 	}
 
 	// People correct a topic: the policy starts a run, which trains, stages, queries and proves the model.
@@ -37,7 +37,7 @@ func TestLigaStory(t *testing.T) {
 	run := s.end(liga, 1, policy.OutcomePromoted, "held-out items right")
 	s.once(run, "train", "deploy", "verify")
 	if !strings.Contains(run.Trigger, "110 of 330 labels changed") {
-		t.Errorf("trigger %q", run.Trigger)
+		t.Errorf("the run's trigger is %q, want 110 of 330 labels changed", run.Trigger)
 	}
 	c.may(after)
 	first := s.settled()
@@ -48,7 +48,7 @@ func TestLigaStory(t *testing.T) {
 	s.end(liga, 2, policy.OutcomeRejected, "")
 	s.remove(liga + "/worse")
 	if now := s.settled(); now != first {
-		t.Errorf("%s serves, not %s", now, first)
+		t.Errorf("after a rejected run release %s serves, want %s", now, first)
 	}
 
 	// The supervisor of stage is killed, and then the daemon during the deployment. There is still one promotion and one
@@ -67,7 +67,8 @@ func TestLigaStory(t *testing.T) {
 	run = s.end(liga, 3, policy.OutcomePromoted, "not worse")
 	s.once(run, "train", "deploy", "verify")
 	if now := s.settled(); now == first || change.count.Load() != 1 {
-		t.Errorf("%s serves, after %d copies", now, change.count.Load())
+		t.Errorf("want a new release after one switch of the serving name; release %s serves after %d",
+			now, change.count.Load())
 	}
 
 	// The server is killed while the candidate is queried, and then restarted.
@@ -86,16 +87,16 @@ func TestLigaStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, code := s.retraind("verify", liga); code != 3 || !strings.HasPrefix(out, "foreign: ") {
-		t.Fatalf("exit status %d: %s", code, out)
+		t.Fatalf("retraind verify: exit status %d, want 3 and foreign: %s", code, out)
 	}
 	if out, code := s.retraind("status", "--check"); code != 3 || !strings.Contains(out, "FOREIGN") {
-		t.Fatalf("exit status %d: %s", code, out)
+		t.Fatalf("retraind status: exit status %d, want 3 and FOREIGN: %s", code, out)
 	}
 	s.must("models", "redeploy", liga)
 	s.end(liga, 5, policy.OutcomePromoted, "")
 	c.may(after)
 	if out, code := s.retraind("verify", liga); code != 0 || !strings.HasPrefix(out, "proved: ") {
-		t.Fatalf("exit status %d: %s", code, out)
+		t.Fatalf("retraind verify: exit status %d, want 0 and proved: %s", code, out)
 	}
 
 	// A larger model labels unlabelled items, while a second model of the server is trained: neither disturbs the
@@ -106,7 +107,7 @@ func TestLigaStory(t *testing.T) {
 	s.end(second, 1, policy.OutcomePromoted, "held-out items right")
 	for name, want := range map[string]string{liga: after, second: before} {
 		if got := s.says(name, "zeugnis meldung\nferien"); got != want {
-			t.Errorf("%s says %q about what only the teacher knew, want %q", name, got, want)
+			t.Errorf("%s answers %q about the topic that only the teacher knew, want %q", name, got, want)
 		}
 	}
 	c.report(s)
@@ -131,7 +132,7 @@ func (s *studio) once(run status.Run, steps ...string) {
 	shown := s.must("runs", "show", run.ID)
 	for _, step := range steps {
 		if !strings.Contains(shown, "  "+step+" ") || strings.Contains(shown, step+" (attempt") {
-			s.t.Errorf("step %s was not done once:\n%s", step, shown)
+			s.t.Errorf("step %s is missing or needed more than one attempt:\n%s", step, shown)
 		}
 	}
 }

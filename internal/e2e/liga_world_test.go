@@ -273,7 +273,8 @@ func (s *studio) end(model string, n int, outcome policy.Outcome, reason string)
 	})
 	shown := s.must("runs", "show", run.ID)
 	if run.Outcome != outcome || !strings.Contains(run.Reason, reason) {
-		s.t.Fatalf("run %d of %s has %s: %s; want %s: …%s\n%s", n, model, run.Outcome, run.Reason, outcome, reason, shown)
+		s.t.Fatalf("run %d of %s ended as %s: %s; want %s with a reason that contains %q\n%s",
+			n, model, run.Outcome, run.Reason, outcome, reason, shown)
 	}
 	s.t.Log(shown)
 	return run
@@ -284,7 +285,7 @@ func (s *studio) killSupervisor(step string) {
 	s.t.Helper()
 	claims, err := filepath.Glob(s.path("state/models", liga, "runs/*/steps", step, "*/claimed"))
 	if err != nil || len(claims) == 0 {
-		s.t.Fatal("no supervisor of ", step, err)
+		s.t.Fatalf("step %s has no supervisor: %v", step, err)
 	}
 	var pid int
 	if b, err := os.ReadFile(claims[len(claims)-1]); err != nil {

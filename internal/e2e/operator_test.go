@@ -33,7 +33,7 @@ func TestOperatorStory(t *testing.T) {
 			m.Report.Scored > 0
 	})
 	if !strings.HasPrefix(m.Release, "adopted:") || m.Caveat != "" || m.Active != nil || m.Last != nil {
-		t.Fatalf("%+v", m)
+		t.Fatalf("want an adopted release without a caveat and no run yet: %+v", m)
 	}
 	adopted := m.Report.Accuracy
 	t.Logf("adopted at %.1f%% of %d held-out items", 100*adopted, m.Report.Scored)
@@ -44,7 +44,7 @@ func TestOperatorStory(t *testing.T) {
 	t.Logf("after the correction it is at %.1f%%", 100*m.Report.Accuracy)
 	o.must("trigger", modelName, "--reason", "labels corrected")
 	if run := o.ended(1); run.Outcome != policy.OutcomePromoted {
-		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+		t.Fatalf("the run ended as %s: %s", run.Outcome, run.Reason)
 	}
 	m = o.model("the promotion", func(now status.Model) bool {
 		return now.Active == nil && now.Release != m.Release && now.Report.Scored > 0
@@ -57,33 +57,33 @@ func TestOperatorStory(t *testing.T) {
 	o.must("trigger", modelName, "--reason", "a new working group")
 	if run := o.ended(2); run.Outcome != policy.OutcomeRolledBack ||
 		!strings.Contains(run.Reason, "gives the former release's answer") {
-		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+		t.Fatalf("the run ended as %s: %s", run.Outcome, run.Reason)
 	}
 	if now := o.model("the rollback",
 		func(now status.Model) bool { return now.Active == nil }); now.Release != m.Release || now.Held != nil {
-		t.Fatalf("%+v", now)
+		t.Fatalf("want the former release %s and no hold: %+v", m.Release, now)
 	}
 	o.sh("rm no-build")
 	o.must("trigger", modelName, "--reason", "a new working group")
 	if run := o.ended(3); run.Outcome != policy.OutcomePromoted {
-		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+		t.Fatalf("the run ended as %s: %s", run.Outcome, run.Reason)
 	}
 
 	// The model is replaced by hand. This is detected, and the champion is redeployed.
 	o.sh("cp models.before/model.pkl models/model.pkl && docker-compose build --quiet && docker-compose up -d --no-build")
 	waittest.EventuallyNil(t, o.answers)
 	if out, code := o.retraind("verify", modelName); code != 3 || !strings.HasPrefix(out, "foreign: ") {
-		t.Fatalf("exit status %d: %s", code, out)
+		t.Fatalf("retraind verify: exit status %d, want 3 and foreign: %s", code, out)
 	}
 	if out, code := o.retraind("status", "--check"); code != 3 || !strings.Contains(out, "FOREIGN") {
-		t.Fatalf("exit status %d: %s", code, out)
+		t.Fatalf("retraind status: exit status %d, want 3 and FOREIGN: %s", code, out)
 	}
 	o.must("models", "redeploy", modelName)
 	if run := o.ended(4); run.Outcome != policy.OutcomePromoted {
-		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+		t.Fatalf("the run ended as %s: %s", run.Outcome, run.Reason)
 	}
 	if out, code := o.retraind("verify", modelName); code != 0 || !strings.HasPrefix(out, "proved: ") {
-		t.Fatalf("exit status %d: %s", code, out)
+		t.Fatalf("retraind verify: exit status %d, want 0 and proved: %s", code, out)
 	}
 
 	// The engine is killed during a deployment and then restarted. The former release serves again, and the model is not
@@ -104,11 +104,11 @@ func TestOperatorStory(t *testing.T) {
 	})
 	o.engine.start()
 	if run := o.ended(5); run.Outcome != policy.OutcomeRolledBack {
-		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+		t.Fatalf("the run ended as %s: %s", run.Outcome, run.Reason)
 	}
 	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Release != champion ||
 		m.Held != nil {
-		t.Fatalf("%+v", m)
+		t.Fatalf("want release %s and no hold after the rollback: %+v", champion, m)
 	}
 }
 

@@ -147,7 +147,7 @@ func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reaso
 	o.must("trigger", modelName, "--pipeline", pipeline, "--reason", "labels corrected")
 	run := o.ended(n)
 	if run.Outcome != outcome || !strings.Contains(run.Reason, reason) {
-		o.t.Fatalf("run %d has %s: %s\n%s", n, run.Outcome, run.Reason, o.must("runs", "show", run.ID))
+		o.t.Fatalf("run %d ended as %s: %s\n%s", n, run.Outcome, run.Reason, o.must("runs", "show", run.ID))
 	}
 	return run
 }
@@ -156,10 +156,10 @@ func (o *operator) retrain(pipeline string, n int, outcome policy.Outcome, reaso
 func (o *operator) asBefore(what, image, file string) {
 	o.t.Helper()
 	if _, now := o.container(); now != image {
-		o.t.Errorf("%s: image %s, want %s", what, now, image)
+		o.t.Errorf("%s: the container has image %s, want %s", what, now, image)
 	}
 	if o.read("tuner/"+model) != file {
-		o.t.Errorf("%s: the build context has another model", what)
+		o.t.Errorf("%s: the build context does not contain the model file that was there before", what)
 	}
 	if err := o.answers(); err != nil {
 		o.t.Errorf("%s: %v", what, err)
@@ -183,7 +183,7 @@ func TestTunerStory(t *testing.T) {
 	o.write("tuner/"+service+"/Dockerfile", dockerfile+"COPY nothing /nothing\n")
 	o.retrain("default", 1, policy.OutcomeFailed, "COPY failed")
 	if id, _ := o.container(); id != id0 {
-		t.Errorf("container %s, want %s", id, id0)
+		t.Errorf("the failed build replaced the container: it is %s, was %s", id, id0)
 	}
 	o.asBefore("failing build", image0, file0)
 	o.write("tuner/"+service+"/Dockerfile", dockerfile)
@@ -197,24 +197,24 @@ func TestTunerStory(t *testing.T) {
 	t.Logf("promoted at %.1f%%", 100*m.Report.Accuracy)
 	id1, image1 := o.container()
 	if id1 == id0 || image1 == image0 {
-		t.Errorf("container %s of %s is still there", id1, image1)
+		t.Errorf("after the promotion the old container or image still serves: container %s of image %s", id1, image1)
 	}
 	file1 := o.read("tuner/" + model)
 	if file1 == file0 {
-		t.Error("the build context has the model of before")
+		t.Error("after the promotion the build context still contains the model file of the former release")
 	}
 	kept := compose.Repository("classifier-api", "classifier-api") + ":" + compose.Tag(adopted)
 	out, err := o.engine.docker("image", "inspect", "--format", "{{.Id}}", kept).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != image0 {
-		t.Errorf("the former image: %v: %s", err, out)
+		t.Errorf("the image of the former release is not kept under its tag: %v: %s", err, out)
 	}
 
 	// The answers to the held-out items are stored outside the release, and the container that gave them is removed.
 	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
-		t.Errorf("answers:\n%s", answers)
+		t.Errorf("predictions.jsonl has fewer than 300 answers:\n%s", answers)
 	}
 	if out, err := o.engine.docker("ps", "-aq").CombinedOutput(); err != nil || len(strings.Fields(string(out))) != 1 {
-		t.Errorf("containers: %v: %s", err, out)
+		t.Errorf("want only the container of the service: %v: %s", err, out)
 	}
 
 	// If the new container ends at once, the deployment is rolled back to the former image, without a build.
@@ -244,11 +244,11 @@ func TestTunerStory(t *testing.T) {
 	o.run()
 	o.model("the daemon", func(status.Model) bool { return true })
 	if run := o.ended(5); run.Outcome != policy.OutcomePromoted {
-		t.Fatalf("%s: %s\n%s", run.Outcome, run.Reason, o.must("runs", "show", run.ID))
+		t.Fatalf("run 5 ended as %s, want promoted: %s\n%s", run.Outcome, run.Reason, o.must("runs", "show", run.ID))
 	}
 	_, image2 := o.container()
 	if image2 == image1 {
-		t.Error("the killed deployment changed nothing")
+		t.Error("the run whose deployment was killed is promoted, but the container has the same image as before")
 	}
 	file2 := o.read("tuner/" + model)
 
@@ -263,11 +263,11 @@ func TestTunerStory(t *testing.T) {
 	o.model("the rollback", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "undo deploy") })
 	o.engine.start()
 	if run := o.ended(6); run.Outcome != policy.OutcomeRolledBack {
-		t.Fatalf("%s: %s", run.Outcome, run.Reason)
+		t.Fatalf("run 6 ended as %s, want rolled_back: %s", run.Outcome, run.Reason)
 	}
 	o.asBefore("engine killed", image2, file2)
 	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Held != nil {
-		t.Errorf("%+v", m.Held)
+		t.Errorf("the model is held after the rollback: %+v", m.Held)
 	}
 	o.outages(7)
 }
@@ -303,7 +303,7 @@ func (o *operator) killSupervisors() {
 	o.t.Helper()
 	claims, err := filepath.Glob(o.path("state/models/relevance/runs/*/steps/deploy/*/claimed"))
 	if err != nil || len(claims) == 0 {
-		o.t.Fatal("no supervisor of a deployment", err)
+		o.t.Fatal("no supervisor of a deployment is running: ", err)
 	}
 	var pid int
 	b, err := os.ReadFile(claims[len(claims)-1])
@@ -356,8 +356,9 @@ func (o *operator) outages(n int) {
 	by := (<-down).Round(10 * time.Millisecond)
 	o.must("models", "redeploy", modelName)
 	run := o.ended(n)
-	o.t.Logf("outage of `down; build; up`: %s; of the exchange:\n%s", by, o.must("runs", "show", run.ID))
+	o.t.Logf("the service was down for %s during `down; build; up`; the redeploy by retraind:\n%s",
+		by, o.must("runs", "show", run.ID))
 	if run.Outcome != policy.OutcomePromoted {
-		o.t.Errorf("%s: %s", run.Outcome, run.Reason)
+		o.t.Errorf("the redeploy ended as %s, want promoted: %s", run.Outcome, run.Reason)
 	}
 }

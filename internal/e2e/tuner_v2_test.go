@@ -37,19 +37,20 @@ func TestTunerStoryV2(t *testing.T) {
 	id1, image1 := o.container()
 	file1 := o.read("tuner/" + model)
 	if id1 == id0 || image1 == image0 || file1 == file0 {
-		t.Errorf("container %s of %s is still there, or the model of before", id1, image1)
+		t.Errorf("after the promotion the container %s, the image %s or the model file in the build context is still the former one",
+			id1, image1)
 	}
 	kept := compose.Repository("classifier-api", "classifier-api") + ":" + compose.Tag(adopted)
 	out, err := o.engine.docker("image", "inspect", "--format", "{{.Id}}", kept).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != image0 {
-		t.Errorf("the former image: %v: %s", err, out)
+		t.Errorf("the image of the former release is not kept under its tag: %v: %s", err, out)
 	}
 	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
-		t.Errorf("answers:\n%s", answers)
+		t.Errorf("predictions.jsonl has fewer than 300 answers:\n%s", answers)
 	}
 	if out, err := o.engine.docker("ps", "-a", "--format", "{{.Names}}").CombinedOutput(); err != nil ||
 		strings.TrimSpace(string(out)) != "classifier-api" {
-		t.Errorf("containers: %v: %s", err, out)
+		t.Errorf("want only the container of the service: %v: %s", err, out)
 	}
 
 	// If the container exits at once, the deployment is rolled back to the previous image.

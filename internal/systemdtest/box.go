@@ -127,7 +127,7 @@ func (b *Box) boot(shell int) {
 	err := waittest.Until(ctx, "the box to boot", func() (bool, error) {
 		select {
 		case <-b.ended:
-			return false, errors.New("it ended")
+			return false, errors.New("its init process ended")
 		default:
 		}
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", shell))

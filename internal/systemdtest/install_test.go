@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 func TestInstalledService(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("it plays the program as it is shipped, without the race detector")
+		t.Skip("it tests the shipped program, which has no race detector")
 	}
 	e := playedEngine(t)
 	m := newMachine(t, e.Host)
@@ -36,7 +36,7 @@ func TestInstalledService(t *testing.T) {
 	m.watchdog()
 	m.startWithFault()
 	if len(m.page) > 0 {
-		t.Errorf("%s:%d: this test ends before this block", m.page[0].Page, m.page[0].Line)
+		t.Errorf("%s:%d: the test did not execute this block and those after it", m.page[0].Page, m.page[0].Line)
 	}
 }
 
@@ -59,7 +59,7 @@ func (m *machine) install() string {
 	}
 	var units []struct{ Path, Text string }
 	if err := json.Unmarshal([]byte(m.Must("retraind", "init", "systemd", "--json")), &units); err != nil || len(units) < 4 {
-		m.t.Fatalf("%d units: %v", len(units), err)
+		m.t.Fatalf("retraind init systemd printed %d units, want at least 4: %v", len(units), err)
 	}
 	for _, unit := range units { // these units are for machines without the source tree
 		m.same(unit.Path+" from retraind init systemd", "\n"+unit.Text, "\n"+m.Read(unit.Path))
@@ -94,7 +94,7 @@ func (m *machine) secretNobodyMayRead() {
 	m.says(m.Journal("retraind"), "no permission to read dsn_file "+dsnFile,
 		"chown retraind: "+dsnFile+" and chmod 0600 "+dsnFile)
 	if out, code := m.As("retraind", "retraind", "check"); code != 1 {
-		m.t.Errorf("retraind check as the service: exit status %d\n%s", code, out)
+		m.t.Errorf("retraind check as the service's user, who may not read the secret: exit status %d, want 1\n%s", code, out)
 	}
 	m.Must("sh", "-c", "chown retraind: "+dsnFile+" && chmod 0600 "+dsnFile) // the remedy from the message
 	m.MustAs("retraind", "retraind", "check")

@@ -117,7 +117,7 @@ func (m *machine) sql(text string) {
 func (m *machine) block(word string) string {
 	m.t.Helper()
 	if len(m.page) == 0 || !strings.Contains(m.page[0].Text, word) {
-		m.t.Fatalf("the next block of the page should have %q: %+v", word, m.page)
+		m.t.Fatalf("the next shell block of docs/operations.md should contain %q: %+v", word, m.page)
 	}
 	b := m.page[0]
 	m.page = m.page[1:]
@@ -180,7 +180,7 @@ func (m *machine) dropIn(text string) {
 func (m *machine) refused(how string) {
 	m.t.Helper()
 	if out, code := m.Run("systemctl", how, "retraind"); code == 0 {
-		m.t.Errorf("systemctl %s succeeded: %s", how, out)
+		m.t.Errorf("systemctl %s retraind succeeded, but should fail: %s", how, out)
 	}
 	for name, want := range map[string]string{"ExecMainStatus": "78", "ActiveState": "failed", "NRestarts": "0"} {
 		m.same(name, "\n"+m.Property("retraind", name), "\n"+want)

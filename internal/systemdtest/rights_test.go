@@ -44,7 +44,7 @@ func (m *machine) rights() {
 		m.t.Error("the unit was not restarted")
 	}
 	if out, code := m.Run("ls", "/srv/tuner/here", "/srv/other/there"); code != 2 || !strings.Contains(out, "\n/srv/tuner/here") {
-		m.t.Errorf("what the step wrote: %s", out)
+		m.t.Errorf("the step should have created /srv/tuner/here and not /srv/other/there; ls: %s", out)
 	}
 	m.MustAs("retraind", "systemctl", "--no-ask-password", "restart", classifierUnit)
 	for _, args := range [][]string{
@@ -57,7 +57,7 @@ func (m *machine) rights() {
 	} {
 		out, code := m.As("retraind", append([]string{"systemctl", "--no-ask-password"}, args...)...)
 		if code == 0 {
-			m.t.Errorf("systemctl %v as the service succeeded: %s", args, out)
+			m.t.Errorf("systemctl %v as the service's user succeeded, but should be refused: %s", args, out)
 		}
 	}
 }
@@ -158,10 +158,10 @@ models:
 	m.says(ask("bob", "GET", "/_ping"), "403 Forbidden", "another user")
 	m.says(ask("anna", "GET", "/_ping"), "connect: Permission denied")
 	if c1, _ := e.Get("c1"); c1.State != "exited" {
-		m.t.Errorf("the service's container is %s", c1.State)
+		m.t.Errorf("the configured service's container is %s, want exited", c1.State)
 	}
 	if c2, _ := e.Get("c2"); c2.State != "running" {
-		m.t.Errorf("another container is %s", c2.State)
+		m.t.Errorf("the container of another project is %s, want running", c2.State)
 	}
 	m.says(m.Journal("retraind-docker"), "POST /v1.41/containers/c1/stop", "refused", "uid=")
 	m.same("the helper's user", "\n"+m.Must("ps", "-o", "user=", "-p", m.Property("retraind-docker", "MainPID")), "\nretraind-docker\n")

@@ -11,7 +11,7 @@ func (m *machine) membersOfTheGroup() {
 	m.t.Helper()
 	out, code := m.As("bob", "retraind", "status")
 	if code != 4 {
-		m.t.Errorf("status for somebody outside the group: exit status %d", code)
+		m.t.Errorf("retraind status by a user outside the daemon's group: exit status %d, want 4", code)
 	}
 	m.says(out, "join the daemon's group (adduser NAME retraind)")
 	m.Must("usermod", "-aG", "retraind", "bob")
@@ -49,17 +49,17 @@ func (m *machine) reloadWithFault() {
 	m.edit("accuracy_below: 85%", "accuracy_below: 85")
 	fault := []string{"retraind.yaml:41:23", `accuracy_below: "85" is more than 1`}
 	if out, code := m.Run("systemctl", "reload", "retraind"); code == 0 {
-		m.t.Errorf("the reload of a file with a fault succeeded: %s", out)
+		m.t.Errorf("systemctl reload with an invalid configuration succeeded, but should fail: %s", out)
 	}
 	shown, _ := m.Run("systemctl", "status", "--no-pager", "--full", "retraind")
 	m.says(shown, append(fault, "Active: active (running)")...)
 	out, code := m.As("bob", "retraind", "config", "reload")
 	if code != 1 {
-		m.t.Errorf("retraind config reload: exit status %d", code)
+		m.t.Errorf("retraind config reload of an invalid file: exit status %d, want 1", code)
 	}
 	m.says(out, append(fault, "the old one stays")...)
 	if out, code := m.As("bob", "retraind", "status", "--check"); code != 3 || !strings.Contains(out, "REFUSED") {
-		m.t.Errorf("status: exit status %d\n%s", code, out)
+		m.t.Errorf("retraind status --check after a refused reload: exit status %d, want 3 and REFUSED\n%s", code, out)
 	}
 	m.edit("accuracy_below: 85", "accuracy_below: 85%")
 	m.Must("systemctl", "reload", "retraind")

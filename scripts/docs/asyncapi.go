@@ -80,7 +80,8 @@ func envelope() node {
 			"type":   text("The kind of the event, with a version."), "subject": text("The name of the model."),
 			"time":            node{"type": "string", "format": "date-time"},
 			"datacontenttype": node{"const": "application/json"},
-			"runid":           text("The id of the run that the event is about; absent if it is about none."), "data": node{"type": "object"},
+			"runid":           text("The id of the run that the event is about; absent if it is about none."),
+			"data":            node{"type": "object"},
 		},
 	}
 }

@@ -102,7 +102,8 @@ func checkNATS(ctx context.Context, file *configs.File, found *check.Problems) {
 	conn, err := notify.Probe(&file.NATS, "retraind check")
 	if err != nil {
 		var p check.Problems
-		p.Errorf("url", "start the server or correct the URL; the daemon starts without the server, and publishes its events once the server answers", "%v", err)
+		p.Errorf("url", "start the server or correct the URL; the daemon starts without it, and publishes its events as soon "+
+			"as the server answers", "%v", err)
 		found.Under("nats", p)
 		return
 	}

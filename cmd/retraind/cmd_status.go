@@ -18,8 +18,7 @@ changes since its training, the last run, and the sources of labels.
 Phases:  WATCHING  nothing to do                       ARMED    a retrain is due and waits
          RUNNING   a run is in progress                ASLEEP   the service is off (serving.asleep: ok)
          PAUSED    a person paused automatic runs      HELD     no run starts, not even a requested one
-         FOREIGN   another model than the champion     BROKEN   reading labels, the service or the
-                   serves                                       evaluation fails
+         FOREIGN   another model is served             BROKEN   a label source or the service fails
 
 A hold ends with retraind resume MODEL. If a run has set it, it also ends when the champion is proved to serve.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -61,12 +61,12 @@ func (r *reference) kind(t reflect.Type) (string, error) {
 	case t.Name() == "List" && isFormer(t):
 		return "text or list of text", nil
 	case t.Name() == "Paths" && isFormer(t):
-		return "text, list of text or names with text", nil
+		return "text, list of text, or text by name", nil
 	case isShort(t):
 		short, err := r.kind(scalarForm(t))
 		return short + " or section", err
 	case isText(t) || isFormer(t):
-		return "", fmt.Errorf("type %s has no name for people yet", t)
+		return "", fmt.Errorf("type %s has no readable name yet: add one to kind", t)
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -88,12 +88,12 @@ func (r *reference) kind(t reflect.Type) (string, error) {
 		return "section", nil
 	case reflect.Map:
 		below, err := r.kind(t.Elem())
-		return "names with " + plural(below), err
+		return plural(below) + " by name", err
 	case reflect.Slice:
 		below, err := r.kind(t.Elem())
 		return "list of " + plural(below), err
 	}
-	return "", fmt.Errorf("type %s has no name for people yet", t)
+	return "", fmt.Errorf("type %s has no readable name yet: add one to kind", t)
 }
 
 func plural(kind string) string {

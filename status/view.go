@@ -119,7 +119,7 @@ func accuracy(label string, n int, share, low, high float64) figureView {
 	}
 	return figureView{
 		Label: label, Value: text.Percent(share),
-		Note: fmt.Sprintf("95%%: %s, %s", interval(low, high), text.Plural(n, "item")),
+		Note: fmt.Sprintf("95%% interval %s, %s", interval(low, high), text.Plural(n, "item")),
 	}
 }
 

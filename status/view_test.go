@@ -324,7 +324,7 @@ func TestForeignView(t *testing.T) {
 		if found["Release"] != want {
 			t.Errorf("%s: %q", name, found["Release"])
 		}
-		if found["Accuracy of relevant"] != "95%: 85.1 to 88.9%, 1,204 items, probably too high" {
+		if found["Accuracy of relevant"] != "95% interval 85.1 to 88.9%, 1,204 items, probably too high" {
 			t.Errorf("%q", found["Accuracy of relevant"])
 		}
 	}

@@ -43,7 +43,7 @@ func newLabelAccept(a *app) *cobra.Command {
 
 If a read finds more items missing than labels.postgres.shrink_guard allows, nothing is deleted, because the
 rows may be hidden or being reloaded. retraind status reports this, and the daemon reads again every minute
-until the rows are back. This command confirms that the rows were deleted. Exit code 5: there is no such read.`,
+until the rows are back. This command confirms that the rows were deleted. Exit code 5: no read was refused.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd)

@@ -54,7 +54,7 @@ func newHold(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold MODEL",
 		Short: "Hold a model: no run starts, not even a requested one",
-		Long: `Hold a model: no run starts, not even a requested one, until: retraind resume MODEL
+		Long: `Hold a model: no run starts, not even a requested one, until you run: retraind resume MODEL
 
 A run holds its model if it rolled a deployment back and could not prove which release serves. Such a hold also ends
 when the champion is proved to serve: retraind verify MODEL`,

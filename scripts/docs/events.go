@@ -33,7 +33,7 @@ func events(src *sources) (string, error) {
 			}
 		}
 	}
-	b.WriteString("### Shapes inside\n\n")
+	b.WriteString("### Nested objects\n\n")
 	for i := 0; i < len(shared); i++ {
 		fmt.Fprintf(&b, "`%s`:\n\n", strings.ToLower(shared[i].Name()))
 		below, err := shape(src, &b, shared[i])

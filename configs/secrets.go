@@ -33,7 +33,11 @@ func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 	var p check.Problems
 	plain := func(path, text, instead string) {
 		if open(mode) && hidden(path, text) != text && !l.doc.Expanded(path) {
-			p.Errorf(path, "chmod 0640 "+l.Path+", or "+instead, "a password, in a file that everyone on this machine can read")
+			hint := "chmod 0640 " + l.Path
+			if instead != "" {
+				hint += ", or " + instead
+			}
+			p.Errorf(path, hint, "this file contains a password, and everyone on this machine can read it")
 		}
 	}
 	kept := func(path, file string) {
@@ -44,7 +48,7 @@ func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 	}
 	plain("nats.url", l.File.NATS.URL, "use credentials_file")
 	if l.File.Ollama != nil {
-		plain("ollama.url", l.File.Ollama.URL, "keep the configuration private")
+		plain("ollama.url", l.File.Ollama.URL, "")
 	}
 	kept("nats.credentials_file", l.File.NATS.CredentialsFile)
 	kept("nats.nkey_file", l.File.NATS.NKeyFile)
@@ -54,13 +58,13 @@ func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 	for _, name := range l.File.Names() {
 		here := "models." + name + "."
 		serving := l.File.Models[name].Serving
-		plain(here+"serving.classify", serving.Classify, "keep the configuration private")
-		plain(here+"serving.health", serving.Health, "keep the configuration private")
+		plain(here+"serving.classify", serving.Classify, "")
+		plain(here+"serving.health", serving.Health, "")
 		if serving.Batch != nil {
-			plain(here+"serving.batch.url", serving.Batch.URL, "keep the configuration private")
+			plain(here+"serving.batch.url", serving.Batch.URL, "")
 		}
 		if pg := l.File.Models[name].Labels.Postgres; pg != nil {
-			plain(here+"labels.postgres.dsn", pg.DSN, "put it into a file of its own and name that as dsn_file")
+			plain(here+"labels.postgres.dsn", pg.DSN, "put it into a separate file and name that file in dsn_file")
 			kept(here+"labels.postgres.dsn_file", pg.DSNFile)
 		}
 		if h := l.File.Models[name].Labels.HTTP; h != nil {

@@ -54,7 +54,7 @@ func TestOpenSecrets(t *testing.T) {
 			map[string]os.FileMode{"retraind.yaml": 0o600, "salt": 0o604},
 		},
 		{
-			"serving", strings.Replace(good, "classify: http://", "classify: http://me:geheim@", 1), "keep the configuration private",
+			"serving", strings.Replace(good, "classify: http://", "classify: http://me:geheim@", 1), "chmod 0640",
 			map[string]os.FileMode{"retraind.yaml": 0o644},
 		},
 		{
@@ -122,7 +122,7 @@ func TestVariables(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		strings.Replace(text, "DB_PASSWORD", "DB_PASSWORT",
-			1): "the variable DB_PASSWORT is not set (set it for the daemon",
+			1): "the environment variable DB_PASSWORT is not set (set it for the daemon",
 		strings.Replace(text, "${DB_PASSWORD}", "${DB PASSWORD}",
 			1): "has an unfinished variable (write ${NAME}",
 		strings.Replace(good, "classify: http://127.0.0.1:8082/classify", "classify: http://${DB_PASSWORD}/classify",
@@ -136,7 +136,7 @@ func TestVariables(t *testing.T) {
 	l = load(t, strings.Replace(good, "table: public.items", "table: \"public.${DB_PASSWORD}\"", 1))
 	var out bytes.Buffer
 	if err := l.Warnings.Render(&out, l.Source); err != nil ||
-		!strings.Contains(out.String(), "table: ${…} is not filled in here") {
+		!strings.Contains(out.String(), "table: ${…} is not replaced by an environment variable here") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -23,9 +23,9 @@ type Settings struct {
 
 // Flags adds the flags of the settings.
 func Flags(flags *pflag.FlagSet) {
-	flags.String("state", "", "state directory (overrides the file's)")
-	flags.String("listen", "", "loopback address of page and metrics, or off (overrides the file's)")
-	flags.String("socket", "", "Unix socket of the command line (overrides the file's)")
+	flags.String("state", "", "state directory (overrides the configuration)")
+	flags.String("listen", "", "loopback address of page and metrics, or off (overrides the configuration)")
+	flags.String("socket", "", "Unix socket for the command line (overrides the configuration)")
 	flags.String("log-level", "", "debug, info, warn or error")
 	flags.String("log-format", "", "auto, text or json (default auto: text)")
 }
@@ -62,7 +62,7 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	}
 	if s.Listen != defaults["listen"] { // validate has already checked the file's own value
 		if err := checkListen(s.Listen); err != nil {
-			return s, fmt.Errorf("listen: %w: write a loopback address such as 127.0.0.1:7420, or off", err)
+			return s, fmt.Errorf("listen: %w; write a loopback address such as 127.0.0.1:7420, or off", err)
 		}
 	}
 	switch s.LogLevel {

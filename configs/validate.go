@@ -80,10 +80,10 @@ func (f *File) validate(b broken) check.Problems {
 	f.loc = loc
 	if strings.Contains(f.State, "://") {
 		p.Errorf("state", "give a directory on a local disk, such as "+defaultState,
-			"a database as the state is not supported by this version")
+			"the state must be a directory: this version does not support a database")
 	}
 	if err := checkListen(f.Listen); err != nil {
-		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach it from elsewhere put a proxy with a login in front",
+		p.Errorf("listen", "write a loopback address such as 127.0.0.1:7420, or off; to reach the page from other hosts, put a proxy with a login in front of it",
 			"%v", err)
 	}
 	if !b.has("nats") {
@@ -139,10 +139,10 @@ func (c *checked) model(f *File, name string, b broken) {
 	p := &c.found
 	here, m := "models."+name, f.Models[name]
 	if !modelName.MatchString(name) {
-		p.Errorf(here, "use a-z, 0-9, - and _, at most 32", "%q cannot name a model", name)
+		p.Errorf(here, "use at most 32 characters: a-z, 0-9, - and _", "%q is not a valid model name", name)
 	}
 	if name == "_daemon" {
-		p.Errorf(here, "choose another name", "%q is the name of the daemon itself in events", name)
+		p.Errorf(here, "choose another name", "%q is reserved: events use it for the daemon itself", name)
 	}
 	unread := func(section string) bool { return b.has(here+"."+section) || slices.Contains(b, here) }
 	if o := m.Serving.Ollama; o != nil && !unread("serving") {
@@ -192,7 +192,7 @@ func (m *Model) writes(w *actions.LabelWrite) check.Problems {
 	switch {
 	case w == nil || w.Statement == "":
 	case m.Labels.Postgres == nil:
-		p.Errorf("", "leave it out", "the labels come from no table (labels.postgres)")
+		p.Errorf("", "remove write", "the model has no table to write to: labels.postgres is not set")
 	default:
 		if err := postgres.CheckStatement(w.Statement, actions.LabelParams(m.Serving.List())); err != nil {
 			p.Errorf("statement", "for example: update public.items set category = @label where id = @id", "%v", err)
@@ -248,9 +248,13 @@ func (m *Model) validateFloors(p *check.Problems) {
 		path := "promote.targets." + name
 		switch {
 		case name == targets[0].Name:
-			p.Errorf(path, "promote.margin is its margin", "target %q gates: it has no floor beside the gate", name)
+			p.Errorf(path, "set promote.margin instead", "the gate compares target %q: its margin is not set here", name)
 		case !slices.Contains(others, name):
-			p.Errorf(path, "one of "+strings.Join(others, ", ")+", as serving.targets names them", "no target is called %q", name)
+			hint := "remove it: serving.targets has no target besides the one that the gate compares"
+			if len(others) > 0 {
+				hint = "name one of the other targets in serving.targets: " + strings.Join(others, ", ")
+			}
+			p.Errorf(path, hint, "no target is called %q", name)
 		}
 	}
 }
@@ -272,14 +276,15 @@ func (m *Model) validateFigures(p *check.Problems) {
 
 func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 	if _, ok := m.Pipeline[DefaultPipeline]; !ok {
-		p.Errorf("pipeline", "name one of them default", "no pipeline named default: the policy would have nothing to start")
+		p.Errorf("pipeline", "call one of the pipelines default", "no pipeline named default: the policy would have nothing to start")
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
 		p.Under("pipeline."+name, actions.ValidatePipeline(m.Pipeline, name))
 		p.Under("pipeline."+name, actions.ValidateOllama(m.Deploy, m.Serving, m.Pipeline[name], m.Steps(name)))
 		releases := func(s actions.StepConfig) bool { return s.Builtin() == actions.DoRelease }
 		if m.Deploy != nil && slices.ContainsFunc(m.Pipeline[name], releases) {
-			p.Warnf("deploy", "put deploy in place of release", "pipeline %s releases without deploy", name)
+			p.Warnf("deploy", "replace the step release by deploy",
+				"pipeline %s has the step release, which does not use the section deploy", name)
 		}
 		for i, s := range m.Pipeline[name] {
 			if export, ok := s.StepType.(*actions.ExportStep); ok && export.Format == actions.FormatChat {
@@ -293,7 +298,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 			}
 			if s.NeedsGPU() && m.GPU == nil && !anyGPU {
 				p.Errorf("pipeline."+name, "add gpu: {free: 20GiB} to the model",
-					"step %q needs the GPU, but the model does not say how much of it", s.Title())
+					"step %q needs the GPU, but the model does not say how much GPU memory", s.Title())
 			}
 		}
 	}
@@ -328,7 +333,7 @@ func (m *Model) validateAsked(p *check.Problems) {
 			first = where
 		case asked[first] != name:
 			p.Warnf(where+".pipeline", "let conditions name only one pipeline besides default",
-				"%s names pipeline %s and %s names %s: if both trip, only the first of them in the order of the conditions is run",
+				"%s names pipeline %s and %s names %s: if both conditions trip, only the pipeline of the first one is run",
 				first, asked[first], where, name)
 		}
 	}

@@ -58,7 +58,7 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value, depth int
 	}
 	t := into.Type()
 	if n.Style&yaml.TaggedStyle != 0 {
-		d.fail(n, path, "remove it; the type is known", "%s: the tag %s is not used here", last(path), n.Tag)
+		d.fail(n, path, "remove the tag", "%s: YAML tags such as %s are not allowed", last(path), n.Tag)
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {

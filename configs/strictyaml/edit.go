@@ -19,7 +19,7 @@ func Set(data []byte, path, value string) ([]byte, error) {
 		return nil, err
 	}
 	if err := yaml.Unmarshal([]byte(value), &want); err != nil {
-		return nil, fmt.Errorf("%q is not a value: %w", cutValue(value), err)
+		return nil, fmt.Errorf("%q is not a YAML value: %w", cutValue(value), err)
 	}
 	if len(doc.Content) != 1 || len(want.Content) != 1 {
 		return nil, fmt.Errorf("%s: no value is given", path)
@@ -35,7 +35,8 @@ func Set(data []byte, path, value string) ([]byte, error) {
 		}
 		if at.Kind != yaml.MappingNode {
 			return nil,
-				fmt.Errorf("%s is %s, it has no key %q: set the whole of it", strings.Join(keys[:i], "."), describe(at), key)
+				fmt.Errorf("%s is %s and has no key %q; set %s as a whole", strings.Join(keys[:i], "."), describe(at), key,
+					strings.Join(keys[:i], "."))
 		}
 		slot := slotOf(at, key)
 		if *slot == nil {

@@ -20,11 +20,11 @@ func TestSet(t *testing.T) {
 		{"models.a.limits.cooldown", "12h", "when: {drop: 1}\n    limits: {cooldown: 12h, budget: 3 per 7d}", ""},
 		{"models.b.limits.limits.cooldown", "12h", "limits:\n      limits: {cooldown: 12h, budget: 3 per 7d}", ""},
 		{"models.c.limits.cooldown", "12h", "c:\n    limits:\n      cooldown: 12h", ""},
-		{"models.a.when.drop.points", "2", "", "models.a.when.drop is 1, it has no key \"points\": set the whole of it"},
+		{"models.a.when.drop.points", "2", "", "models.a.when.drop is 1 and has no key \"points\"; set models.a.when.drop as a whole"},
 		{"list[1].a", "3", "[{a: 1}, {a: 3}]", ""},
-		{"list[2].a", "3", "", "list is a list, it has no key \"[2]\": set the whole of it"},
+		{"list[2].a", "3", "", "list is a list and has no key \"[2]\"; set list as a whole"},
 		{"models.a.when", "", "", "models.a.when: no value is given"},
-		{"models.a.when", "[", "", "\"[\" is not a value: yaml: line 1: did not find expected node content"},
+		{"models.a.when", "[", "", "\"[\" is not a YAML value: yaml: line 1: did not find expected node content"},
 	} {
 		got, err := strictyaml.Set([]byte(text), c.path, c.value)
 		switch {

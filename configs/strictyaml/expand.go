@@ -20,7 +20,7 @@ func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 		return text, true
 	case d.takesVariables != path:
 		if variable.MatchString(text) && d.field == path {
-			d.warn(n, path, "write the value itself", "%s: ${…} is not filled in here, it stays as it is", last(path))
+			d.warn(n, path, "write the value itself", "%s: ${…} is not replaced by an environment variable here", last(path))
 		}
 		return text, true
 	case strings.Count(text, "${") != len(variable.FindAllString(text, -1)):
@@ -33,7 +33,8 @@ func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 		name := found[2 : len(found)-1]
 		value, set := os.LookupEnv(name)
 		if !set || value == "" {
-			d.fail(n, path, "set it for the daemon, as by Environment= in its unit", "%s: the variable %s is not set",
+			d.fail(n, path, "set it for the daemon, for example with Environment= in its systemd unit",
+				"%s: the environment variable %s is not set",
 				last(path), name)
 			ok = false
 		}

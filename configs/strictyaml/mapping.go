@@ -24,7 +24,7 @@ func (d *decoder) entries(n *yaml.Node, path string, depth int) []entry {
 		}
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			d.fail(key, path, "write a plain word", "a key is %s", describe(key))
+			d.fail(key, path, "write a plain word as the key", "expected a key, found %s", describe(key))
 			continue
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, d.merge(value, path, depth)...)
@@ -98,7 +98,7 @@ func (d *decoder) merge(n *yaml.Node, path string, depth int) []entry {
 		}
 		return all
 	}
-	d.fail(n, path, "write <<: *name", "\"<<\" merges keys, but this is %s", describe(n))
+	d.fail(n, path, "write <<: *name", "\"<<\" merges the keys of a section, but its value is %s", describe(n))
 	return nil
 }
 
@@ -128,11 +128,11 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value, depth i
 		case set.rest != nil:
 			other = append(other, e)
 		case set.byKey[lower] != nil && lineOf(found, lower) != 0:
-			d.fail(e.key, at, "remove one of them", "duplicate key %q, on line %d as %q", cutValue(e.key.Value),
+			d.fail(e.key, at, "remove one of them", "duplicate key %q, already on line %d as %q", cutValue(e.key.Value),
 				lineOf(found, lower), lower)
 		case i > 0 && decimalComma(found[i-1].value, e.key):
 			d.fail(e.key, at, "write "+found[i-1].value.Value+"."+e.key.Value+": a comma begins the next key",
-				"%q is taken for a key", cutValue(e.key.Value))
+				"%q is read as a key", cutValue(e.key.Value))
 		default:
 			d.fail(e.key, at, d.unknownHint(e.key.Value, set, into), "unknown key %q", cutValue(e.key.Value))
 		}
@@ -170,11 +170,11 @@ func (d *decoder) names(found []entry, path string, into reflect.Value, depth in
 			continue
 		}
 		if near := check.Nearest(name, fixed); near != "" && len(near) > 3 && !quoted(e.key) {
-			d.warn(e.key, at, "put it in quotes if the name is meant",
-				"%q is read as a name of your own; did you mean the key %q?", cutValue(name), near)
+			d.warn(e.key, at, "put it in quotes if it is meant as a name",
+				"%q is read as a name that you chose; did you mean the key %q?", cutValue(name), near)
 		}
 		if first := folded[strings.ToLower(name)]; first != nil {
-			d.warn(e.key, at, "rename one of them if the same was meant", "%q and %q on line %d differ only in capitals",
+			d.warn(e.key, at, "remove one of them if both mean the same", "%q and %q on line %d differ only in upper and lower case",
 				cutValue(name), cutValue(first.Value), first.Line)
 		}
 		folded[strings.ToLower(name)] = e.key

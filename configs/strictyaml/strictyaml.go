@@ -92,8 +92,8 @@ func Decode(file string, data []byte, into any) (*Document, error) {
 // top decodes the outermost value, which must be a mapping.
 func (d *decoder) top(root *yaml.Node, target reflect.Value) {
 	if root.Kind == yaml.AliasNode || root.Kind != yaml.MappingNode {
-		d.fail(root, "", "a list of keys with values is expected here, as in \"version: 1\"",
-			"the file holds %s instead of keys", describe(root))
+		d.fail(root, "", "write keys with values, as in \"version: 1\"",
+			"the file contains %s instead of keys with values", describe(root))
 		return
 	}
 	d.extensions = true

@@ -206,7 +206,7 @@ func TestWarningsAlone(t *testing.T) {
 	if err := doc.Warnings.Render(&out, doc.Source); err != nil {
 		t.Fatal(err)
 	}
-	want := `f.yaml:3:20  warning  "PATH" and "Path" on line 3 differ only in capitals (rename one of them if the same was meant)
+	want := `f.yaml:3:20  warning  "PATH" and "Path" on line 3 differ only in upper and lower case (remove one of them if both mean the same)
      2 |   a:
      3 |     env: {Path: x, PATH: y}
        |                    ^^^^

@@ -57,7 +57,7 @@ esac
 used=0
 [ "$(cat "$(dirname "$0")/../units/tagger.service")" = active ] && used=20480
 echo '<nvidia_smi_log><gpu><product_name>Fake RTX 4090</product_name><mig_mode><current_mig>N/A</current_mig></mig_mode>'
-echo '<uuid>GPU-1</uuid><utilization><gpu_util>0%</gpu_util></utilization><temperature><gpu_temp>64 C</gpu_temp></temperature>'
+echo '<uuid>GPU-1</uuid><utilization><gpu_util>0 %</gpu_util></utilization><temperature><gpu_temp>64 C</gpu_temp></temperature>'
 echo "<fb_memory_usage><total>24576 MiB</total><used>$used MiB</used><free>$((24576 - used)) MiB</free></fb_memory_usage>"
 echo '<processes></processes></gpu></nvidia_smi_log>'
 `,

@@ -41,9 +41,9 @@ func (p *Percent) UnmarshalText(b []byte) error {
 	case num == "1":
 		return bad("write 1% or 100%", "\"1\" may mean 1%% or 100%%")
 	case v > 1 && v <= 100:
-		return bad("write "+num+"% or "+Percent(v/100).fraction(), "%s is more than 1, which is the whole", quote(text))
+		return bad("write "+num+"% or "+Percent(v/100).fraction(), "%s is not between 0 and 1", quote(text))
 	case v > 1:
-		return bad(example, "%s is more than the whole", quote(text))
+		return bad(example, "%s is not between 0 and 1", quote(text))
 	}
 	*p = Percent(v)
 	return nil

@@ -141,13 +141,13 @@ func TestPercent(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"":      `an empty text is not a share: write 85% or 0.85`,
-		"85":    `"85" is more than 1, which is the whole: write 85% or 0.85`,
+		"85":    `"85" is not between 0 and 1: write 85% or 0.85`,
 		"1":     `"1" may mean 1% or 100%: write 1% or 100%`,
-		"185":   `"185" is more than the whole: write 85% or 0.85`,
+		"185":   `"185" is not between 0 and 1: write 85% or 0.85`,
 		"101%":  `"101%" is more than 100%: write 85% or 0.85`,
 		"0,85":  `"0,85" has a decimal comma: write 0.85`,
 		"85,5%": `"85,5%" has a decimal comma: write 85.5%`,
-		"85%":   `"85%" has a space in it: write 85%`,
+		"85 %":  `"85 %" has a space in it: write 85%`,
 		".85":   `".85" has no digit before the point: write 0.85`,
 		"NaN":   `"NaN" is not a finite number: write 85% or 0.85`,
 		".nan":  `".nan" is not a finite number: write 85% or 0.85`,

@@ -77,7 +77,7 @@ func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
 		if err := lease.Release(); err != nil {
 			return nil, v, err
 		}
-		report(Verdict{Result: Waiting, UUID: v.UUID, Text: "taken at the last moment: " + why})
+		report(Verdict{Result: Waiting, UUID: v.UUID, Text: "not free at the last check before the start: " + why})
 		gate.Again()
 	}
 }

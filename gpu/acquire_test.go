@@ -78,7 +78,7 @@ func TestLastLook(t *testing.T) {
 		}
 		if !strings.Contains(
 			strings.Join(told, "\n"),
-			"taken at the last moment: GPU 0 has 4.0 GiB free, a run needs 20.0 GiB; the memory is held by ollama",
+			"not free at the last check before the start: GPU 0 has 4.0 GiB free, a run needs 20.0 GiB; the memory is held by ollama",
 		) {
 			t.Errorf("reports: %q", told)
 		}

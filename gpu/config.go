@@ -98,7 +98,7 @@ func (c Config) Validate() check.Problems {
 		p.Errorf(
 			"free",
 			"set how much the training needs, e.g. free: 20GiB, or how much may be in use, e.g. max_used: 500MiB",
-			"no free GPU memory is required",
+			"neither free nor max_used is set",
 		)
 	case c.Free != 0 && c.MaxUsed != 0:
 		p.Errorf("max_used", "keep one of them", "free and max_used are both set")
@@ -113,8 +113,8 @@ func (c Config) Validate() check.Problems {
 	if c.Wait <= c.StableFor {
 		p.Errorf(
 			"wait",
-			"wait longer than stable_for, e.g. 2h",
-			"within %s no memory can be free for %s",
+			"set wait to more than stable_for, e.g. 2h",
+			"wait %s is not longer than stable_for %s, so no run could start",
 			c.Wait,
 			c.StableFor,
 		)

@@ -19,13 +19,13 @@ func TestConfig(t *testing.T) {
 		want   []string
 	}{
 		{"defaults", gpu.Config{Free: 20 * gib}, nil},
-		{"nothing", gpu.Config{}, []string{"free: no free GPU memory is required"}},
+		{"nothing", gpu.Config{}, []string{"free: neither free nor max_used is set"}},
 		{"a typing error", gpu.Config{Free: 20 << 50}, []string{"free: 20480TiB is more memory than any GPU has"}},
 		{"max_used", gpu.Config{MaxUsed: 500 << 20}, nil},
 		{"both", gpu.Config{Free: gib, MaxUsed: gib}, []string{"max_used: free and max_used are both set"}},
 		{"negative size", gpu.Config{MaxUsed: -1}, []string{"max_used: -1B is more memory than any GPU has"}},
 		{"intruders", gpu.Config{Free: gib, OnIntruder: "kill"}, []string{`on_intruder: unknown value "kill"`}},
-		{"impatient", gpu.Config{Free: gib, StableFor: minute, Wait: minute}, []string{"wait: within 1m no memory can be free for 1m"}},
+		{"impatient", gpu.Config{Free: gib, StableFor: minute, Wait: minute}, []string{"wait: wait 1m is not longer than stable_for 1m, so no run could start"}},
 		{"negative", gpu.Config{Free: gib, StableFor: -minute, Wait: minute}, []string{"stable_for: negative duration -1m"}},
 		{"names", gpu.Config{Free: gib, Ignore: []string{"Xorg", " ", "Xorg"}}, []string{"ignore: empty program name", `ignore: "Xorg" is named twice`}},
 	} {

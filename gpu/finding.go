@@ -42,13 +42,13 @@ func (t *tracker) intruder(p Process) Finding {
 }
 
 func (t *tracker) pressure(grown unit.Size, by *Process) Finding {
-	who := "the driver names no process for it"
+	who := "the driver does not list a process that uses it"
 	if by != nil {
-		who = "most of it by " + by.String()
+		who = "most of it is used by " + by.String()
 	}
 	return Finding{
 		Kind: FoundPressure, UUID: t.start.UUID, Process: by, Size: grown,
-		Text: fmt.Sprintf("GPU %d has %s less for the step than at its start: %s", t.start.Index, Amount(grown), who),
+		Text: fmt.Sprintf("GPU %d has %s less memory for the step than when the step began; %s", t.start.Index, Amount(grown), who),
 	}
 }
 

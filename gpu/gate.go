@@ -73,7 +73,7 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	}
 	if err != nil {
 		clear(g.free)
-		v := Verdict{Result: Waiting, Text: "it is unknown what is free: " + err.Error()}
+		v := Verdict{Result: Waiting, Text: "the free GPU memory is unknown: " + err.Error()}
 		if Lasting(err) {
 			v.Result = Shut
 			g.final = &v
@@ -84,7 +84,7 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if best := g.open(now, devices); best != nil {
 		text := fmt.Sprintf("GPU %d has %s free, for %s", best.Index, best.Free, short(now.Sub(g.free[best.UUID].since)))
 		if best.ProcessError != "" {
-			text += "; its other users are unknown (" + best.ProcessError + ")"
+			text += "; it is unknown which other programs use it (" + best.ProcessError + ")"
 		}
 		v := Verdict{Result: Open, UUID: best.UUID, Best: best, Text: text}
 		g.final = &v
@@ -151,7 +151,7 @@ func (g *Gate) describe(now time.Time, devices []Device) Verdict {
 	v := Verdict{Result: Waiting, Best: &best, Holders: g.config.Holders(best)}
 	if run, free := g.free[best.UUID]; free {
 		v.Text = fmt.Sprintf(
-			"GPU %d has %s free, for %s of %s",
+			"GPU %d has %s free, for %s of the required %s",
 			best.Index,
 			best.Free,
 			short(now.Sub(run.since)),

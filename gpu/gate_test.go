@@ -69,8 +69,8 @@ func TestGate(t *testing.T) {
 	allowed := gpu.Process{PID: 10, Name: "Xorg", Used: gpu.Bytes(gib / 4)}
 	for name, story := range map[string][]sample{
 		"free all the time": {
-			{0, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 0s of 30s"},
-			{15, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 15s of 30s"},
+			{0, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 0s of the required 30s"},
+			{15, one(card(0, 23)), nil, gpu.Waiting, "GPU 0 has 23.0 GiB free, for 15s of the required 30s"},
 			{30, one(card(0, 22)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"},
 			{31, one(card(0, 1)), nil, gpu.Open, "GPU 0 has 22.0 GiB free, for 30s"}, // final: later samples do not change it
 		},
@@ -90,7 +90,7 @@ func TestGate(t *testing.T) {
 		"a probe that fails breaks the stretch": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
 			{15, one(card(0, 23)), nil, gpu.Waiting, ""},
-			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "it is unknown what is free: ask NVIDIA's driver: no answer within 5s"},
+			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "the free GPU memory is unknown: ask NVIDIA's driver: no answer within 5s"},
 			{31, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
 		},
 		"unknown is not free": {
@@ -103,12 +103,12 @@ func TestGate(t *testing.T) {
 			{99, one(unified), nil, gpu.Waiting, ""},
 		},
 		"no holder to name": {
-			{0, one(hidden), nil, gpu.Waiting, "what holds the rest is unknown: the driver has no list of compute processes"},
+			{0, one(hidden), nil, gpu.Waiting, "it is unknown what uses the other memory: the driver has no list of compute processes"},
 		},
 		"memory without a list of processes is believed, and reported": {
 			{0, one(unlisted), nil, gpu.Waiting, "for 0s"},
 			{15, one(unlisted), nil, gpu.Waiting, ""},
-			{30, one(unlisted), nil, gpu.Open, "its other users are unknown (the driver has no list of compute processes)"},
+			{30, one(unlisted), nil, gpu.Open, "it is unknown which other programs use it (the driver has no list of compute processes)"},
 		},
 		"a list that was refused": {
 			{0, one(refused), nil, gpu.Waiting, "GPU 0 may be in use by unknown processes: list compute processes: Insufficient Permissions"},
@@ -136,7 +136,7 @@ func TestGate(t *testing.T) {
 			{30, one(card(0, 22, window, allowed)), nil, gpu.Open, ""},
 		},
 		"a driver that is not there": {
-			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "it is unknown what is free: ask NVIDIA's driver: not installed"},
+			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "the free GPU memory is unknown: ask NVIDIA's driver: not installed"},
 		},
 		"the emptier of two": {
 			{0, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},

@@ -143,7 +143,7 @@ func (n *Namer) models(ctx context.Context, runners []*Process) {
 }
 
 // errForbidden is the answer of an engine's helper for a container of another service. It is permanent.
-var errForbidden = errors.New("the engine's helper does not show this container")
+var errForbidden = errors.New("the docker helper refuses to describe this container")
 
 func get(ctx context.Context, client *http.Client, url string, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)

@@ -89,7 +89,7 @@ func (p *Peaks) read() (peaksFile, error) {
 		err = json.Unmarshal(text, &file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read GPU peaks: %w (remove the file %s: it is written again)", err, p.Path)
+		return nil, fmt.Errorf("read GPU peaks: %w (remove the file %s; retraind will create a new one)", err, p.Path)
 	}
 	return file, nil
 }

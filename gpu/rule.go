@@ -81,15 +81,15 @@ func (c Config) blame(d Device) string {
 	holders := c.Holders(d)
 	switch {
 	case d.Distrust != "":
-		return "what holds the rest is unknown: " + d.Distrust
+		return "it is unknown what uses the other memory: " + d.Distrust
 	case len(holders) > 0:
 		return "the memory is held by " + list(holders)
 	case d.ProcessError != "":
-		return "what holds the rest is unknown: " + d.ProcessError
+		return "it is unknown what uses the other memory: " + d.ProcessError
 	case d.Total.State == Known && d.Used.State == Known && d.Used.Size == 0:
 		return "the device is too small"
 	default:
-		return "the driver lists no process that holds the rest"
+		return "the driver lists no process that uses the other memory"
 	}
 }
 

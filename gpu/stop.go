@@ -88,7 +88,8 @@ func (c StopConfig) validate(p *check.Problems, here string) {
 		return
 	}
 	if c.Healthy != "" && c.Unit == "" {
-		p.Errorf(here+".healthy", "write it inside compose: {…}", "healthy is allowed beside unit only")
+		p.Errorf(here+".healthy", "for a compose service write it inside compose: {…}",
+			"healthy is allowed here only together with unit")
 	}
 	validateURL(p, here+".healthy", c.Healthy)
 	switch {
@@ -104,7 +105,7 @@ func (c StopConfig) validate(p *check.Problems, here string) {
 	case c.Unit != "" && !stopUnit.MatchString(c.Unit):
 		p.Errorf(here+".unit", "write a name such as tagger.service", "%q cannot name a unit", c.Unit)
 	case len(c.Ollama) > 1 && slices.Contains(c.Ollama, AllModels):
-		p.Errorf(here+".ollama", "write all alone, or names", "all and names exclude each other")
+		p.Errorf(here+".ollama", "write either all or the names of models", "all cannot be combined with names")
 	}
 }
 

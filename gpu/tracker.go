@@ -86,7 +86,7 @@ func (t *tracker) find(devices []Device, err error) (*Device, []Finding) {
 			return nil, nil
 		}
 		t.blind = true
-		return nil, []Finding{t.trouble(FoundBlind, "its users are unknown: "+err.Error())}
+		return nil, []Finding{t.trouble(FoundBlind, "it is unknown which programs use it: "+err.Error())}
 	}
 	t.failed, t.blind = 0, false
 	i := slices.IndexFunc(devices, func(d Device) bool { return d.UUID == t.start.UUID })

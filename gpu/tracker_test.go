@@ -55,11 +55,11 @@ func TestTracker(t *testing.T) {
 				Process{PID: 10, Graphics: true, Used: Bytes(oneGiB / 10)})},
 		},
 		"who was there takes more": {
-			{device: shown(13.5, holding(7, 3.5, "Xorg"), train), finding: "GPU 0 has 3.0 GiB less for the step than at its start: most of it by Xorg, pid 7, 3.5 GiB"},
+			{device: shown(13.5, holding(7, 3.5, "Xorg"), train), finding: "GPU 0 has 3.0 GiB less memory for the step than when the step began; most of it is used by Xorg, pid 7, 3.5 GiB"},
 			{device: shown(14.5, holding(7, 4.5, "Xorg"), train)},
 			{device: shown(16.5, holding(7, 6.5, "Xorg"), train), finding: "6.0 GiB less"},
 		},
-		"unexplained memory": {{device: shown(12.5, desktop, train), finding: "GPU 0 has 2.0 GiB less for the step than at its start: the driver names no process for it"}},
+		"unexplained memory": {{device: shown(12.5, desktop, train), finding: "GPU 0 has 2.0 GiB less memory for the step than when the step began; the driver does not list a process that uses it"}},
 		"lost":               {{err: lost, finding: "GPU 0: read memory of GPU 0: GPU is lost"}, {err: lost}},
 		"gone from the list": {
 			{none: true, finding: "GPU 0: the driver no longer lists it"},
@@ -69,11 +69,11 @@ func TestTracker(t *testing.T) {
 		},
 		"blind": {
 			{err: hang},
-			{err: hang, finding: "GPU 0: its users are unknown: ask NVIDIA's driver: no answer within 5s"},
+			{err: hang, finding: "GPU 0: it is unknown which programs use it: ask NVIDIA's driver: no answer within 5s"},
 			{err: hang},
 			{device: shown(10.5, desktop, train)},
 			{err: hang},
-			{err: hang, finding: "its users are unknown"},
+			{err: hang, finding: "it is unknown which programs use it"},
 		},
 		"a process of ours that has just ended": {
 			{device: shown(10.5, desktop, train, Process{PID: 500, Gone: true, Used: Bytes(oneGiB)})},

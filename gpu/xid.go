@@ -44,10 +44,10 @@ func (x Xid) Cause() Cause {
 func (x Xid) String() string {
 	switch x.Cause() {
 	case CauseProgram:
-		return fmt.Sprintf("Xid %d, an error of a program on it (an illegal access, or its end)", int(x))
+		return fmt.Sprintf("Xid %d, an error of a program on the GPU (it accessed memory illegally, or crashed or was killed)", int(x))
 	case CauseHardware:
 		return fmt.Sprintf(
-			"Xid %d, an error of the card or its driver: reset it or reboot, and replace it if that comes back",
+			"Xid %d, an error of the card or its driver: reset the GPU or reboot, and replace the card if the error returns",
 			int(x),
 		)
 	default:

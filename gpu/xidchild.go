@@ -85,7 +85,7 @@ func (p *XidProbe) Follow(ctx context.Context, uuid string, into chan<- Xid) err
 	select {
 	case <-gone:
 		if end == nil {
-			end = errors.New("it ended")
+			end = errors.New("exit status 0")
 		}
 		return diagnose(end, stderr.String())
 	case <-ctx.Done():
@@ -108,7 +108,7 @@ func (p *XidProbe) ready(uuid string) error {
 		delete(p.stuck, uuid)
 		return nil
 	default:
-		return &ProbeError{FaultHang, "an earlier reader of errors still hangs in the driver"}
+		return &ProbeError{FaultHang, "an earlier process that reads errors of the GPU (Xid) still hangs in the driver: a reset of the GPU or a reboot is needed"}
 	}
 }
 

@@ -99,7 +99,7 @@ func compileWhen(text string) (*vm.Program, error) {
 	if len(text) > longest {
 		return nil, &unit.Error{
 			Message: fmt.Sprintf("the expression has %d characters", len(text)),
-			Hint:    fmt.Sprintf("%d are the most", longest),
+			Hint:    fmt.Sprintf("write at most %d", longest),
 		}
 	}
 	program, err := expr.Compile(text,
@@ -109,7 +109,7 @@ func compileWhen(text string) (*vm.Program, error) {
 		root, check := program.Node(), plainWords{}
 		ast.Walk(&root, &check)
 		if check.refused != "" {
-			return nil, &unit.Error{Message: fmt.Sprintf("%q uses %s", cutText(text), check.refused), Hint: whenHint}
+			return nil, &unit.Error{Message: fmt.Sprintf("%q uses %s, which is not allowed", cutText(text), check.refused), Hint: whenHint}
 		}
 		return program, nil
 	}

@@ -39,13 +39,13 @@ func (p *Probation) validate() (found check.Problems) {
 	case d < 0:
 		notNegative(&found, "for", p.For)
 	case d == 0:
-		found.Errorf("for", "write 24h; to disable probation remove it", "no label can arrive in that time")
+		found.Errorf("for", "write 24h, or remove the section probation to disable it", "no label can arrive in that time")
 	case d > longestProbation:
 		found.Errorf("for", "write 7d or less; accuracy_drop covers later changes", "%s is more than %s", p.For,
 			unit.Duration(longestProbation))
 	}
 	if s := p.FalseRollbacks; !(s >= 0.0001 && s <= 0.5) {
-		found.Errorf("false_rollbacks", "write 5%", "%s is not a chance between 0.01%% and 50%%", s)
+		found.Errorf("false_rollbacks", "write 5%", "%s is not between 0.01%% and 50%%", s)
 	}
 	return found
 }
@@ -94,7 +94,7 @@ func (t *Trial) explain(now time.Time, loc *time.Location) string {
 		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() +
 			"; e-value " + number(t.E, 1) + ", threshold " + number(t.Bound, 0)
 		if t.Lost != "" {
-			out += "; it cannot be rolled back: " + t.Lost
+			out += "; the release cannot be rolled back: " + t.Lost
 		}
 		return out
 	}

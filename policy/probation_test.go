@@ -106,7 +106,7 @@ func TestProbation(t *testing.T) {
 			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) {
 				h.Probation.Lost = "there was no release before"
 			},
-			text: "e-value 1.5, threshold 20; it cannot be rolled back: there was no release before",
+			text: "e-value 1.5, threshold 20; the release cannot be rolled back: there was no release before",
 		},
 		{
 			name: "no previous release, and a retrain is due", verdict: policy.VerdictRetrain, reason: "",

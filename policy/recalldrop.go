@@ -46,7 +46,7 @@ func (a recallDrop) explain(r *drift.Report, _ time.Time, c *Condition) string {
 		return "recall of " + label(worst.Name) + " may have fallen by " + text.Points(worst.Estimate) +
 			" among new items, but this may be chance: " + missed(worst)
 	}
-	return "no category's recall fell among new items; the closest to it is " + label(worst.Name) + ": " + missed(worst)
+	return "no category's recall fell among new items; closest to a fall is " + label(worst.Name) + ": " + missed(worst)
 }
 
 func missed(c *drift.NewInCategory) string {

@@ -42,7 +42,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 		// One missed item is a fall by 90 points: without evidence it is not a usable value.
 		"chance": {
 			with(func(*drift.NewInCategory) {}),
-			row{policy.StatePass, 0, `no category's recall fell among new items; the closest to it is sport: 20 of 40 items were missed`},
+			row{policy.StatePass, 0, `no category's recall fell among new items; closest to a fall is sport: 20 of 40 items were missed`},
 		},
 		"suspected": {
 			with(func(c *drift.NewInCategory) { c.E = 61 }),
@@ -64,7 +64,7 @@ func TestCategoryRecallDrop(t *testing.T) {
 		},
 		"fell less": {
 			with(func(c *drift.NewInCategory) { c.E, c.Alarmed, c.Estimate, c.Drop = 4000, true, 9.9, 5 }),
-			row{policy.StatePass, 9.9, `no category's recall fell among new items; the closest to it is sport: 20 of 40 items were missed`},
+			row{policy.StatePass, 9.9, `no category's recall fell among new items; closest to a fall is sport: 20 of 40 items were missed`},
 		},
 	} {
 		r := healthy(t)

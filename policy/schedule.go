@@ -62,7 +62,7 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 	}
 	s = Schedule{spec, loc}
 	if s.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, loc)).IsZero() {
-		return bad("check day and month", "such a day never comes")
+		return bad("check day and month", "no such date exists")
 	}
 	return s, nil
 }

@@ -100,7 +100,7 @@ func (c Conditions) validate() check.Problems {
 		case "", TestECUSUM:
 		case "adwin", "ddm", "page_hinkley":
 			p.Errorf("accuracy_drop.test", "remove the line: new items are tested by the e-CUSUM, which keeps false_retrains",
-				"test %s was removed", string(d.Test))
+				"test %s no longer exists", string(d.Test))
 		default:
 			p.Errorf("accuracy_drop.test", "write ecusum, or remove the line", "no test is called %q", string(d.Test))
 		}

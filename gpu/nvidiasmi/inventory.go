@@ -23,7 +23,7 @@ func (i Inventory) Devices(ctx context.Context) ([]gpu.Device, error) {
 	if err != nil {
 		return nil, &gpu.ProbeError{
 			Fault:  gpu.FaultNotBuilt,
-			Detail: "this retraind was built without cgo and asks nvidia-smi, which is not installed: install NVIDIA's driver with its tools",
+			Detail: "this retraind was built without cgo and needs the program nvidia-smi, which is not installed: install NVIDIA's driver with its tools",
 		}
 	}
 	var stdout, stderr bytes.Buffer

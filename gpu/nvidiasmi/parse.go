@@ -38,12 +38,12 @@ type document struct {
 func parse(text []byte) ([]gpu.Device, error) {
 	var doc document
 	if err := xml.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("read nvidia-smi's answer: %w", err)
+		return nil, fmt.Errorf("read the output of nvidia-smi: %w", err)
 	}
 	devices := make([]gpu.Device, 0, len(doc.GPUs))
 	for index, g := range doc.GPUs {
 		if g.UUID == "" {
-			return nil, &gpu.ProbeError{Fault: gpu.FaultFailed, Detail: fmt.Sprintf("nvidia-smi reports no UUID of GPU %d", index)}
+			return nil, &gpu.ProbeError{Fault: gpu.FaultFailed, Detail: fmt.Sprintf("nvidia-smi reports no UUID for GPU %d", index)}
 		}
 		d := gpu.Device{
 			Index: index, UUID: g.UUID, Name: g.Name, Split: g.MIGMode == "Enabled",

@@ -143,7 +143,7 @@ func situations(t *testing.T) []situation {
 			name:   "nonsense",
 			script: program(t, "echo GPU 0 is fine"),
 			fault:  gpu.FaultFailed,
-			text:   "read nvidia-smi's answer",
+			text:   "read the output of nvidia-smi",
 		},
 	}
 }

@@ -22,7 +22,7 @@ func (i Inventory) Xids(ctx context.Context, uuid string, report func(gpu.Xid)) 
 	i.lib = lib
 	if !i.has("nvmlEventSetCreate") || !i.has("nvmlDeviceRegisterEvents") ||
 		!i.has("nvmlEventSetWait_v2", "nvmlEventSetWait") {
-		return &gpu.ProbeError{Fault: gpu.FaultMismatch, Detail: "the installed driver reports no errors of devices"}
+		return &gpu.ProbeError{Fault: gpu.FaultMismatch, Detail: "the installed driver cannot report errors of the GPU (Xid)"}
 	}
 	handle, ret := lib.DeviceGetHandleByUUID(uuid)
 	if ret != binding.SUCCESS {

@@ -84,7 +84,7 @@ func (b *Backend) Sentence() string {
 	defer stop()
 	s, err := b.Snapshot(ctx)
 	if err != nil {
-		return "running; its state cannot be read: " + err.Error()
+		return "running; the state of the models cannot be read: " + err.Error()
 	}
 	var parts []string
 	for _, m := range s.Models {

@@ -60,9 +60,9 @@ func (b *Backend) Resume(ctx context.Context, model, by string) error {
 		switch {
 		case row.Hold != "" || own:
 		case model == status.Every:
-			return fmt.Errorf("%w: there is no pause of every model; for one model: retraind resume MODEL", status.ErrRefused)
+			return fmt.Errorf("%w: no pause of all models is in force; to resume one model: retraind resume MODEL", status.ErrRefused)
 		case every:
-			return fmt.Errorf("%w: model %s itself is neither held nor paused, but every model is paused: retraind resume",
+			return fmt.Errorf("%w: model %s itself is neither held nor paused, but all models are paused; to end that pause: retraind resume",
 				status.ErrRefused, model)
 		default:
 			return fmt.Errorf("%w: model %s is neither held nor paused", status.ErrRefused, model)

@@ -32,7 +32,7 @@ func (b *Backend) answered(ctx context.Context, verb, model, id string) (t statu
 		case err != nil:
 			return err
 		case r.Verb != verb || r.Model != model:
-			return &status.Refusal{Code: 409, Text: fmt.Sprintf("the id %q was used for a %s of model %s", id, r.Verb, r.Model)}
+			return &status.Refusal{Code: 409, Text: fmt.Sprintf("the request id %q was already used for a %s of model %s", id, r.Verb, r.Model)}
 		}
 		ok = true
 		return json.Unmarshal(r.Answer, &t)
@@ -147,7 +147,7 @@ func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered,
 		if err == nil && waiting == "" { // the run has started and ended already
 			runs, err := b.Runs(ctx, model, 1)
 			if err == nil && len(runs) == 1 {
-				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has " + string(runs[0].Outcome)}, nil
+				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has ended: " + string(runs[0].Outcome)}, nil
 			}
 		}
 		select {

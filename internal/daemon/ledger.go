@@ -48,7 +48,7 @@ func (d *Daemon) restoreFirst(ctx context.Context) restored {
 		},
 	})
 	if err != nil {
-		d.log.Error("what a run had stopped could not be started again yet", "err", err)
+		d.log.Error("programs that a run stopped could not be started again yet", "err", err)
 	}
 	return restored{results, bad}
 }

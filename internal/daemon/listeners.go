@@ -37,11 +37,11 @@ func (d *Daemon) listeners(file *configs.File) ([]loop, error) {
 	listener, err := net.Listen("tcp", file.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil,
-			fmt.Errorf("listen: %s is used by another program: set listen: to a free loopback address, or to off", file.Listen)
+			fmt.Errorf("listen: %s is used by another program; set listen: to a free loopback address, or to off", file.Listen)
 	}
 	if err != nil {
 		return nil,
-			fmt.Errorf("listen: cannot use %s: %w: set listen: to a loopback address such as 127.0.0.1:7420, or to off",
+			fmt.Errorf("listen: cannot use %s: %w; set listen: to a loopback address such as 127.0.0.1:7420, or to off",
 				file.Listen, innermost(err))
 	}
 	pageGuard := d.guard("page")

@@ -127,7 +127,7 @@ func TestLeavesTheGPU(t *testing.T) {
 	}
 	verify("")
 	f.OnGPU(func(size int64) int64 { return size / 2 })
-	verify("% of the model is on the GPU, which had all of it")
+	verify("% of the model is still in GPU memory")
 	r.stop()
 	r = w.start() // known after a restart, too
 	r.model("the notice", func(m status.Model) bool { return m.Served != nil && m.Served.Notice != "" })

@@ -37,7 +37,7 @@ func (d *Daemon) receivers(file *configs.File) ([]loop, error) {
 	for _, address := range slices.Sorted(maps.Keys(muxes)) {
 		listener, err := net.Listen("tcp", address)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("labels.http.listen: %s is used by another program: set it to a free address", address)
+			return nil, fmt.Errorf("labels.http.listen: %s is used by another program; set it to a free address", address)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("labels.http.listen: cannot use %s: %w", address, innermost(err))

@@ -97,9 +97,9 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 		return err
 	}
 	if err != nil {
-		d.log.Error("configuration refused, the old one stays", "why", why, "err", err)
+		d.log.Error("configuration refused, the old one stays in force", "why", why, "err", err)
 		d.tell(ctx, notify.ConfigRejected, notify.Refused{Problems: problemLines(err), Digest: old.Digest})
-		return fmt.Errorf("configuration refused, the old one stays: %w", err)
+		return fmt.Errorf("configuration refused, the old one stays in force: %w", err)
 	}
 	d.log.Info("configuration in force", "why", why, "config_digest", next.Digest, "restart_needed", cold)
 	d.tell(ctx, notify.ConfigReloaded, notify.Reloaded{Digest: next.Digest, RestartNeeded: cold})
@@ -107,7 +107,7 @@ func (d *Daemon) reload(ctx context.Context, why string) error {
 }
 
 // Reload implements backend.Config.
-func (d *Daemon) Reload(ctx context.Context) error { return d.reload(ctx, "asked for") }
+func (d *Daemon) Reload(ctx context.Context) error { return d.reload(ctx, "requested") }
 
 // Reloaded implements backend.Config.
 func (d *Daemon) Reloaded() status.Config {

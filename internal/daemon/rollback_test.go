@@ -194,7 +194,7 @@ func TestProbationWithoutAFormerRelease(t *testing.T) {
 			}
 			w.arrive(0, 60, true)
 			m := r.model("the alarm", func(m status.Model) bool { return m.Probation != nil && m.Probation.Crossed })
-			if m.Phase != status.Broken || !strings.Contains(m.Sentence, "it cannot be rolled back: ") ||
+			if m.Phase != status.Broken || !strings.Contains(m.Sentence, "the release cannot be rolled back: ") ||
 				!strings.Contains(m.Sentence, want) {
 				t.Errorf("%s: %s", m.Phase, m.Sentence)
 			}

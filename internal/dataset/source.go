@@ -71,7 +71,7 @@ func (s Source) WriteLabels(ctx context.Context, model string, w actions.LabelWr
 	case !ok:
 		return actions.LabelsWritten{}, notConfigured(model)
 	case m.Labels.Postgres == nil:
-		return actions.LabelsWritten{}, errors.New("the labels come from no table any more (labels.postgres): remove write from the step label")
+		return actions.LabelsWritten{}, errors.New("the model no longer has a table to write to (labels.postgres): remove write from the step label")
 	}
 	targets := m.Serving.List()
 	hashes, values := map[string]string{}, make([]postgres.Values, 0, len(rows))

@@ -1,7 +1,6 @@
 package evaluator
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -182,7 +181,11 @@ func (l *Loop) barred() bool {
 	if why != l.notAsked {
 		l.notAsked = why
 		l.setView(func(v *View) { v.Barred = why })
-		l.log.Info("whether the classifier may be queried has changed", "reason", cmp.Or(why, "it may"))
+		if why != "" {
+			l.log.Info("the classifier must not be queried for now", "reason", why)
+		} else {
+			l.log.Info("the classifier may be queried again")
+		}
 	}
 	return why != ""
 }

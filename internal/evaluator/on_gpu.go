@@ -16,7 +16,7 @@ func (l *Loop) lookAtGPU(ctx context.Context, s *Serving, h serving.HealthInfo) 
 	was, said := s.GPU, s.OffGPU
 	s.GPU, s.OffGPU = was || h.VRAM >= h.Size, ""
 	if s.GPU && h.VRAM < h.Size {
-		s.OffGPU = fmt.Sprintf("only %d%% of the model is on the GPU, which had all of it before: another program uses the memory (ollama ps, nvidia-smi), or the driver is unavailable",
+		s.OffGPU = fmt.Sprintf("only %d%% of the model is still in GPU memory: another program uses the memory (ollama ps, nvidia-smi), or the driver is unavailable",
 			100*h.VRAM/h.Size)
 	}
 	if s.OffGPU != said && s.OffGPU != "" {

@@ -23,7 +23,7 @@ func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string
 		Text: "retries run " + text.RunID(run),
 	}
 	if by != "" {
-		d.Text += ", asked for by " + by
+		d.Text += ", requested by " + by
 	}
 	err = l.begin(ctx, d, nil, func(t *store.Tx, row store.Model) (actions.Plan, error) {
 		if err := CheckHold(l.name, row); err != nil {
@@ -112,7 +112,7 @@ func (p parent) repeat(plan actions.Plan, from string) (*actions.Parent, string,
 		out.Carry, why = plan.Carry(p.plan, first)
 	}
 	if why != "" && from != "" && first > 0 {
-		return nil, "", &RefusedError{fmt.Sprintf("it cannot start at step %s: %s; leave out --from to repeat all steps that are needed",
+		return nil, "", &RefusedError{fmt.Sprintf("the run cannot start at step %s: %s; leave out --from to repeat all steps that are needed",
 			from, why)}
 	}
 	said := "repeats run " + text.RunID(p.plan.Run)

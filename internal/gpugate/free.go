@@ -156,7 +156,7 @@ func (g *Gate) awaitGone(
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("stopped, but still there after %s: %s", patience, stays)
+			return fmt.Errorf("stopped %s ago, but still running or using GPU memory: %s", patience, stays)
 		}
 		select {
 		case <-ctx.Done():
@@ -182,7 +182,7 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 			if err := g.o.Ledger.Stop(ctx, e.Thing); err != nil {
 				return "", err
 			}
-			why = e.Thing.String() + ": a client keeps asking it, so that Ollama does not unload it; list the client before it in gpu.stop"
+			why = e.Thing.String() + ": a client keeps sending requests to the model, so Ollama does not unload it; list the client before the model in gpu.stop"
 		}
 		return strings.TrimSpace(why), nil
 	}

@@ -62,7 +62,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	m, ok := file.Models[s.Model]
 	if !ok || m.GPU == nil {
 		return none, &actions.BlockedError{
-			Reason: fmt.Sprintf("it is not configured how much of the GPU model %s needs: add gpu: {free: 20GiB}", s.Model),
+			Reason: fmt.Sprintf("it is not configured how much GPU memory model %s needs: add gpu: {free: 20GiB} to the model", s.Model),
 		}
 	}
 	dir, err := gpu.LeaseDir(file.GPU.Leases)
@@ -127,7 +127,7 @@ func (g *Gate) Cards(ctx context.Context) int {
 	}
 	devices, err := g.probe.Devices(ctx)
 	if err != nil {
-		g.o.Log.Info("the number of GPUs is unknown: one run at a time", "err", err)
+		g.o.Log.Info("the number of GPUs is unknown; steps use the GPU one at a time", "err", err)
 	}
 	n := 0
 	for _, d := range devices {

@@ -108,7 +108,7 @@ func whoStarted(e ledger.Entry, again bool) string {
 	if again {
 		return fmt.Sprintf("it was restarted %d times (%s)", stopAgain+1, whyBack(e))
 	}
-	return "a person has started it"
+	return "a person or another program has started it"
 }
 
 // guarded runs g.guard in the background. The returned function stops it.

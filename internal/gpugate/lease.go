@@ -40,7 +40,7 @@ func (g *Gate) leaseForOllama(
 		}
 		if time.Now().After(deadline) {
 			return actions.GPUGrant{}, g.blocked(ctx, s, fmt.Sprintf(
-				"the GPU is not free for the models that the step asks: after %s it is still leased by %s", config.Wait, why))
+				"the GPU is not free for the models that the step queries: after %s it is still leased by %s", config.Wait, why))
 		}
 		select {
 		case <-ctx.Done():

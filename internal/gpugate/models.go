@@ -26,7 +26,7 @@ func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (s
 		return "", err
 	}
 	if len(entries) == 0 {
-		return "it is not loaded", nil
+		return "nothing to unload: not loaded", nil
 	}
 	if err := g.awaitGone(ctx, s, entries, before, g.config(s.Model).StopWithin.D()); err != nil {
 		return "", g.unless(ctx, s, err)

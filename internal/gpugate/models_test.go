@@ -112,7 +112,7 @@ func TestModelsOfSteps(t *testing.T) {
 		if said := restore(true); !strings.Contains(said, b) || loaded(b) < 18*time.Minute {
 			t.Errorf("at the end: %s; %s are left", said, loaded(b))
 		}
-		if said := unload(name + "-none"); said != "it is not loaded" {
+		if said := unload(name + "-none"); said != "nothing to unload: not loaded" {
 			t.Error(said)
 		}
 	})
@@ -140,7 +140,7 @@ func TestModelThatStays(t *testing.T) {
 	room := actions.Room{Stop: []gpu.StopConfig{{Ollama: unit.List{"big"}, Server: url}}, RunDir: t.TempDir(), UntilEnd: true}
 	_, err := g.Unload(t.Context(), actions.GPUStep{Model: "m", Run: "run1", Step: "unload"}, room)
 	var blocked *actions.BlockedError
-	if !errors.As(err, &blocked) || !strings.Contains(blocked.Reason, "Ollama model big:latest: a client keeps asking it") {
+	if !errors.As(err, &blocked) || !strings.Contains(blocked.Reason, "Ollama model big:latest: a client keeps sending requests to the model") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // CheckGPU waits until restored containers use the GPU again, and logs the containers that do not.
 func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
 	for _, r := range ledger.CheckGPU(ctx, g.probe, results) {
-		g.o.Log.Warn("a restored container does not use the gpu", "run_id", r.Entry.Run.ID, "thing", r.Entry.Thing.String(),
+		g.o.Log.Warn("a restored container does not use the GPU", "run_id", r.Entry.Run.ID, "thing", r.Entry.Thing.String(),
 			"detail", r.Detail)
 	}
 }
@@ -19,7 +19,7 @@ func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
 // Tell publishes the results of a restore: one event for each run with news. Unreadable files of the ledger are logged.
 func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {
 	for file, err := range bad {
-		g.o.Log.Error("an entry of the ledger cannot be read: it was renamed; check whether what it names runs",
+		g.o.Log.Error("a file of the ledger of stopped programs cannot be read and was renamed; check that the program that it names is running",
 			"file", file, "err", err)
 	}
 	var order []ledger.Run
@@ -43,7 +43,7 @@ func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string
 			if r.Ending == ledger.Owed {
 				log = g.o.Log.Error
 			}
-			log("restore of a stopped thing", "model", run.Model, "run_id", run.ID, "thing", r.Entry.Thing.String(),
+			log("result of restoring a stopped program", "model", run.Model, "run_id", run.ID, "thing", r.Entry.Thing.String(),
 				"ending", r.Ending, "detail", r.Detail)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
 )
@@ -112,7 +113,7 @@ func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	w.of.Found(said)
 	if abort {
 		w.of.Stop(
-			&actions.BlockedError{Reason: f.Text + "; the step was stopped by gpu.on_intruder", Why: policy.ReasonGPUHeld},
+			&actions.BlockedError{Reason: f.Text + "; the step was stopped because gpu.on_intruder is abort", Why: policy.ReasonGPUHeld},
 		)
 	}
 }
@@ -174,7 +175,7 @@ func (w *gpuWatch) summary(u gpu.Usage) string {
 	}
 	list = append(list, w.said[:min(3, len(w.said))]...)
 	if more := len(w.said) - 3; more > 0 {
-		list = append(list, fmt.Sprintf("%d more such findings", more))
+		list = append(list, text.Plural(more, "more finding"))
 	}
 	return strings.Join(list, "; ")
 }

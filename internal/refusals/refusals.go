@@ -48,6 +48,6 @@ func (s *Series) Refused(attrs ...any) {
 func (s *Series) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.log.Info(s.what+": over", "refused", s.n)
+	s.log.Info(s.what+" (ended)", "refused", s.n)
 	s.n = 0
 }

@@ -47,7 +47,7 @@ func TestSeriesLogsItsChanges(t *testing.T) {
 		}
 		time.Sleep(refusals.Quiet)
 		synctest.Wait()
-		if lines() != 2 || !strings.Contains(out.String(), `msg="full: over" refused=1000`) {
+		if lines() != 2 || !strings.Contains(out.String(), `msg="full (ended)" refused=1000`) {
 			t.Errorf("logged %s", out.String())
 		}
 		s.Refused()

@@ -44,7 +44,7 @@ func parseICS(data []byte, loc *time.Location) ([]holiday, error) {
 		return nil, err
 	}
 	if len(events) == 0 {
-		return nil, fmt.Errorf("no event in it: is it an iCalendar file?")
+		return nil, fmt.Errorf("the file has no event; is it an iCalendar file?")
 	}
 	moved := map[string][]time.Time{} // by UID of a series: its dates that other events replace
 	for _, e := range events {

@@ -121,11 +121,11 @@ func wall(t time.Time, loc *time.Location) int64 {
 func edge(verb string, at time.Time, wanted int64, second int, loc *time.Location) string {
 	text := unit.Clock(second % 86400).String()
 	if wall(at, loc) != wanted {
-		return text + " does not exist that day; it " + verb + " at " + at.In(loc).Format("15:04 MST")
+		return text + " does not exist that day; the window " + verb + " at " + at.In(loc).Format("15:04 MST")
 	}
 	_, end := zoneBounds(at.In(loc))
 	if !end.IsZero() && wall(end, loc) <= wanted && wanted < wall(end.Add(-1), loc) {
-		return text + " occurs twice that day; it " + verb + " the first time, at " + at.In(loc).Format("15:04 MST")
+		return text + " occurs twice that day; the window " + verb + " the first time, at " + at.In(loc).Format("15:04 MST")
 	}
 	return ""
 }

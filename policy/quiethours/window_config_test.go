@@ -11,8 +11,8 @@ import (
 func TestCalendars(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
-		"":       "quiet_hours[1].except[0]: calendar h.ics: no event in it: is it an iCalendar file?",
-		"<html>": "quiet_hours[1].except[0]: calendar h.ics: no event in it: is it an iCalendar file?",
+		"":       "quiet_hours[1].except[0]: calendar h.ics: the file has no event; is it an iCalendar file?",
+		"<html>": "quiet_hours[1].except[0]: calendar h.ics: the file has no event; is it an iCalendar file?",
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261301\nEND:VEVENT\n":                            `quiet_hours[1].except[0]: calendar h.ics: line 2: "20261301" is not a date`,
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=YEARLY\nEND:VEVENT\n":         "",
 		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:FREQ=NEVER\nEND:VEVENT\n":          "quiet_hours[1].except[0]: calendar h.ics: event that ends on line 4: the repetition FREQ=NEVER cannot be read: undefined frequency: NEVER",

@@ -103,9 +103,9 @@ func (c Config) Validate() check.Problems {
 	case c.Free != 0 && c.MaxUsed != 0:
 		p.Errorf("max_used", "keep one of them", "free and max_used are both set")
 	case c.Free < 0 || c.Free > tooLarge:
-		p.Errorf("free", "set the training's peak, e.g. 20GiB", "%s is more memory than any GPU has", c.Free)
+		p.Errorf("free", "set the peak memory of the training, e.g. 20GiB", "%s is more memory than any GPU has", c.Free)
 	case c.MaxUsed < 0 || c.MaxUsed > tooLarge:
-		p.Errorf("max_used", "set what a desktop uses, e.g. 500MiB", "%s is more memory than any GPU has", c.MaxUsed)
+		p.Errorf("max_used", "set the memory that a desktop uses, e.g. 500MiB", "%s is more memory than any GPU has", c.MaxUsed)
 	}
 	if c.StableFor < 0 {
 		p.Errorf("stable_for", "30s is usual", "negative duration %s", c.StableFor)

@@ -133,7 +133,7 @@ func compileWhen(text string) (*vm.Program, error) {
 	}
 	line, _, _ := strings.Cut(message, "\n")
 	if strings.HasPrefix(line, "unexpected token EOF") {
-		line = "it ends where a value is expected"
+		line = "the expression ends where a value is expected"
 	}
 	return nil, &unit.Error{Message: fmt.Sprintf("%q: %s", cutText(text), line), Hint: whenHint}
 }

@@ -39,7 +39,7 @@ func (p *Probation) validate() (found check.Problems) {
 	case d < 0:
 		notNegative(&found, "for", p.For)
 	case d == 0:
-		found.Errorf("for", "write 24h, or remove the section probation to disable it", "no label can arrive in that time")
+		found.Errorf("for", "write 24h, or remove the section probation to disable it", "no label can arrive within %s", p.For)
 	case d > longestProbation:
 		found.Errorf("for", "write 7d or less; accuracy_drop covers later changes", "%s is more than %s", p.For,
 			unit.Duration(longestProbation))

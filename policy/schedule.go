@@ -51,7 +51,7 @@ func ParseSchedule(line string, loc *time.Location) (s Schedule, err error) {
 		}
 		return Schedule{cron.Every(every.D()), loc}, nil
 	case strings.HasPrefix(trimmed, "@reboot"):
-		return bad("a daemon evaluates when it starts anyway; remove it", "@reboot is not a time")
+		return bad("remove it: the daemon evaluates at its start anyway", "@reboot is not a time")
 	case !strings.HasPrefix(trimmed, "@") && len(strings.Fields(trimmed)) != 5:
 		return bad("write minute, hour, day of month, month and day of week, as in 30 2 * * *", "%d fields instead of 5",
 			len(strings.Fields(trimmed)))

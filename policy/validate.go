@@ -24,8 +24,8 @@ func (c Config) Validate(loc *time.Location) check.Problems {
 	p.Under("urgent_when", c.UrgentWhen.validate())
 	if a, b := c.UrgentWhen.AccuracyBelow, c.RetrainWhen.AccuracyBelow; a != nil && b != nil && b.Share > 0 &&
 		a.Share >= b.Share {
-		p.Warnf("urgent_when.accuracy_below", "set it lower",
-			"%s is not below retrain_when's %s: every such retrain would ignore quiet hours", a.Share, b.Share)
+		p.Warnf("urgent_when.accuracy_below", "set a lower share",
+			"%s is not below the %s of retrain_when: every retrain for low accuracy would ignore quiet hours", a.Share, b.Share)
 	}
 	p.Under("limits", c.Limits.validate())
 	if c.Probation != nil {
@@ -52,7 +52,7 @@ func (e Evaluate) validate(loc *time.Location) check.Problems {
 		p.Errorf("every", "write 1m or more", "%s between evaluations is too short", e.Every)
 	}
 	if e.MaxWait < e.Debounce {
-		p.Errorf("max_wait", "set it to debounce or more", "max_wait %s is shorter than debounce %s", e.MaxWait,
+		p.Errorf("max_wait", "set max_wait to debounce or more", "max_wait %s is shorter than debounce %s", e.MaxWait,
 			e.Debounce)
 	}
 	if e.AfterChanges < 0 {

@@ -53,7 +53,7 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("model %s is %s; when that is settled: retraind resume %[1]s", e.Model, e.Hold)
+	return fmt.Sprintf("model %s is %s; once that is resolved, end the hold: retraind resume %[1]s", e.Model, e.Hold)
 }
 
 // CheckHold returns a *HeldError if the model is held.

@@ -51,7 +51,7 @@ func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	}
 	if row.Monitor != "" {
 		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
-			l.log.Warn("the sequential tests restart", "err", err)
+			l.log.Warn("the sequential tests start again, because their stored state cannot be used", "err", err)
 		}
 	}
 	return m, nil

@@ -25,7 +25,10 @@ func (g *Gate) leaseForOllama(
 			return actions.GPUGrant{}, g.unless(ctx, s, err)
 		}
 		leases.Mark(devices)
-		why := leaseHolders(devices)
+		why := "the driver lists no usable GPU"
+		if holders := leaseHolders(devices); holders != "" {
+			why = "it is still leased by " + holders
+		}
 		if d := ollamaTakes(devices); d != nil {
 			if why = g.queue.before(s.Run, *d); why == "" {
 				lease, err := leases.TryAcquire(d.UUID, owner(s))
@@ -40,7 +43,7 @@ func (g *Gate) leaseForOllama(
 		}
 		if time.Now().After(deadline) {
 			return actions.GPUGrant{}, g.blocked(ctx, s, fmt.Sprintf(
-				"the GPU is not free for the models that the step queries: after %s it is still leased by %s", config.Wait, why))
+				"the GPU is not free for the models that the step queries, after %s: %s", config.Wait, why))
 		}
 		select {
 		case <-ctx.Done():

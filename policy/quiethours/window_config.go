@@ -138,7 +138,7 @@ func validateException(name string) check.Problems {
 	case err == nil:
 	case strings.HasSuffix(strings.ToLower(name), ".ics"):
 	case len(name) == 10 && name[4] == '-':
-		p.Errorf("", "write it as 2026-12-24", "%q is not a day of the calendar", name)
+		p.Errorf("", "write an existing date, such as 2026-12-24", "%q is not a day of the calendar", name)
 	default:
 		if t, err := time.Parse("2.1.2006", name); err == nil {
 			p.Errorf("", "write "+t.Format(time.DateOnly), "%q is not a date", name)

@@ -22,7 +22,7 @@ type ProbeError struct {
 	Detail string `json:"detail"`
 }
 
-func (e *ProbeError) Error() string { return "ask NVIDIA's driver: " + e.Detail }
+func (e *ProbeError) Error() string { return "query NVIDIA's driver: " + e.Detail }
 
 // Lasting reports whether an error is a fault that waiting does not fix: it needs an installation or a reboot.
 func Lasting(err error) bool {

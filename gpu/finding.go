@@ -48,7 +48,8 @@ func (t *tracker) pressure(grown unit.Size, by *Process) Finding {
 	}
 	return Finding{
 		Kind: FoundPressure, UUID: t.start.UUID, Process: by, Size: grown,
-		Text: fmt.Sprintf("GPU %d has %s less memory for the step than when the step began; %s", t.start.Index, Amount(grown), who),
+		Text: fmt.Sprintf("GPU %d has %s less memory for the step than when the step began; %s", t.start.Index, Amount(grown),
+			who),
 	}
 }
 

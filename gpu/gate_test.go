@@ -90,7 +90,7 @@ func TestGate(t *testing.T) {
 		"a probe that fails breaks the stretch": {
 			{0, one(card(0, 23)), nil, gpu.Waiting, ""},
 			{15, one(card(0, 23)), nil, gpu.Waiting, ""},
-			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "the free GPU memory is unknown: ask NVIDIA's driver: no answer within 5s"},
+			{29, nil, &gpu.ProbeError{Fault: gpu.FaultHang, Detail: "no answer within 5s"}, gpu.Waiting, "the free GPU memory is unknown: query NVIDIA's driver: no answer within 5s"},
 			{31, one(card(0, 23)), nil, gpu.Waiting, "for 0s"},
 		},
 		"unknown is not free": {
@@ -136,7 +136,7 @@ func TestGate(t *testing.T) {
 			{30, one(card(0, 22, window, allowed)), nil, gpu.Open, ""},
 		},
 		"a driver that is not there": {
-			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "the free GPU memory is unknown: ask NVIDIA's driver: not installed"},
+			{0, nil, &gpu.ProbeError{Fault: gpu.FaultNoDriver, Detail: "not installed"}, gpu.Shut, "the free GPU memory is unknown: query NVIDIA's driver: not installed"},
 		},
 		"the emptier of two": {
 			{0, []gpu.Device{card(0, 23, window), card(1, 22)}, nil, gpu.Waiting, ""},

@@ -79,7 +79,7 @@ func (p *Probe) awaitStuck(ctx context.Context) error {
 	select {
 	case <-p.stuck:
 	case <-ctx.Done():
-		return fmt.Errorf("ask NVIDIA's driver: %w", context.Cause(ctx))
+		return fmt.Errorf("query NVIDIA's driver: %w", context.Cause(ctx))
 	case <-timer.C:
 		select {
 		case <-p.stuck:
@@ -119,7 +119,7 @@ func (p *Probe) ask(ctx context.Context) ([]Device, error) {
 		return nil, &ProbeError{FaultHang, fmt.Sprintf("no answer within %s", deadline)}
 	case <-ctx.Done():
 		p.abandon(c, began)
-		return nil, fmt.Errorf("ask NVIDIA's driver: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("query NVIDIA's driver: %w", context.Cause(ctx))
 	}
 }
 

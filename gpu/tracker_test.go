@@ -69,7 +69,7 @@ func TestTracker(t *testing.T) {
 		},
 		"blind": {
 			{err: hang},
-			{err: hang, finding: "GPU 0: it is unknown which programs use it: ask NVIDIA's driver: no answer within 5s"},
+			{err: hang, finding: "GPU 0: it is unknown which programs use it: query NVIDIA's driver: no answer within 5s"},
 			{err: hang},
 			{device: shown(10.5, desktop, train)},
 			{err: hang},
@@ -130,7 +130,7 @@ func TestUsage(t *testing.T) {
 	// Without a list, the growth since the start counts as the step's.
 	tr = newTracker(Config{}, shown(0.5), true, ofStep)
 	d := shown(6.5)
-	d.ProcessState, d.ProcessError = Unsupported, "the device keeps no list of processes"
+	d.ProcessState, d.ProcessError = Unsupported, "the device does not list its processes"
 	tr.look([]Device{d}, nil)
 	if u := tr.usage; u.Peak != Bytes(6*oneGiB) {
 		t.Errorf("without a list: %+v", u)

@@ -44,7 +44,7 @@ func (x Xid) Cause() Cause {
 func (x Xid) String() string {
 	switch x.Cause() {
 	case CauseProgram:
-		return fmt.Sprintf("Xid %d, an error of a program on the GPU (it accessed memory illegally, or crashed or was killed)", int(x))
+		return fmt.Sprintf("Xid %d, an error of a program on the GPU (illegal memory access, crash or kill)", int(x))
 	case CauseHardware:
 		return fmt.Sprintf(
 			"Xid %d, an error of the card or its driver: reset the GPU or reboot, and replace the card if the error returns",

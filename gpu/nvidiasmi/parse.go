@@ -53,7 +53,7 @@ func parse(text []byte) ([]gpu.Device, error) {
 		// For a device that keeps no list, the output has "N/A" in its place.
 		if strings.TrimSpace(g.Processes.Text) != "" {
 			d.ProcessState, d.ProcessError = absent(g.Processes.Text)
-			d.ProcessError = cmp.Or(d.ProcessError, "the device keeps no list of processes")
+			d.ProcessError = cmp.Or(d.ProcessError, "the device does not list its processes")
 		}
 		for _, p := range g.Processes.List {
 			d.Processes = append(d.Processes, gpu.Process{PID: p.PID, Used: memory(p.Used), Graphics: p.Type == "G"})

@@ -52,7 +52,7 @@ func (i Inventory) processes(d *gpu.Device, kind, symbol string, list func() ([]
 	infos, ret := list()
 	switch {
 	case ret == binding.ERROR_NOT_SUPPORTED:
-		d.ProcessState, d.ProcessError = gpu.Unsupported, "the device keeps no list of "+kind+" processes"
+		d.ProcessState, d.ProcessError = gpu.Unsupported, "the device does not list its "+kind+" processes"
 		return
 	case ret != binding.SUCCESS:
 		d.ProcessState, d.ProcessError = gpu.Failed, "list "+kind+" processes: "+i.lib.ErrorString(ret)

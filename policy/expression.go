@@ -109,7 +109,9 @@ func compileWhen(text string) (*vm.Program, error) {
 		root, check := program.Node(), plainWords{}
 		ast.Walk(&root, &check)
 		if check.refused != "" {
-			return nil, &unit.Error{Message: fmt.Sprintf("%q uses %s, which is not allowed", cutText(text), check.refused), Hint: whenHint}
+			return nil, &unit.Error{
+				Message: fmt.Sprintf("%q uses %s, which is not allowed", cutText(text), check.refused), Hint: whenHint,
+			}
 		}
 		return program, nil
 	}

@@ -81,5 +81,6 @@ func releaseBy(t *store.Tx, model, given string) (found store.Release, err error
 		return found, fmt.Errorf("%w: model %s has no release %s; retraind models show %[2]s lists them", status.ErrNotFound,
 			model, given)
 	}
-	return found, fmt.Errorf("%w: release %s is ambiguous: %d releases start with it; write more of the digest", status.ErrRefused, given, len(matches))
+	return found, fmt.Errorf("%w: release %s is ambiguous: %d releases start with it; write more of the digest",
+		status.ErrRefused, given, len(matches))
 }

@@ -32,7 +32,10 @@ func (b *Backend) answered(ctx context.Context, verb, model, id string) (t statu
 		case err != nil:
 			return err
 		case r.Verb != verb || r.Model != model:
-			return &status.Refusal{Code: 409, Text: fmt.Sprintf("the request id %q was already used for a %s of model %s", id, r.Verb, r.Model)}
+			return &status.Refusal{
+				Code: 409,
+				Text: fmt.Sprintf("the request id %q was already used for a %s of model %s", id, r.Verb, r.Model),
+			}
 		}
 		ok = true
 		return json.Unmarshal(r.Answer, &t)

@@ -62,7 +62,8 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	m, ok := file.Models[s.Model]
 	if !ok || m.GPU == nil {
 		return none, &actions.BlockedError{
-			Reason: fmt.Sprintf("it is not configured how much GPU memory model %s needs: add gpu: {free: 20GiB} to the model", s.Model),
+			Reason: fmt.Sprintf("it is not configured how much GPU memory model %s needs: add gpu: {free: 20GiB} to the model",
+				s.Model),
 		}
 	}
 	dir, err := gpu.LeaseDir(file.GPU.Leases)

@@ -103,7 +103,8 @@ func labelled(rows iter.Seq2[actions.Row, error], target string) iter.Seq2[actio
 			}
 		}
 		if !some {
-			yield(actions.Row{}, fmt.Errorf("none of %d rows has a label, so nothing was written; check the section labels of the configuration", n))
+			yield(actions.Row{},
+				fmt.Errorf("none of %d rows has a label, so nothing was written; check the section labels of the configuration", n))
 		}
 	}
 }

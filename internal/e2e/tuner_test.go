@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
@@ -173,7 +172,6 @@ func TestTunerStory(t *testing.T) {
 		return m.Release != "" && m.Report != nil && m.Report.Scored > 0
 	})
 	t.Logf("adopted at %.1f%% of %d held-out items", 100*m.Report.Accuracy, m.Report.Scored)
-	adopted := m.Release
 	id0, image0 := o.container()
 	file0 := o.read("tuner/" + model)
 
@@ -188,43 +186,8 @@ func TestTunerStory(t *testing.T) {
 	o.asBefore("failing build", image0, file0)
 	o.write("tuner/"+service+"/Dockerfile", dockerfile)
 
-	// The next run is promoted.
-	run := o.retrain("default", 2, policy.OutcomePromoted, "not worse")
-	t.Log(o.must("runs", "show", run.ID))
-	m = o.model("the promotion", func(m status.Model) bool {
-		return m.Active == nil && m.Release != adopted && m.Report.Scored > 0
-	})
-	t.Logf("promoted at %.1f%%", 100*m.Report.Accuracy)
-	id1, image1 := o.container()
-	if id1 == id0 || image1 == image0 {
-		t.Errorf("after the promotion the old container or image still serves: container %s of image %s", id1, image1)
-	}
-	file1 := o.read("tuner/" + model)
-	if file1 == file0 {
-		t.Error("after the promotion the build context still contains the model file of the former release")
-	}
-	kept := compose.Repository("classifier-api", "classifier-api") + ":" + compose.Tag(adopted)
-	out, err := o.engine.docker("image", "inspect", "--format", "{{.Id}}", kept).CombinedOutput()
-	if err != nil || strings.TrimSpace(string(out)) != image0 {
-		t.Errorf("the image of the former release is not kept under its tag: %v: %s", err, out)
-	}
-
-	// The answers to the held-out items are stored outside the release, and the container that gave them is removed.
-	if answers := o.read("state/models/relevance/runs/" + run.ID + "/predictions.jsonl"); strings.Count(answers, "\n") < 300 {
-		t.Errorf("predictions.jsonl has fewer than 300 answers:\n%s", answers)
-	}
-	if out, err := o.engine.docker("ps", "-aq").CombinedOutput(); err != nil || len(strings.Fields(string(out))) != 1 {
-		t.Errorf("want only the container of the service: %v: %s", err, out)
-	}
-
-	// If the new container ends at once, the deployment is rolled back to the former image, without a build.
-	o.sql("update items set priority = 'hoch' where content like '%haushalt%'")
-	app := o.read("tuner/" + service + "/app.py")
-	ends := "import os\nif os.path.exists('/state/broken'): raise SystemExit('no such model')\nprint("
-	o.write("tuner/"+service+"/app.py", strings.Replace(app, "print(", ends, 1))
-	o.retrain("broken", 3, policy.OutcomeRolledBack, "no such model")
-	o.asBefore("failing health", image1, file1)
-	o.write("tuner/"+service+"/app.py", app)
+	image1, file1 := o.promotes(2)
+	o.rollsBackExit(3, image1, file1)
 
 	// Another program gives the image name to another image during the deployment.
 	o.write("wrong", image0)

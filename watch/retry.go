@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // permanentPause is the retry interval after a fault that waiting does not fix.
@@ -149,7 +151,7 @@ func (r *Retrier) Down(err error) {
 	}
 	if r.health.Error != text {
 		r.health.Error = text
-		r.Log.Warn("label changes stay at their source", "err", text)
+		r.Log.Warn("label changes are not read; they remain at their source", "err", text)
 	}
 }
 
@@ -175,7 +177,7 @@ func (r *Retrier) Refused(place, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.health.Refused++
-	r.health.Notice = fmt.Sprintf("%d refused, the last at %s: %s", r.health.Refused, place, reason)
+	r.health.Notice = fmt.Sprintf("%s, the last at %s: %s", text.Plural(int(r.health.Refused), "refused event"), place, reason)
 	r.Log.Warn("an event was refused", "place", place, "reason", reason)
 }
 

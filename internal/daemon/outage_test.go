@@ -256,7 +256,7 @@ func TestReloadTriesSourcesAgain(t *testing.T) {
 	w.sql("alter table items disable trigger retraind_"+model+"_update", "update items set category = category")
 	r = w.start()
 	r.model("trouble to be shown",
-		func(m status.Model) bool { return strings.Contains(m.Sources[0].Error, "is disabled") })
+		func(m status.Model) bool { return strings.Contains(m.Sources[0].Error, "are disabled") })
 	w.sql("alter table items enable always trigger retraind_" + model + "_update")
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)

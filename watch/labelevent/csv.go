@@ -47,7 +47,7 @@ func (d *Decoder) CSV(header []byte) (decode Row, comma rune, cause string) {
 		}
 		fields, err := record(line, comma)
 		if err == nil && len(fields) != len(columns) {
-			err = formError{fmt.Errorf("%d fields, the header has %d", len(fields), len(columns))}
+			err = formError{fmt.Errorf("the record has %d fields, the header has %d", len(fields), len(columns))}
 		}
 		if err != nil {
 			return watch.Event{}, false, err
@@ -125,7 +125,7 @@ func (d *Decoder) forColumns(columns []string) (own *Decoder, cause string) {
 		}
 	}
 	if !says {
-		return nil, fmt.Sprintf("its header has neither a column of a text nor one of a label, but %s (name them under text and label of labels.files)",
+		return nil, fmt.Sprintf("its header has neither a text column nor a label column, but %s (name those columns under labels.files.text and labels.files.label)",
 			strings.Join(list, ", "))
 	}
 	return own, ""

@@ -210,7 +210,7 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 	} else {
 		if v, ok := find(object, d.label); ok {
 			if d.onlyTarget == "" {
-				return fmt.Errorf("%s: the model has several targets: write labels: {target: label} with some of %s", d.label,
+				return fmt.Errorf("%s: the model has several targets; write labels: {target: label}, with one or more of %s", d.label,
 					d.names())
 			}
 			raw[d.onlyTarget], paths[d.onlyTarget] = v, d.label
@@ -228,7 +228,7 @@ func (d *Decoder) readLabels(object map[string]any, e *watch.Event) error {
 	for target, v := range raw {
 		t, ok := d.targets[target]
 		if !ok {
-			return fmt.Errorf("%s: the model has no target %s: it has %s", quoteShort(paths[target]), quoteShort(target),
+			return fmt.Errorf("%s: the model has no target %s, only %s", quoteShort(paths[target]), quoteShort(target),
 				d.names())
 		}
 		if v == nil {

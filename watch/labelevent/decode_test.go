@@ -137,7 +137,7 @@ func TestCSV(t *testing.T) {
 	}
 	for header, want := range map[string]string{
 		"key,label\n": `no column "id"`,
-		"id,note\n":   "neither a column of a text nor one of a label",
+		"id,note\n":   "neither a text column nor a label column",
 	} {
 		if _, _, cause := decoder(Mapping{}).CSV([]byte(header)); !strings.Contains(cause, want) {
 			t.Errorf("%q: %q", header, cause)

@@ -305,7 +305,7 @@ func (d *Decoder) results(v any) (map[string]any, error) {
 	case d.onlyTarget != "" && len(others) == 1:
 		return map[string]any{d.onlyTarget: others[0].label}, nil
 	case d.onlyTarget != "":
-		return nil, fmt.Errorf("annotation.result: more than one region labels target %s; name the tag as the target",
+		return nil, fmt.Errorf("annotation.result: more than one region labels target %s; the tag must have the target's name",
 			d.onlyTarget)
 	}
 	return nil, fmt.Errorf("annotation.result: no region of type choices, rating, number or textarea has the name of a target (%s)",

@@ -9,6 +9,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Mapping defines where the parts of an event are found: by paths such as data.task.id, with dots between levels
@@ -102,7 +103,7 @@ func (s *Mapping) Validate() check.Problems {
 	}
 	if n := len(s.Text.Fields()); n < len(s.Text.list) {
 		found.Errorf("text", "name the fields: text: {title: data.title, lead: data.lead.title}",
-			"%d paths end in %d different names", len(s.Text.list), n)
+			"%d paths have only %s at their ends", len(s.Text.list), text.Plural(n, "different name"))
 	}
 	paths["text"] = s.Text.one
 	for _, key := range slices.Sorted(maps.Keys(paths)) {

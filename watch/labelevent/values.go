@@ -26,7 +26,7 @@ func itemID(object map[string]any, path string) (string, error) {
 	case []any: // a composite key, written like the table's
 		for _, part := range v {
 			if _, ok := part.(string); !ok {
-				return "", fmt.Errorf("%s: the parts of a composite id are texts", path)
+				return "", fmt.Errorf("%s: the parts of a composite id must be texts", path)
 			}
 		}
 		b, err := json.Marshal(v)
@@ -35,7 +35,7 @@ func itemID(object map[string]any, path string) (string, error) {
 		}
 		id = string(b)
 	default:
-		return "", fmt.Errorf("%s: an id is a text or a number, not %s", path, kindOf(v))
+		return "", fmt.Errorf("%s: an id must be a text or a number, not %s", path, kindOf(v))
 	}
 	switch {
 	case id == "":
@@ -129,7 +129,7 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	case len(label) > maxLabel:
 		return "", fmt.Errorf("the label has %d bytes, at most %d are allowed", len(label), maxLabel)
 	case strings.TrimSpace(label) == "":
-		return "", errors.New("the label is blank (write null to take a label away)")
+		return "", errors.New("the label is blank (write null to remove a label)")
 	}
 	return label, printable("the label", label)
 }

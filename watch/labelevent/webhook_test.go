@@ -28,7 +28,7 @@ func TestLabelStudioTakesTheNamedRegion(t *testing.T) {
 		"a comment alone":             {comment, "nothing"},
 		"no region":                   {"", "nothing"},
 		"one choice of another name":  {other + "," + comment, "sport"},
-		"two choices of other names":  {other + "," + fmt.Sprintf(choice, "tone"), "name the tag as the target"},
+		"two choices of other names":  {other + "," + fmt.Sprintf(choice, "tone"), "the tag must have the target's name"},
 		"a text under the target":     {strings.Replace(comment, "comment", "category", 1), "a comment"},
 		"two regions of the target":   {named + "," + named, "more than one region labels target category"},
 		"a span and the named choice": {`{"from_name": "category", "type": "labels", "value": {"labels": ["x"]}},` + named, "sport"},

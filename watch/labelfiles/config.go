@@ -42,7 +42,7 @@ func (c *Config) Validate() check.Problems {
 		}
 	}
 	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
-		found.Errorf("poll", "write 60s", "%s is too short", c.Poll)
+		found.Errorf("poll", "write 60s", "%s is shorter than 10ms", c.Poll)
 	}
 	return found
 }

@@ -58,7 +58,7 @@ func (e gzipError) Error() string { return string(e) }
 func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) {
 	out, err = os.CreateTemp("", "retraind-labels-")
 	if err != nil {
-		return nil, 0, fmt.Errorf("room to unpack it: %w", err)
+		return nil, 0, fmt.Errorf("create a temporary file to unpack it: %w", err)
 	}
 	defer func() {
 		if err != nil {

@@ -30,7 +30,7 @@ func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause
 	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}), bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
 		return out, "it is UTF-16: save it as UTF-8"
 	case bytes.HasPrefix(start, []byte{0x1F, 0x8B}):
-		return out, "it is compressed: name gzip files .gz, and give the others as plain text"
+		return out, "it is compressed with gzip: give it a name that ends in .gz, or unpack it"
 	case bytes.IndexByte(start, 0) >= 0:
 		return out, "it is not a text file: label files are JSON Lines or CSV"
 	}

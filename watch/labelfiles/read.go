@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 )
@@ -101,7 +102,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 		return r.mark, context.Cause(ctx)
 	}
 	if r.refused > maxNamedLines {
-		s.Refused(name, fmt.Sprintf("%d more lines were refused", r.refused-maxNamedLines))
+		s.Refused(name, text.Plural(r.refused-maxNamedLines, "more line")+" refused")
 	}
 	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {

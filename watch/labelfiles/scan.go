@@ -37,7 +37,8 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 	marks := map[string]position{}
 	for name, text := range stored {
 		if marks[name], err = parsePosition(text); err != nil {
-			s.Log.Warn("a file is read again from its start", "file", name, "err", err)
+			s.Log.Warn("the stored position in a label file is unreadable; the file is read again from its start",
+				"file", name, "err", err)
 			marks[name] = fromStart()
 		}
 	}

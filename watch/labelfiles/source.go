@@ -79,7 +79,8 @@ func (c *Config) Probe() error {
 		return &watch.Fault{
 			Key:   "dir",
 			Cause: fmt.Sprintf("the directory of label files %s is not readable for user id %d", c.Dir, os.Geteuid()),
-			Cure:  "give its group read and search permission", Err: err,
+			Cure:  "give the user that runs retraind read and search permission, for example through the directory's group",
+			Err:   err,
 		}
 	}
 	return err

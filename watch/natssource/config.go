@@ -60,8 +60,8 @@ func (c *Config) Validate() check.Problems {
 		found.Errorf("dead_letter", "write a subject without wildcards, such as retraind.dead.v1.news.labels",
 			"%q is not a subject to publish to", c.DeadLetter)
 	} else if overlaps(c.Subject, c.DeadLetter) {
-		found.Errorf("dead_letter", "write a subject that is not one of the events'",
-			"%q is a subject of the events themselves", c.DeadLetter)
+		found.Errorf("dead_letter", "write a subject that "+c.Subject+" does not match",
+			"%q overlaps with %q, from which label events are read", c.DeadLetter, c.Subject)
 	}
 	if c.MaxDeliver < 1 || c.MaxDeliver > 1000 {
 		found.Errorf("max_deliver", "5 is usual", "%d is not between 1 and 1000", c.MaxDeliver)
@@ -81,12 +81,12 @@ func subjectFault(subject string) string {
 		case token == ">" && i < len(tokens)-1:
 			return "> is allowed only at the end"
 		case len(token) > 1 && strings.ContainsAny(token, "*>"):
-			return "a wildcard must be alone between dots"
+			return "a wildcard must be the only character between two dots"
 		}
 	}
 	switch {
 	case strings.HasPrefix(subject, "$"):
-		return "it belongs to the server"
+		return "subjects that begin with $ are reserved for the server"
 	case overlaps(subject, "retraind.api.>"):
 		return "requests to retraind would be read as label events"
 	case overlaps(subject, "retraind.evt.>"):

@@ -47,7 +47,7 @@ func (n *session) deadLetter(ctx context.Context, l message, reason string) erro
 		err = n.conn.PublishMsg(dead)
 	}
 	if err != nil {
-		return fmt.Errorf("dead letter for %s: %w", place, err)
+		return fmt.Errorf("send the dead letter for %s: %w", place, err)
 	}
 	n.Refused(place, reason)
 	return nil

@@ -25,7 +25,7 @@ func (s *Source) explain(err error) error {
 	}
 	if last := s.conn.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
 		return &watch.Fault{
-			Cause: "NATS refuses what label events need: " + watch.OneLine(last), Err: err,
+			Cause: "NATS refuses a permission that label events need: " + watch.OneLine(last), Err: err,
 			Cure: fmt.Sprintf("allow the user to use $JS.API.> for stream %s, and to publish to %s", s.cfg.Stream,
 				s.cfg.DeadLetter),
 		}

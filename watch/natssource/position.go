@@ -14,7 +14,7 @@ import (
 )
 
 // errReopen ends a session whose stream content may have changed since it was opened.
-var errReopen = errors.New("the stream has to be compared with the position again")
+var errReopen = errors.New("the stream must be compared with the stored position again")
 
 // openPosition loads the stored position and compares the stream with it. After a power cut, a restored copy or a new
 // stream of the same name, the content of the stream may differ from what was read. Then the stream is read again

@@ -316,7 +316,7 @@ func TestNATSForeignStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.start()
-	down("stream ELSEWHERE has no events on corrections.news: its subjects are [other.>]")
+	down("stream ELSEWHERE does not store the subject corrections.news: its subjects are [other.>]")
 	w.cfg.Stream = "NOWHERE"
 	w.src = New("m", w.cfg, w.server.Connect(), false,
 		labelevent.NewDecoder(labelevent.Mapping{}, watchtest.OneTarget(), nil), w.inbox, nil, slog.New(slog.DiscardHandler))
@@ -336,7 +336,7 @@ func TestNATSConfig(t *testing.T) {
 	for subject, want := range map[string]string{
 		"retraind.in.v1.m.labels": "", "a.*.b": "", "a.>": "",
 		"retraind.api.v1.m.trigger": "requests", "retraind.>": "requests", "retraind.evt.v1.>": "own events", ">": "requests",
-		"$JS.API.>": "server", "a..b": "empty", "a b": "blank", "a.>.b": "end", "a.b*": "alone",
+		"$JS.API.>": "server", "a..b": "empty", "a b": "blank", "a.>.b": "end", "a.b*": "only character",
 	} {
 		c := Config{Subject: subject}.WithDefaults("m")
 		found := fmt.Sprint(c.Validate())
@@ -369,7 +369,7 @@ func TestCheckNATS(t *testing.T) {
 		jetstream.StreamConfig{Name: "LABELS", Subjects: []string{"other.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(); !strings.Contains(got, "has no events on labels.m") {
+	if got := ask(); !strings.Contains(got, "does not store the subject labels.m") {
 		t.Errorf("with other subjects: %s", got)
 	}
 	if _, err := js.UpdateStream(t.Context(),

@@ -108,7 +108,7 @@ func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.
 		key = "ce:" + l.header.Get("ce-source") + " " + l.header.Get("ce-id")
 	}
 	if len(key) > labelevent.MaxID {
-		return nil, []labelevent.Refusal{{Reason: fmt.Sprintf("its name has %d bytes, at most %d are allowed", len(key),
+		return nil, []labelevent.Refusal{{Reason: fmt.Sprintf("the message's id has %d bytes, at most %d are allowed", len(key),
 			labelevent.MaxID)}}
 	}
 	return n.decoder.DecodeBody(l.data, key, now)

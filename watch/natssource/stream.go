@@ -42,8 +42,8 @@ func (n *session) openStream(ctx context.Context) (jetstream.Stream, error) {
 	}
 	if !n.create || have.Metadata[createdBy] == "" {
 		return nil, &watch.Fault{
-			Key: "subject", Cause: fmt.Sprintf("stream %s has no events on %s: its subjects are %v", n.cfg.Stream, n.cfg.Subject,
-				have.Subjects),
+			Key: "subject", Cause: fmt.Sprintf("stream %s does not store the subject %s: its subjects are %v", n.cfg.Stream,
+				n.cfg.Subject, have.Subjects),
 			Cure: "add the subject to the stream, or correct labels.nats.subject",
 		}
 	}

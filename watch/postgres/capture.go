@@ -53,7 +53,7 @@ func (c Capture) Blind() []string {
 			"deleted rows are missed until the next full compare",
 			"a write that does not change the watermark is missed until the next full compare",
 			"of several writes to a row between two polls only the last is seen",
-			"a transaction that first writes more than overlap after it took its watermark value is missed until the next full compare",
+			"a transaction that takes its watermark value, for example now(), and first writes more than overlap later is missed until the next full compare",
 			"the writer of a change is unknown, unless author names a column",
 		}
 	}
@@ -132,7 +132,7 @@ func (c *Config) validateCapture(found *check.Problems) {
 			set  bool
 		}{{"watermark", c.Watermark != ""}, {"overlap", c.Overlap != 0}, {"compare", c.Compare != 0}} {
 			if key.set {
-				found.Errorf(key.name, "remove it, or set capture: poll", "%s belongs to capture: poll, not to capture: %s",
+				found.Errorf(key.name, "remove it, or set capture: poll", "%s has an effect only with capture: poll, and the capture is %s",
 					key.name, c.capture())
 			}
 		}

@@ -126,7 +126,7 @@ func (c *Config) Validate() check.Problems {
 		found.Errorf("updated_at", "name a column", "%s", err)
 	}
 	if c.Poll < 0 || c.Poll > 0 && c.Poll.D() < 10*time.Millisecond {
-		found.Errorf("poll", "write 30s", "%s is too short", c.Poll)
+		found.Errorf("poll", "write 30s", "%s is shorter than 10ms", c.Poll)
 	}
 	c.Outbox.validate(&found)
 	c.validateCapture(&found)

@@ -19,7 +19,7 @@ func TestDemotedTriggers(t *testing.T) {
 	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
 	source, _ := b.start()
 	b.ready()
-	const missed = "is no longer ENABLE ALWAYS"
+	const missed = "are no longer ENABLE ALWAYS"
 	if said := render(Check(t.Context(), "m", b.cfg)); strings.Contains(said, missed) {
 		t.Fatalf("check says\n%s", said)
 	}
@@ -28,7 +28,7 @@ func TestDemotedTriggers(t *testing.T) {
 	b.sink.until(t, "the notice", func() bool { return strings.Contains(source.Health().Notice, missed) })
 	found := Check(t.Context(), "m", b.cfg)
 	if len(found) != 1 || !found[0].Warning ||
-		!strings.Contains(found[0].Message, "author, insert, update, delete, truncate "+missed) {
+		!strings.Contains(found[0].Message, missed+" for author, insert, update, delete, truncate") {
 		t.Fatalf("check says\n%s", render(found))
 	}
 	b.sink.until(t, "the second whole table", func() bool { return b.sink.full == 2 })

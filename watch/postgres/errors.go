@@ -137,7 +137,7 @@ func (c *Config) dsnPlace() string {
 
 // rowSecurityCure explains how to let a user see all rows.
 func rowSecurityCure(user string) string {
-	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role only some rows is not enough, since retraind would treat the others as deleted",
+	return fmt.Sprintf("as a superuser: ALTER ROLE %s BYPASSRLS; a policy that shows the role only some rows is not enough, because retraind would treat the hidden rows as deleted",
 		ident(user))
 }
 

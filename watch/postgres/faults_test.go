@@ -175,7 +175,7 @@ func TestRetryAfterAPermanentFault(t *testing.T) {
 	b := setup(t, itemsSQL, itemsConfig)
 	b.exec(`ALTER TABLE items DISABLE TRIGGER retraind_m_update`)
 	source, _ := b.start()
-	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "is disabled") })
+	b.sink.until(t, "the trouble", func() bool { return strings.Contains(source.Health().Error, "are disabled") })
 	b.exec(`ALTER TABLE items ENABLE TRIGGER retraind_m_update`)
 	source.Retry()
 	b.ready()

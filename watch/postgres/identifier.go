@@ -38,9 +38,9 @@ func checkName(name string) error {
 	case name == "":
 		return errors.New("an empty name")
 	case len(name) > maxName:
-		return fmt.Errorf("name %q has %d bytes, PostgreSQL takes %d", name, len(name), maxName)
+		return fmt.Errorf("name %q has %d bytes, PostgreSQL allows at most %d", name, len(name), maxName)
 	case strings.ContainsRune(name, 0) || !utf8.ValidString(name):
-		return fmt.Errorf("name %q is not text", name)
+		return fmt.Errorf("name %q contains a NUL byte or is not valid UTF-8", name)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func parseTable(text string) (pgx.Identifier, error) {
 				}
 			}
 			if i >= len(rest) {
-				return nil, fmt.Errorf("table %s has an open quote", text)
+				return nil, fmt.Errorf("table %s has a quote that is not closed", text)
 			}
 			after = rest[i+1:]
 		} else if part, after, _ = strings.Cut(rest, "."); len(part) < len(rest) {
@@ -84,7 +84,7 @@ func parseTable(text string) (pgx.Identifier, error) {
 			break
 		}
 		if after[0] != '.' {
-			return nil, fmt.Errorf("table %s has text behind a quoted name", text)
+			return nil, fmt.Errorf("table %s has text after a quoted name", text)
 		}
 		rest = after[1:]
 	}
@@ -94,7 +94,7 @@ func parseTable(text string) (pgx.Identifier, error) {
 	case 2:
 		return parts, nil
 	}
-	return nil, fmt.Errorf("table %s has more than a schema and a name", text)
+	return nil, fmt.Errorf("table %s has more parts than a schema and a name", text)
 }
 
 // checkExpression refuses an expression that could break out of its place in a statement. The server checks the
@@ -104,7 +104,7 @@ func checkExpression(text string) error {
 	case strings.TrimSpace(text) == "":
 		return errors.New("it is empty")
 	case strings.ContainsRune(text, 0) || !utf8.ValidString(text):
-		return errors.New("it is not text")
+		return errors.New("it contains a NUL byte or is not valid UTF-8")
 	case columnName.MatchString(text):
 		return checkName(text)
 	}
@@ -121,7 +121,7 @@ func checkExpression(text string) error {
 			depth++
 		case c == ')':
 			if depth--; depth < 0 {
-				return errors.New("a closing parenthesis too many")
+				return errors.New("a closing parenthesis has no opening one")
 			}
 		case c == ';':
 			return errors.New("a semicolon is not allowed")

@@ -28,7 +28,7 @@ func (a identity) foreign(now identity) string {
 }
 
 // serverBehind is the reason for a full read when a server lacks changes that retraind has already read from it.
-const serverBehind = "the server is behind the position that was read (restored from an older copy)"
+const serverBehind = "the server lacks changes that retraind has already read (was it restored from an older copy?)"
 
 // identityColumns are the SQL columns that select an identity. The timeline is taken from the name of the current WAL
 // file, because right after a promotion the last checkpoint still contains the old timeline.

@@ -63,7 +63,7 @@ func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []stri
 	for i, column := range missing {
 		if strings.Contains(bodies, "."+ident(column)) {
 			p := &found[len(found)-len(missing)+i]
-			p.Hint = "writes of this table fail, because the triggers name the column: rename it back, or correct the configuration and run the SQL of `retraind init sql` as the table's owner (for the next migration: retraind init sql --down, migrate, retraind init sql); " +
+			p.Hint = "writes to this table fail, because retraind's triggers use the column: rename it back, or correct the configuration and run the SQL of `retraind init sql` as the table's owner (for the next migration: retraind init sql --down, migrate, retraind init sql); " +
 				p.Hint
 		}
 	}

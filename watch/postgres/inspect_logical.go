@@ -33,7 +33,7 @@ func (s *schema) findPublication(ctx context.Context, conn *pgx.Conn, found *che
 		return nil
 	}
 	if !replicates {
-		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: ALTER ROLE … REPLICATION is in it",
+		found.Errorf("capture", fmt.Sprintf("run what `retraind init sql --role %s` prints, as a superuser: it contains ALTER ROLE … REPLICATION",
 			conn.Config().User), "user %q lacks the REPLICATION attribute", conn.Config().User)
 	}
 	if taken >= slots {
@@ -121,7 +121,7 @@ func (s *schema) findPublished(ctx context.Context, conn *pgx.Conn, found *check
 		s.publication(), s.ident[0], s.ident[1]).Scan(&names, &filter)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		found.Errorf("capture", runInit, "the publication %s does not hold the table %s", s.publication(),
+		found.Errorf("capture", runInit, "the publication %s does not contain the table %s", s.publication(),
 			strings.Join(s.ident, "."))
 		return nil
 	case err != nil:

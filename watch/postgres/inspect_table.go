@@ -10,15 +10,15 @@ import (
 	"github.com/retraind/retraind/internal/check"
 )
 
-// refusedKinds maps each kind of relation that some captures cannot follow to its name, the reason, and the cure.
-var refusedKinds = map[string]struct{ word, why, cure string }{
-	"v": {"a view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
-	"m": {"a materialized view", "no trigger sees", "name the table that holds the labels, or set capture: poll"},
-	"f": {"a foreign table", "happen on another server", "watch it in the database where it lives, or set capture: poll"},
-	"p": {"a partitioned table", "this capture cannot follow", "set capture: outbox"},
+// refusedKinds maps each kind of relation that some captures cannot follow to the reason and the cure.
+var refusedKinds = map[string]struct{ why, cure string }{
+	"v": {"a view, whose label changes no trigger sees", "name the table that holds the labels, or set capture: poll"},
+	"m": {"a materialized view, whose label changes no trigger sees", "name the table that holds the labels, or set capture: poll"},
+	"f": {"a foreign table, whose label changes happen on another server", "follow it in the database that contains it, or set capture: poll"},
+	"p": {"a partitioned table, whose label changes this capture cannot follow", "set capture: outbox"},
 	"i": {
-		"tied to KIN by partitioning or inheritance", "may be made through that table",
-		"name KIN if that is the partitioned table, or turn the inheritance into partitions",
+		"tied to KIN by partitioning or inheritance, so that its labels may be changed through KIN too",
+		"name KIN if KIN is the partitioned table, or turn the inheritance into partitions",
 	},
 }
 
@@ -47,7 +47,7 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 			return nil, true, err
 		}
 		if len(others) > 0 {
-			hint += "; there are " + strings.Join(others, ", ")
+			hint += "; existing tables: " + strings.Join(others, ", ")
 		}
 		found.Errorf("table", hint, "database %q has no table %s", conn.Config().Database, strings.Join(s.ident, "."))
 		return nil, true, nil
@@ -57,8 +57,8 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 	}
 	if refused, ok := refusedKinds[kind]; ok && !s.cfg.capture().follows(kind) {
 		named := strings.NewReplacer("KIN", kin)
-		found.Errorf("table", named.Replace(refused.cure), "%s is %s, whose label changes %s", strings.Join(s.ident, "."),
-			named.Replace(refused.word), refused.why)
+		found.Errorf("table", named.Replace(refused.cure), "%s is %s", strings.Join(s.ident, "."),
+			named.Replace(refused.why))
 		return nil, true, nil
 	}
 	rows, err := conn.Query(ctx, `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a

@@ -52,18 +52,14 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 		return nil
 	}
 	if len(disabled) > 0 {
-		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", s.table, s.trigger(disabled[0])),
-			"the trigger of table %s for %s is disabled", table, strings.Join(disabled, ", "))
+		found.Errorf("table", fmt.Sprintf("ALTER TABLE %s %s", s.table, s.enableAlways(disabled)),
+			"retraind's triggers on table %s are disabled for %s", table, strings.Join(disabled, ", "))
 		return nil
 	}
 	if len(demoted) > 0 {
-		mend := make([]string, len(demoted))
-		for i, event := range demoted {
-			mend[i] = "ENABLE ALWAYS TRIGGER " + s.trigger(event)
-		}
-		found.Warnf("table", fmt.Sprintf("ALTER TABLE %s %s; the whole table is then read", s.table,
-			strings.Join(mend, ", ")),
-			"the trigger of table %s for %s is no longer ENABLE ALWAYS: writes under session_replication_role = replica, or by a subscription, are missed",
+		found.Warnf("table", fmt.Sprintf("ALTER TABLE %s %s; retraind then reads the whole table again", s.table,
+			s.enableAlways(demoted)),
+			"retraind's triggers on table %s are no longer ENABLE ALWAYS for %s: writes under session_replication_role = replica, or by a subscription, are missed",
 			table, strings.Join(demoted, ", "))
 	}
 	if err := may(ctx, conn, found,
@@ -86,11 +82,11 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	case err != nil:
 		return err
 	case before != "":
-		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: the triggers then check every update",
+		found.Errorf("table", "run again, as the table's owner, the SQL that retraind init wrote: the triggers then check every update",
 			"table %s has a new BEFORE trigger, %s, which may change labels without being detected", table, before)
 		return nil
 	case subscribed:
-		found.Errorf("table", "run the SQL that retraind init wrote again, as the table's owner: it then installs row-level triggers",
+		found.Errorf("table", "run again, as the table's owner, the SQL that retraind init wrote: it then installs row-level triggers",
 			"table %s is now filled by a subscription, which statement-level triggers do not see", table)
 		return nil
 	}
@@ -100,7 +96,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 			return err
 		}
 		if prepared > 0 {
-			found.Warnf("notify", "where the application prepares transactions, set notify: false and run the SQL of `retraind init sql` again; else set max_prepared_transactions = 0",
+			found.Warnf("notify", "if the application prepares transactions, set notify: false and run the SQL of `retraind init sql` again; otherwise set max_prepared_transactions = 0",
 				"the server allows prepared transactions (max_prepared_transactions is %d): PREPARE TRANSACTION fails after a label change that wakes retraind",
 				prepared)
 		}
@@ -113,12 +109,24 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	bounds.Size, bounds.Age = unit.Size(size), unit.Duration(time.Duration(age)*time.Second)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows) || err == nil && definition != s.definition():
-		found.Errorf("table", runInit, "the triggers of table %s belong to another configuration of %s", table, s.model)
+		found.Errorf("table", runInit, "the triggers of table %s were installed for another configuration of model %s",
+			table, s.model)
 	case err != nil:
 		return err
 	case bounds != s.cfg.bounds():
-		found.Warnf("outbox", runInit, "the installed bounds of the outbox are %d rows, %s and %s", bounds.Rows, bounds.Size,
-			bounds.Age)
+		want := s.cfg.bounds()
+		found.Warnf("outbox", runInit,
+			"the outbox was installed with the bounds %d rows, %s and %s; the configuration has %d rows, %s and %s",
+			bounds.Rows, bounds.Size, bounds.Age, want.Rows, want.Size, want.Age)
 	}
 	return nil
+}
+
+// enableAlways returns the actions of ALTER TABLE that enable the triggers of some events.
+func (s *schema) enableAlways(events []string) string {
+	actions := make([]string, len(events))
+	for i, event := range events {
+		actions[i] = "ENABLE ALWAYS TRIGGER " + s.trigger(event)
+	}
+	return strings.Join(actions, ", ")
 }

@@ -54,7 +54,7 @@ func CheckStatement(statement string, names []string) error {
 	case slices.Contains(used, nil):
 		return fmt.Errorf("it names a parameter that is none of %s", all)
 	case !slices.Contains(used, any("id")):
-		return errors.New("it does not name @id: it would write every row alike")
+		return errors.New("it does not use @id, so it would write the same values into every row")
 	case len(used) == 1:
 		return fmt.Errorf("it writes no label: the parameters are %s", all)
 	}
@@ -120,7 +120,7 @@ func (s *schema) writeBatch(
 		case err != nil:
 			return out, fmt.Errorf("row %s: %w", row.ID, err)
 		case n > 1:
-			return out, fmt.Errorf("row %s: the statement writes %d rows: let it write the one with the key @id; nothing of this transaction was written",
+			return out, fmt.Errorf("row %s: the statement writes %d rows; it must write only the row with the key @id (this transaction was rolled back)",
 				row.ID, n)
 		case n == 0:
 			out.None++
@@ -176,7 +176,7 @@ func (w Write) explain(cfg *Config, err error) error {
 		return &watch.Fault{
 			Key: "dsn_file", Err: err, Permanent: true,
 			Cause: fmt.Sprintf("the statement cannot be run by the user of %s: %s", w.DSNFile, server.Message),
-			Cure:  "name the connection of a role that may select and update the table; the one that watches it can only read",
+			Cure:  "name the connection of a role that may select and update the table; the role that watches the table can only read",
 		}
 	}
 	return explain(cfg, err)

@@ -187,8 +187,11 @@ const slotWarnAfter = 2 * time.Second
 // newSlot creates the replication slot. If the slot exists, newSlot drops it first.
 func (d *logReader) newSlot(ctx context.Context, now *serverState) error {
 	told := time.AfterFunc(slotWarnAfter, func() {
-		d.Down(&watch.Fault{Cause: "PostgreSQL creates the replication slot " + now.Slot +
-			" when all transactions that are open now have ended", Cure: "look for old ones in pg_stat_activity"})
+		d.Down(&watch.Fault{
+			Cause: "the replication slot " + now.Slot + " is not created yet: " +
+				"PostgreSQL waits until all transactions that are open now have ended",
+			Cure: "look for old transactions in pg_stat_activity",
+		})
 	})
 	defer told.Stop()
 	if now.Exists {

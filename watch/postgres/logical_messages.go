@@ -14,7 +14,7 @@ import (
 // onCopyData handles one message of the stream.
 func (s *stream) onCopyData(ctx context.Context, message *pgproto3.CopyData) error {
 	if len(message.Data) == 0 {
-		return errors.New("an empty message in the stream")
+		return errors.New("the server sent an empty replication message")
 	}
 	switch message.Data[0] {
 	case pglogrepl.PrimaryKeepaliveMessageByteID:
@@ -130,7 +130,7 @@ func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogre
 		return nil // a row of another table that was added to the publication
 	}
 	if s.begin == nil {
-		return errors.New("a row outside of a transaction in the stream")
+		return errors.New("the server sent a row outside of a transaction")
 	}
 	s.ordinal++
 	if s.skip || lsn(s.begin.FinalLSN) == s.at.Within && s.ordinal <= s.at.Done {

@@ -49,7 +49,7 @@ func (s *schema) publish() string {
 -- Undo with the output of: retraind init sql --down
 
 BEGIN;
--- Rather give up than make the table's writers queue behind this.
+-- Give up rather than block the table's writers while waiting for a lock.
 SET LOCAL lock_timeout = '5s';
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -64,12 +64,12 @@ BEGIN
     RAISE 'wal_level is %%, capture: logical needs "logical" (ALTER SYSTEM SET wal_level = logical, then restart the server; or use capture: outbox)', current_setting('wal_level');
   END IF;
   IF NOT EXISTS (SELECT FROM pg_class WHERE oid = target AND relkind IN ('r', 'p') AND relpersistence = 'p') THEN
-    RAISE 'the log holds no changes of %%: it is a view, or a foreign, unlogged or temporary table', target;
+    RAISE 'the log contains no changes of %%: it is a view, or a foreign, unlogged or temporary table', target;
   END IF;
 %[5]s  how := (SELECT relreplident FROM pg_class WHERE oid = target);
   identity := ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = target AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
     WHERE i.indrelid = target AND CASE how WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END);
-  -- A table that publishes its updates without an identity refuses them.
+  -- PostgreSQL refuses updates of a published table that has no replica identity.
   IF how <> 'f' AND NOT (identity @> ARRAY[%[6]s]::text[]) THEN
     RAISE 'the replica identity of %% has no column %%: give it one with ALTER TABLE %% REPLICA IDENTITY USING INDEX (a unique index on NOT NULL columns), or FULL', target, ARRAY[%[6]s]::text[], target;
   END IF;
@@ -86,7 +86,7 @@ END $retraind$;
 
 COMMIT;
 
--- The slot keeps the log until retraind has read it. It waits for the transactions that are open now.
+-- The slot keeps the log until retraind has read it. Its creation waits until all transactions that are open now have ended.
 SELECT slot_name FROM pg_create_logical_replication_slot(%[8]s, 'pgoutput')
 WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %[8]s);
 `, s.table, s.model, literal(s.table), strings.Join(quoted, ", "), view, strings.Join(keys, ", "),
@@ -95,7 +95,7 @@ WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %[8]s);
 
 // unpublish returns the SQL that removes what publish created.
 func (s *schema) unpublish() string {
-	return fmt.Sprintf(`-- retraind: stop publishing the changes of %[1]s for the model %[2]s. Stop retraind first: it would make the slot again.
+	return fmt.Sprintf(`-- retraind: stop publishing the changes of %[1]s for the model %[2]s. Stop retraind first: it would create the slot again.
 
 DO $retraind$ BEGIN
   IF EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %[3]s AND active) THEN
@@ -110,7 +110,7 @@ DROP PUBLICATION IF EXISTS %[4]s;
 // nothingToInstall returns the SQL of capture: poll, which installs nothing.
 func (s *schema) nothingToInstall() string {
 	return fmt.Sprintf(`-- retraind: capture poll of %[1]s for the model %[2]s needs nothing in the database.
--- Without an index each look reads the whole table. It cannot be made in a transaction:
+-- Without an index each poll reads the whole table. CREATE INDEX CONCURRENTLY cannot run in a transaction:
 -- CREATE INDEX CONCURRENTLY ON %[1]s (%[3]s);
 `, s.table, s.model, ident(s.cfg.watermark()))
 }

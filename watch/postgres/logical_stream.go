@@ -167,7 +167,7 @@ func (s *stream) receive(ctx context.Context, wait time.Duration) (*pgproto3.Cop
 	case *pgproto3.ErrorResponse:
 		return nil, pgconn.ErrorResponseToPgError(m)
 	case *pgproto3.CopyDone:
-		return nil, errors.New("the server ended the stream")
+		return nil, errors.New("the server ended the replication stream")
 	}
 	return nil, nil
 }

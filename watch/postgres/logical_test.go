@@ -23,7 +23,7 @@ func TestLostPlaceReadsTheTableAgain(t *testing.T) {
 	}{
 		"another cluster":  {func(_ *bundle, p *logPosition) { p.System = "1" }, "another PostgreSQL cluster"},
 		"another timeline": {func(_ *bundle, p *logPosition) { p.Timeline++ }, "another timeline"},
-		"server is behind": {func(_ *bundle, p *logPosition) { p.LSN = 1 << 60 }, "the server is behind the position that was read"},
+		"server is behind": {func(_ *bundle, p *logPosition) { p.LSN = 1 << 60 }, "the server lacks changes that retraind has already read"},
 		"other labels":     {func(_ *bundle, p *logPosition) { p.Definition = "x" }, "the label's definition changed"},
 		"slot dropped": {
 			func(b *bundle, _ *logPosition) { b.exec(`SELECT pg_drop_replication_slot(` + slot + `)`) },
@@ -99,7 +99,7 @@ func TestPublicationChangedUnderTheStream(t *testing.T) {
 	b.exec(`ALTER PUBLICATION retraind_m DROP TABLE items`)
 	b.exec(`UPDATE items SET category = 'unpublished'`)
 	b.sink.until(t, "the trouble",
-		func() bool { return strings.Contains(source.Health().Error, "does not hold the table") })
+		func() bool { return strings.Contains(source.Health().Error, "does not contain the table") })
 	b.exec(`ALTER PUBLICATION retraind_m ADD TABLE items`)
 	b.sink.until(t, "health", func() bool { source.Retry(); return source.Health().Up })
 	b.sink.equalsTable(t, "m", b.cfg)

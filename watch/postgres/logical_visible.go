@@ -87,8 +87,8 @@ func (d *logReader) waitForWriters(ctx context.Context) error {
 	}
 	told := time.AfterFunc(visibleWarnAfter, func() {
 		d.Down(&watch.Fault{
-			Cause: "the table is read when all transactions that write to it now have ended",
-			Cure:  "look for old ones in pg_stat_activity",
+			Cause: "the table is not read yet: retraind waits until all transactions that write to the table now have ended",
+			Cure:  "look for old transactions in pg_stat_activity",
 		})
 	})
 	defer told.Stop()

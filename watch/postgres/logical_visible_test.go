@@ -107,7 +107,7 @@ func TestSlotThatSomebodyMovedOn(t *testing.T) {
 	b.exec(`SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots`)
 	source, _ := b.start()
 	b.sink.until(t, "the reader to wait for the writer", func() bool {
-		return b.sink.full > 1 || strings.Contains(source.Health().Error, "when all transactions that write to it now have ended")
+		return b.sink.full > 1 || strings.Contains(source.Health().Error, "until all transactions that write to the table now have ended")
 	})
 	show()
 	b.sink.equalsTable(t, "m", b.cfg)

@@ -11,7 +11,7 @@ import (
 )
 
 // meaningChanged is the reason for a full read after a change of the definitions from which labels are computed.
-const meaningChanged = "what labels or texts are made of was changed (a type, an enum's value, a collation, a function or a generated column)"
+const meaningChanged = "something that labels or texts are computed from was changed (a type, an enum's value, a collation, a function or a generated column)"
 
 // functionsOf is a recursive query for the database's functions that a text mentions, and for the functions that
 // those functions mention. Functions are matched by name, so another function of the same name may be included: the
@@ -70,8 +70,8 @@ func (s *schema) findVolatile(ctx context.Context, conn *pgx.Conn, found *check.
 		if s.cfg.Label != "" {
 			path = "label"
 		}
-		found.Warnf(path, "declare it IMMUTABLE if it reads nothing but its arguments",
-			"label expressions call %s, which may read other data than the row: changes of that data are seen only when the whole table is read",
+		found.Warnf(path, "declare each such function IMMUTABLE if it reads only its arguments",
+			"label expressions call %s, which may read data outside the row: changes of that data are seen only when the whole table is read",
 			strings.Join(names, ", "))
 	}
 	return err

@@ -72,7 +72,7 @@ func (c *session) prune(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		c.Log.Warn("cannot prune the outbox, which grows", "err", explain(c.cfg, err))
+		c.Log.Warn("cannot prune the outbox, so it keeps growing", "err", explain(c.cfg, err))
 	}
 	return nil
 }

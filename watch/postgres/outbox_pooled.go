@@ -21,7 +21,7 @@ func (c *session) notifyArrives(ctx context.Context) (bool, error) {
 	other, err := dial(ctx, c.cfg)
 	if err != nil {
 		// No second connection is available: assume that notifications arrive unless dial has detected a pooler.
-		c.Log.Debug("whether notifications arrive was not tested", "err", err)
+		c.Log.Debug("cannot test whether notifications arrive", "err", err)
 		return !pooled(c.conn), nil
 	}
 	defer closeQuietly(other)
@@ -82,7 +82,7 @@ func (c *session) sameServer(ctx context.Context) error {
 		return err
 	}
 	if now.identity != c.at.identity || now.Statistics != c.at.Statistics {
-		return errors.New("the server behind the pooler was exchanged or has crashed")
+		return errors.New("the server behind the pooler was replaced or has crashed")
 	}
 	return nil
 }

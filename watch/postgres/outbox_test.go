@@ -143,7 +143,7 @@ func TestGoneForAWhile(t *testing.T) {
 		"table renamed": {`ALTER TABLE items RENAME TO moved`, `ALTER TABLE moved RENAME TO items`, "public.items"},
 		"column renamed": {
 			`ALTER TABLE items RENAME category TO kind`, `ALTER TABLE items RENAME kind TO category`,
-			"writes of this table fail",
+			"writes to this table fail",
 		},
 		"schema gone": {
 			`ALTER SCHEMA retraind RENAME TO elsewhere`, `ALTER SCHEMA elsewhere RENAME TO retraind`,

@@ -67,10 +67,10 @@ func (c *session) openTransactions(ctx context.Context) ([]string, error) {
 func (o openTransaction) late(age time.Duration) string {
 	age = age.Round(time.Second)
 	if o.GID != nil {
-		return fmt.Sprintf("the prepared transaction %s delays its label changes, by %s so far; they become visible with COMMIT PREPARED, or end it with ROLLBACK PREPARED %[1]s",
+		return fmt.Sprintf("the prepared transaction %s delays its label changes (by %s so far); commit it with COMMIT PREPARED %[1]s, or discard it with ROLLBACK PREPARED %[1]s",
 			literal(*o.GID), age)
 	}
-	return fmt.Sprintf("an open transaction delays its label changes, by %s so far (server process %d%s); they become visible when it ends, or end it with SELECT pg_terminate_backend(%[2]d)",
+	return fmt.Sprintf("an open transaction delays its label changes (by %s so far; server process %d%s); wait until it commits, or roll it back with SELECT pg_terminate_backend(%[2]d)",
 		age, o.PID, prefixed(", ", o.Who))
 }
 

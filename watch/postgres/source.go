@@ -129,7 +129,7 @@ func (c *session) run(ctx context.Context, onUp func()) error {
 	}
 	onUp()
 	if c.transactionPooled {
-		c.notice(&c.pooled, fmt.Sprintf("a pooler in transaction mode drops notifications: changes are polled for every %s; set %s to the server itself, or to a pool in session mode",
+		c.notice(&c.pooled, fmt.Sprintf("a connection pooler in transaction mode drops notifications, so retraind polls for changes every %s; name the server itself, or a pool in session mode, in %s",
 			c.silentInterval(), c.cfg.dsnPlace()))
 		return c.pollSilent(ctx)
 	}

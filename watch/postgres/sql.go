@@ -43,7 +43,7 @@ func Migration(model string, cfg *Config) (string, error) {
 	var out strings.Builder
 	fmt.Fprintf(&out, "-- retraind: record the label changes of %s for the model %s.\n", s.table, model)
 	out.WriteString("-- Undo with the output of: retraind init sql --down\n")
-	out.WriteString("-- To rename a watched column or give it another type: run that, migrate, and run this again.\n\nBEGIN;\n")
+	out.WriteString("-- To rename a watched column or change its type: run that output, migrate, and run this file again.\n\nBEGIN;\n")
 	out.WriteString("-- Give up rather than block the table's writers while waiting for a lock.\nSET LOCAL lock_timeout = '5s';\n")
 	out.WriteString("SET LOCAL search_path = pg_catalog, pg_temp;\n\n")
 	out.WriteString(s.trialRun())
@@ -185,11 +185,11 @@ func (s *schema) trialRun() string {
 	}
 	return fmt.Sprintf(`DO $retraind$ BEGIN
   IF EXISTS (SELECT FROM pg_class WHERE oid = %[1]s::regclass AND relkind NOT IN ('r', 'p')) THEN
-    RAISE 'triggers record label changes of tables only, not of views or foreign tables: %%', %[1]s;
+    RAISE 'triggers can record label changes only of tables, not of views or foreign tables: %%', %[1]s;
   END IF;
   IF EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE %[1]s::regclass IN (inhparent, inhrelid)
     AND NOT (inhparent = %[1]s::regclass AND relkind = 'p')) THEN
-    RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %%', %[1]s;
+    RAISE 'triggers cannot record label changes of a single partition or of a table with inheritance: %%', %[1]s;
   END IF;
 %[4]s  PERFORM %[2]s
   FROM (SELECT * FROM %[3]s LIMIT 1000) AS r;
@@ -205,7 +205,7 @@ func (s *schema) warnOfPrepared() string {
 		return ""
 	}
 	return `  IF current_setting('max_prepared_transactions')::int > 0 THEN
-    RAISE WARNING 'PREPARE TRANSACTION fails after a label change that wakes retraind: where the application uses it, set labels.postgres.notify: false and run this SQL again';
+    RAISE WARNING 'PREPARE TRANSACTION fails after a label change that wakes retraind: if the application uses it, set labels.postgres.notify: false and run this SQL again';
   END IF;
 `
 }

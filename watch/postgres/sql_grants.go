@@ -8,7 +8,7 @@ import (
 // KeptRole returns the SQL comment that follows the output of Down. The comment explains why the role is kept, and how
 // to drop it.
 func KeptRole(role string) string {
-	return fmt.Sprintf("-- The role %[1]s stays: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n",
+	return fmt.Sprintf("-- The role %[1]s is not dropped: other models and databases may use it. To drop it, DROP OWNED BY %[1]s\n-- in each database, then DROP ROLE %[1]s.\n",
 		ident(role))
 }
 

@@ -57,7 +57,7 @@ func (o Outbox) validate(found *check.Problems) {
 		found.Errorf("outbox.size", "write 1GiB", "%s is less than 16MiB", o.Size)
 	}
 	if o.Age < 0 || o.Age > 0 && o.Age.D() < keepReadRows {
-		found.Errorf("outbox.age", "write 7d", "%s is shorter than %s, for which rows are kept after they were read", o.Age,
+		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows are kept after they were read", o.Age,
 			unit.Duration(keepReadRows))
 	}
 }
@@ -141,7 +141,7 @@ BEGIN
     INSERT INTO %[1]s (op, item) VALUES ('reread', 'the outbox was full, and its oldest rows were dropped');
   END IF;
 EXCEPTION WHEN serialization_failure THEN
-  NULL; -- another writer is at it
+  NULL; -- another writer removes the same rows
 END $retraind$;
 REVOKE ALL ON FUNCTION %[6]s(bigint) FROM PUBLIC;
 `, s.outbox(), s.outboxIndex(), s.function("prune"), literal(s.model), pruneLimit, s.function("bound"),

@@ -227,7 +227,7 @@ func (s *schema) body(event string) string {
 		text = fmt.Sprintf("  ELSIF NOT %s THEN\n    %s\n    VALUES %s;\n", unchanged(s.cfg.Text...), into, values("true"))
 	}
 	return fmt.Sprintf(`BEGIN
-  -- Each expression is prepared anew in each transaction: a change of a label meets two, one here and one at the end.
+  -- PostgreSQL prepares each expression again in every transaction; a changed label needs only two: this one and the last.
   IF %[11]s AND NOT %[5]s THEN
     %[2]s
     VALUES %[6]s;

@@ -172,7 +172,7 @@ func (s *schema) findSettings(ctx context.Context, conn *pgx.Conn, found *check.
 		}).Scan(&missing)
 	if err == nil && missing != "" {
 		found.Errorf("table", runInit,
-			"the triggers of table %s write keys or labels as the writer's session spells them, which depends on %s: changes of such sessions are lost",
+			"the triggers of table %s format keys or labels according to settings of the writer's session (%s): changes by sessions with other settings are lost",
 			strings.Join(s.ident, "."), missing)
 	}
 	return err

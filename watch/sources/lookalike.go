@@ -36,9 +36,9 @@ func findLookAlikes(found *check.Problems, counts postgres.LabelCounts, configur
 		if more := len(shown) - 3; more > 0 {
 			shown = append(shown[:3], fmt.Sprintf("and %d more", more))
 		}
-		found.Warnf(path, "correct them in the table, or make them one with labels.normalize: ["+strings.Join(serving.Rules,
+		found.Warnf(path, "correct the labels in the table, or merge them with labels.normalize: ["+strings.Join(serving.Rules,
 			", ")+"]",
-			"labels differ only by blanks, case or Unicode form and count as different ones: %s", strings.Join(shown, "; "))
+			"labels differ only by blanks, case or Unicode form but count as different labels: %s", strings.Join(shown, "; "))
 	}
 }
 

@@ -38,7 +38,7 @@ func checkSigned(h http.Header, now time.Time) error {
 		return errors.New("webhook-timestamp is not a number of seconds")
 	}
 	if age := now.Sub(time.Unix(seconds, 0)); age > maxSkew || age < -maxSkew {
-		return fmt.Errorf("the signature is %s away from this machine's clock, at most %s is accepted",
+		return fmt.Errorf("webhook-timestamp differs from this machine's clock by %s, at most %s is accepted",
 			age.Abs().Round(time.Second), maxSkew)
 	}
 	return nil

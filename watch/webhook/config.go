@@ -49,7 +49,7 @@ func (c *Config) Validate() check.Problems {
 	case err != nil || portErr != nil || n == 0:
 		found.Errorf("listen", "write an address such as 127.0.0.1:7421", "%q is not an address with a port", c.Listen)
 	case host == "" || host == "0.0.0.0" || host == "::":
-		found.Warnf("listen", "name one address, and put a proxy with TLS in front where others reach it",
+		found.Warnf("listen", "name one address; if other machines must reach it, put a proxy with TLS in front",
 			"%q listens on every address of this machine, without encryption", c.Listen)
 	}
 	if c.SecretFile == "" {
@@ -59,7 +59,7 @@ func (c *Config) Validate() check.Problems {
 	switch c.Preset {
 	case "", PresetLabelStudio, PresetStandardWebhooks, PresetArgilla:
 	default:
-		found.Errorf("preset", "one of label_studio, argilla, standard_webhooks, or leave it out", "unknown preset %q",
+		found.Errorf("preset", "write label_studio, argilla or standard_webhooks, or remove the key", "unknown preset %q",
 			c.Preset)
 	}
 	if c.Header != "" && c.signed() {

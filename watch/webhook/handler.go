@@ -122,7 +122,7 @@ func (s *Handler) serve(w http.ResponseWriter, r *http.Request) (int, answer) {
 	}
 	secret, err := s.cfg.secret()
 	if err != nil {
-		s.Log.Error("requests cannot be checked", "err", err)
+		s.Log.Error("webhook requests cannot be authenticated", "err", err)
 		return no(http.StatusServiceUnavailable, "the secret cannot be read")
 	}
 	if !s.cfg.signed() && !s.showsSecret(r, secret) {
@@ -225,7 +225,7 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 		s.Up()
 	}
 	if len(a.Refused) > 0 {
-		s.Refused("a request with other events", labelevent.Reasons(a.Refused))
+		s.Refused("a partly stored request", labelevent.Reasons(a.Refused))
 	}
 	return http.StatusAccepted, a
 }

@@ -149,8 +149,8 @@ func TestHTTPStandardWebhooks(t *testing.T) {
 	p.answers(202, `"duplicate":1`, body, p.sign("m1", now, body)...)
 	p.answers(401, "are needed", body)
 	p.answers(401, "does not match", body+" ", p.sign("m2", now, body)...)
-	p.answers(401, "away from this machine's clock", body, p.sign("m3", now.Add(-6*time.Minute), body)...)
-	p.answers(401, "away from this machine's clock", body, p.sign("m3", now.Add(6*time.Minute), body)...)
+	p.answers(401, "differs from this machine's clock", body, p.sign("m3", now.Add(-6*time.Minute), body)...)
+	p.answers(401, "differs from this machine's clock", body, p.sign("m3", now.Add(6*time.Minute), body)...)
 	if diff := cmp.Diff([]string{"1=a"}, p.inbox.Labels()); diff != "" {
 		t.Error(diff)
 	}

@@ -1,6 +1,6 @@
 -- retraind: record the label changes of "app"."items" for the model relevance.
 -- Undo with the output of: retraind init sql --down
--- To rename a watched column or give it another type: run that, migrate, and run this again.
+-- To rename a watched column or change its type: run that output, migrate, and run this file again.
 
 BEGIN;
 -- Give up rather than block the table's writers while waiting for a lock.
@@ -9,14 +9,14 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $retraind$ BEGIN
   IF EXISTS (SELECT FROM pg_class WHERE oid = '"app"."items"'::regclass AND relkind NOT IN ('r', 'p')) THEN
-    RAISE 'triggers record label changes of tables only, not of views or foreign tables: %', '"app"."items"';
+    RAISE 'triggers can record label changes only of tables, not of views or foreign tables: %', '"app"."items"';
   END IF;
   IF EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhparent WHERE '"app"."items"'::regclass IN (inhparent, inhrelid)
     AND NOT (inhparent = '"app"."items"'::regclass AND relkind = 'p')) THEN
-    RAISE 'triggers record label changes neither of a single partition nor of tables that inherit: %', '"app"."items"';
+    RAISE 'triggers cannot record label changes of a single partition or of a table with inheritance: %', '"app"."items"';
   END IF;
   IF current_setting('max_prepared_transactions')::int > 0 THEN
-    RAISE WARNING 'PREPARE TRANSACTION fails after a label change that wakes retraind: where the application uses it, set labels.postgres.notify: false and run this SQL again';
+    RAISE WARNING 'PREPARE TRANSACTION fails after a label change that wakes retraind: if the application uses it, set labels.postgres.notify: false and run this SQL again';
   END IF;
   PERFORM r."id"::pg_catalog.text, pg_catalog.jsonb_build_object('priority', r."priority", 'relevant', (SELECT to_jsonb((priority <> 'none')) FROM (SELECT r.*) AS retraind_row)), r."updated_by"::text, r."title"::text, r."content"::text
   FROM (SELECT * FROM "app"."items" LIMIT 1000) AS r;
@@ -88,7 +88,7 @@ BEGIN
     INSERT INTO "retraind"."relevance_outbox" (op, item) VALUES ('reread', 'the outbox was full, and its oldest rows were dropped');
   END IF;
 EXCEPTION WHEN serialization_failure THEN
-  NULL; -- another writer is at it
+  NULL; -- another writer removes the same rows
 END $retraind$;
 REVOKE ALL ON FUNCTION "retraind"."relevance_bound"(bigint) FROM PUBLIC;
 

@@ -232,6 +232,6 @@ func TestRunLoads(t *testing.T) {
 		}
 		unknown := slices.Clone(fails)
 		unknown[1] = loadStep("load", url, "no-such-model")
-		w.ends(w.run(unknown), policy.OutcomeFailed, "the Ollama server does not have it", "export ok", "load failed", "undo load ok")
+		w.ends(w.run(unknown), policy.OutcomeFailed, "the Ollama server has no such model", "export ok", "load failed", "undo load ok")
 	})
 }

@@ -66,7 +66,7 @@ func (e *Embeddings) Embed(ctx context.Context, texts []string) ([][]float32, er
 	}
 	for i := range out {
 		if len(out[i]) != len(out[0]) {
-			return nil, fmt.Errorf("%w from %s: one has %d numbers and another %d; was the model %s replaced? remove the cache",
+			return nil, fmt.Errorf("%w from %s: one embedding has %d numbers and another has %d; was the model %s replaced? if so, remove the cache file",
 				ErrEmbeddings, e.URL, len(out[0]), len(out[i]), e.Model)
 		}
 	}
@@ -123,17 +123,17 @@ func readEmbeddings(answer []byte, n int) ([][]float32, error) {
 		out = make([][]float32, len(got.Data))
 		for _, d := range got.Data {
 			if d.Index < 0 || d.Index >= len(out) || out[d.Index] != nil {
-				return nil, fmt.Errorf("index %d of %d embeddings", d.Index, len(out))
+				return nil, fmt.Errorf("the index %d is repeated or out of range; number of embeddings: %d", d.Index, len(out))
 			}
 			out[d.Index] = d.Embedding
 		}
 	}
 	if len(out) != n {
-		return nil, fmt.Errorf("%d embeddings for %d texts: %s", len(out), n, serving.Excerpt(answer))
+		return nil, fmt.Errorf("the numbers of embeddings (%d) and of texts (%d) differ: %s", len(out), n, serving.Excerpt(answer))
 	}
 	for _, v := range out {
 		if len(v) == 0 || len(v) > maxDims {
-			return nil, fmt.Errorf("an embedding of %d numbers", len(v))
+			return nil, fmt.Errorf("an embedding has %d numbers, want 1 to %d", len(v), maxDims)
 		}
 		var square float64
 		for _, x := range v {

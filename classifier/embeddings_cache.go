@@ -27,11 +27,11 @@ func openCache(path, model string) (*embeddingCache, error) {
 		return c, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("open embeddings: %w", err)
+		return nil, fmt.Errorf("open the cache of embeddings: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("open embeddings: %w", err)
+		return nil, fmt.Errorf("open the cache of embeddings: %w", err)
 	}
 	c.file = f
 	whole, err := c.read(bufio.NewReader(f))
@@ -43,7 +43,7 @@ func openCache(path, model string) (*embeddingCache, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("read embeddings %s: %w", path, err)
+		return nil, fmt.Errorf("read the cache of embeddings %s: %w", path, err)
 	}
 	return c, nil
 }
@@ -92,7 +92,7 @@ func (c *embeddingCache) put(text string, values []float32) error {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 	}
 	if _, err := c.file.Write(b); err != nil {
-		return fmt.Errorf("write embeddings: %w", err)
+		return fmt.Errorf("write the cache of embeddings: %w", err)
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func TestEmbeddings(t *testing.T) {
 
 			service.dims.Store(32)
 			if code, body := ask(t, s, "POST", "/classify", `{"content":"anders"}`); code != 503 ||
-				!strings.Contains(body, "trained on 64; train again") {
+				!strings.Contains(body, "trained with 64; train again") {
 				t.Errorf("%d %s", code, body)
 			}
 			why := "model \"nomic\" not found"
@@ -165,9 +165,9 @@ func TestEmbeddingsThatAreNone(t *testing.T) {
 	t.Parallel()
 	for answer, says := range map[string]string{
 		`<html>`:                                 "not the JSON that is expected",
-		`{}`:                                     "0 embeddings for 32 texts",
-		`{"embeddings":[[1]]}`:                   "1 embeddings for",
-		`{"data":[{"index":1,"embedding":[1]}]}`: "index 1 of 1",
+		`{}`:                                     "the numbers of embeddings (0) and of texts (32) differ",
+		`{"embeddings":[[1]]}`:                   "the numbers of embeddings (1) and of texts",
+		`{"data":[{"index":1,"embedding":[1]}]}`: "the index 1 is repeated or out of range",
 	} {
 		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
 			_ *http.Request,

@@ -32,7 +32,7 @@ func readLabel(v json.RawMessage) (string, serving.Kind, error) {
 	case json.Unmarshal(v, &list) == nil:
 		return serving.CanonicalSet(list), serving.KindSet, nil
 	case v[0] == '{' || v[0] == '[':
-		return "", "", fmt.Errorf("%s: want a text, true, false, a number, or a list of texts", v[:min(len(v), 60)])
+		return "", "", fmt.Errorf("%s, want a text, true, false, a number, or a list of texts", v[:min(len(v), 60)])
 	case string(v) == "true" || string(v) == "false":
 		return string(v), serving.KindBool, nil
 	}
@@ -112,7 +112,7 @@ func readExample(line []byte, target string, kinds map[string]serving.Kind) (Exa
 		case before == "" || before == kind:
 			kinds[name] = kind
 		case before == serving.KindSet || kind == serving.KindSet:
-			return e, fmt.Errorf("label %q of item %q is a %s, but others are a %s: all labels of a target must have the same type",
+			return e, fmt.Errorf("the label of target %q of item %q has kind %s, but labels before it have kind %s: all labels of a target must have the same kind",
 				name, e.ID, kind, before)
 		default: // a mix of booleans and texts, such as true and "unknown", is a label
 			kinds[name] = serving.KindLabel
@@ -124,7 +124,7 @@ func readExample(line []byte, target string, kinds map[string]serving.Kind) (Exa
 	case len(e.Text) == 0:
 		return e, fmt.Errorf("item %q has no text", e.ID)
 	case e.Labels[target] == "":
-		return e, fmt.Errorf("item %q has no label %q", e.ID, target)
+		return e, fmt.Errorf("item %q has no label of target %q", e.ID, target)
 	}
 	return e, nil
 }

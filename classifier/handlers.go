@@ -43,7 +43,7 @@ func (s *Server) routes() http.Handler {
 	for path, method := range map[string]string{"/health": "GET", "/classify": "POST", "/classify/batch": "POST"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", method)
-			fail(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s, not %s", path, method, r.Method))
+			fail(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s accepts %s, not %s", path, method, r.Method))
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(request.Items) > maxBatch {
-		fail(w, http.StatusBadRequest, fmt.Sprintf("%d items are more than the %d of one request", len(request.Items),
+		fail(w, http.StatusBadRequest, fmt.Sprintf("%d items in one request, at most %d are allowed", len(request.Items),
 			maxBatch))
 		return
 	}

@@ -106,7 +106,7 @@ func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]A
 		s := &scratch{row: row}
 		for _, h := range m.Heads {
 			if len(row.index) != len(h.weights.scale) {
-				return nil, fmt.Errorf("%w from %s: %d numbers, and the model was trained on %d; train again", ErrEmbeddings,
+				return nil, fmt.Errorf("%w from %s: an embedding has %d numbers, but the model was trained with %d; train again", ErrEmbeddings,
 					m.embeddings.URL, len(row.index), len(h.weights.scale))
 			}
 			value, confidence := h.answer(h.ask(s))

@@ -111,9 +111,9 @@ func TestTrainRefuses(t *testing.T) {
 	missing := examples(1, 20)
 	missing[7].Labels = nil
 	for want, list := range map[string][]classifier.Example{
-		"is the export empty?":           nil,
-		`all 20 examples are "only"`:     one,
-		`item "i7" has no label "label"`: missing,
+		"is the export empty?":                     nil,
+		`all 20 examples have the label "only"`:    one,
+		`item "i7" has no label of target "label"`: missing,
 	} {
 		if _, _, err := classifier.Train(list, classifier.Options{}, nil); err == nil ||
 			!strings.Contains(err.Error(), want) {

@@ -145,8 +145,8 @@ func TestServerRefuses(t *testing.T) {
 		"bad batch":      {"POST", "/classify/batch", `[{"title":"x"}]`, 400, "not the JSON"},
 		"hole in batch":  {"POST", "/classify/batch", `{"items":[{"title":"x"},{}]}`, 400, "items[1]"},
 		"too large":      {"POST", "/classify", `{"title":"` + strings.Repeat("x", 17<<20) + `"}`, 413, "larger than"},
-		"wrong method":   {"GET", "/classify", "", 405, "takes POST"},
-		"health by POST": {"POST", "/health", "{}", 405, "takes GET"},
+		"wrong method":   {"GET", "/classify", "", 405, "accepts POST"},
+		"health by POST": {"POST", "/health", "{}", 405, "accepts GET"},
 		"other path":     {"GET", "/", "", 404, "POST /classify"},
 	} {
 		code, body := ask(t, s, c.method, c.path, c.body)
@@ -302,7 +302,7 @@ func TestWatchWaitsForTheFirstReleaseAndOutlivesABrokenOne(t *testing.T) {
 	os.Remove(filepath.Join(site.release("broken", 2), classifier.FileName))
 	site.point("broken")
 	waittest.Eventually(t, "a complaint",
-		func() bool { return log.count("the present one stays") > 0 && log.count("broken") > 0 })
+		func() bool { return log.count("the present model stays in use") > 0 && log.count("broken") > 0 })
 	if s.Release() != "sha256:one" {
 		t.Errorf("serves %q", s.Release())
 	}

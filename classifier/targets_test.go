@@ -139,14 +139,14 @@ func TestTargetsThatCannotBeLearnt(t *testing.T) {
 	if diff := cmp.Diff([]string{"id", "mixed"}, learnt); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(m.Skipped["same"], `are "true"`) || !strings.Contains(m.Skipped["none"], "empty sets") ||
+	if !strings.Contains(m.Skipped["same"], `have the label "true"`) || !strings.Contains(m.Skipped["none"], "empty sets") ||
 		m.Others["mixed"].Kind != serving.KindLabel {
 		t.Errorf("%v, mixed is a %s", m.Skipped, m.Others["mixed"].Kind)
 	}
 	write(t, filepath.Join(data, classifier.TestFile),
 		`{"id":"1","text":{"t":"x"},"labels":{"label":"Sport","same":["true"]}}`)
 	if _, err := classifier.TrainDir(data, t.TempDir(), classifier.Options{}, nil); err == nil ||
-		!strings.Contains(err.Error(), `test.jsonl:1: label "same" of item "1" is a set, but others are a bool`) {
+		!strings.Contains(err.Error(), `test.jsonl:1: the label of target "same" of item "1" has kind set, but labels before it have kind bool`) {
 		t.Error(err)
 	}
 }

@@ -137,7 +137,7 @@ func newHead(examples []Example, name string, kind serving.Kind, first bool) (*H
 		label := examples[i].Labels[name]
 		if label == "" {
 			if first {
-				return nil, t, fmt.Errorf("item %q has no label %q", examples[i].ID, name)
+				return nil, t, fmt.Errorf("item %q has no label of target %q", examples[i].ID, name)
 			}
 			continue
 		}
@@ -152,18 +152,18 @@ func newHead(examples []Example, name string, kind serving.Kind, first bool) (*H
 	}
 	categories := slices.Sorted(maps.Keys(t.Categories))
 	if len(categories) > maxCategories {
-		return nil, t, fmt.Errorf("%d categories are more than the %d that are possible; is %q really a category?",
+		return nil, t, fmt.Errorf("%d categories are more than the maximum of %d; are the labels of %q really categories?",
 			len(categories), maxCategories, name)
 	}
 	if kind == serving.KindSet && len(categories) == 0 {
 		return nil, t, fmt.Errorf("all %d examples of %q are empty sets: there is nothing to learn", t.Examples, name)
 	}
-	if kind != serving.KindSet && len(categories) < 2 {
-		only := "nothing"
-		if len(categories) == 1 {
-			only = categories[0]
-		}
-		return nil, t, fmt.Errorf("all %d examples are %q; a classifier needs at least two categories", t.Examples, only)
+	if kind != serving.KindSet && len(categories) == 0 {
+		return nil, t, fmt.Errorf("no example has a label of target %q; a classifier needs at least two categories", name)
+	}
+	if kind != serving.KindSet && len(categories) == 1 {
+		return nil, t, fmt.Errorf("all %d examples have the label %q; a classifier needs at least two categories",
+			t.Examples, categories[0])
 	}
 	return &Head{Name: name, Kind: kind, Categories: categories, Temperature: 1}, t, nil
 }

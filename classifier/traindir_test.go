@@ -76,12 +76,12 @@ func TestTrainDirRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ train, test, says string }{
 		"empty export":    {"", "", "train.jsonl is empty: the export wrote no item"},
 		"blank lines":     {"\n\n", "", "is empty"},
-		"one category":    {strings.Repeat(line, 3), "", `all 3 examples are "a"`},
+		"one category":    {strings.Repeat(line, 3), "", `all 3 examples have the label "a"`},
 		"unreadable line": {line + line + "{nonsense\n", "", "train.jsonl:3: "},
 		"half a line":     {line + `{"id":"2","text":{"ti`, "", "train.jsonl:2: "},
 		"missing label": {
 			line + `{"id":"2","text":{"title":"x"},"labels":{"other":"a"}}`, "",
-			`train.jsonl:2: item "2" has no label "label"`,
+			`train.jsonl:2: item "2" has no label of target "label"`,
 		},
 		"no labels":      {line + `{"id":"2","text":{"title":"x"}}`, "", `train.jsonl:2: item "2" has no label`},
 		"no id":          {`{"text":{"title":"x"},"labels":{"label":"a"}}`, "", "train.jsonl:1: the item has no id"},

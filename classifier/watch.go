@@ -28,7 +28,7 @@ func (s *Server) Watch(ctx context.Context) error {
 	parent := filepath.Dir(s.dir)
 	watched := watcher != nil && watcher.Add(parent) == nil
 	if !watched {
-		s.log.Warn("no file-system notifications yet, polling", "dir", parent)
+		s.log.Warn("no file-system notifications for the release's directory yet; it is polled", "dir", parent)
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -46,7 +46,7 @@ func (s *Server) Watch(ctx context.Context) error {
 			}
 		case err, ok := <-faults:
 			if ok {
-				s.log.Warn("file watch", "err", err)
+				s.log.Warn("file-system notifications failed", "err", err)
 			} else {
 				faults = nil
 			}
@@ -71,7 +71,11 @@ func (s *Server) follow(complaint string) string {
 		return ""
 	}
 	if err.Error() != complaint {
-		s.log.Warn("no new model was loaded, the present one stays", "err", err, "release", s.Release())
+		if release := s.Release(); release != "" {
+			s.log.Warn("cannot load the new release; the present model stays in use", "err", err, "release", release)
+		} else {
+			s.log.Warn("cannot load a release yet; requests are refused until one is loaded", "err", err)
+		}
 	}
 	return err.Error()
 }

@@ -28,7 +28,7 @@ func (m *Monitor) Audit() error {
 		}
 		used++
 		if got, ok := m.find(e.id); !ok || got != slot {
-			return fmt.Errorf("audit %s: item %q is not where the index says", m.opts.Model, e.id)
+			return fmt.Errorf("audit %s: the index has a wrong place for item %q", m.opts.Model, e.id)
 		}
 		scorable := e.heldout && !e.leaked
 		if gate := m.values[m.at(slot, 0)].label; gate != noValue {
@@ -60,13 +60,13 @@ func (m *Monitor) Audit() error {
 		}
 	}
 	if used != len(m.slots) {
-		return fmt.Errorf("audit %s: %d items, %d in the index", m.opts.Model, used, len(m.slots))
+		return fmt.Errorf("audit %s: %d items are stored, %d are in the index", m.opts.Model, used, len(m.slots))
 	}
 	if want != m.counts {
 		return fmt.Errorf("audit %s: counters %+v, recomputed %+v", m.opts.Model, m.counts, want)
 	}
 	if !maps.Equal(mix, m.mix) {
-		return fmt.Errorf("audit %s: the label mix differs", m.opts.Model)
+		return fmt.Errorf("audit %s: the label mix differs from the recomputed one", m.opts.Model)
 	}
 	if !maps.Equal(unscored, m.unscored) {
 		return fmt.Errorf("audit %s: %d texts wait for answers, recomputed %d", m.opts.Model, len(m.unscored), len(unscored))
@@ -92,7 +92,7 @@ func (b *confusion) differs(want *confusion) error {
 		}
 	}
 	if !maps.Equal(b.pairs, want.pairs) {
-		return errors.New("the confusion matrix differs")
+		return errors.New("the confusion matrix differs from the recomputed one")
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (b *confusion) differs(want *confusion) error {
 // labels by name, because their numbers depend on the order of first use.
 func (m *Monitor) Compare(other *Monitor) error {
 	fail := func(what string, mine, theirs any) error {
-		return fmt.Errorf("audit %s: %s: %v, from the store %v", m.opts.Model, what, mine, theirs)
+		return fmt.Errorf("audit %s: %s: %v in memory, %v recomputed from the store", m.opts.Model, what, mine, theirs)
 	}
 	switch {
 	case m.release.Digest != other.release.Digest:
@@ -124,7 +124,7 @@ func (m *Monitor) Compare(other *Monitor) error {
 			}
 		}
 		if mine, theirs := b.confusion(), other.confusions[i].confusion(); !slices.Equal(mine, theirs) {
-			return fail("target "+b.target.Name, "another confusion matrix", "the same categories")
+			return fail("target "+b.target.Name, "one confusion matrix", "another")
 		}
 	}
 	return nil

@@ -149,14 +149,14 @@ func (d *Diagnosis) distribution() Finding {
 			chiText(l.Chi)))
 	}
 	if len(l.New) > 0 {
-		found = append(found, "new: "+counted(l.New, "example"))
+		found = append(found, "new categories: "+counted(l.New, "example"))
 	}
 	if len(l.Gone) > 0 {
-		found = append(found, "vanished: "+counted(l.Gone, "training example"))
+		found = append(found, "vanished categories: "+counted(l.Gone, "training example"))
 	}
 	if d.Text.Drifted {
-		found = append(found, fmt.Sprintf("new texts can be distinguished from old ones (AUC %.2f of %d and %d)", d.Text.AUC,
-			d.Text.Then, d.Text.Now))
+		found = append(found, fmt.Sprintf("new texts can be distinguished from old ones (AUC %.2f, %d old and %d new texts)",
+			d.Text.AUC, d.Text.Then, d.Text.Now))
 	}
 	switch {
 	case len(found) > 0:
@@ -164,9 +164,10 @@ func (d *Diagnosis) distribution() Finding {
 	case l.Chi == nil:
 		f.Answer, f.Text = Unknown, "the training data of the release is unknown"
 	default:
-		f.Text = fmt.Sprintf("the mix of labels is the same as in the training (PSI %.2f)", l.PSI)
+		f.Text = fmt.Sprintf("the mix of labels is nearly the same as in the training data (PSI %.2f)", l.PSI)
 		if d.Text.Compared {
-			f.Text += fmt.Sprintf("; new texts look like old ones (AUC %.2f of %d and %d)", d.Text.AUC, d.Text.Then, d.Text.Now)
+			f.Text += fmt.Sprintf("; new texts look like old ones (AUC %.2f, %d old and %d new texts)", d.Text.AUC,
+				d.Text.Then, d.Text.Now)
 		} else {
 			f.Text += fmt.Sprintf("; too few new texts to compare (%d held out)", d.Text.Now)
 		}
@@ -187,8 +188,8 @@ func (d *Diagnosis) examples() Finding {
 	c := d.Examples
 	var found []string
 	for _, r := range c.Rare {
-		found = append(found, fmt.Sprintf("only %d examples of %s to learn from, and %d of %d held-out ones are recognised",
-			r.Examples, text.Cut(r.Name, 60), int(math.Round(r.Recall*float64(r.Support))), r.Support))
+		found = append(found, fmt.Sprintf("only %s of %s to learn from, and %d of its %d held-out items are recognised",
+			text.Plural(r.Examples, "example"), text.Cut(r.Name, 60), int(math.Round(r.Recall*float64(r.Support))), r.Support))
 	}
 	curve := c.missing()
 	switch {
@@ -213,10 +214,11 @@ func (d *Diagnosis) examples() Finding {
 func (c LearningCurve) missing() string {
 	const unknown = "the learning curve is not known yet: it needs "
 	if n := len(c.Points); n >= curvePoints {
-		return fmt.Sprintf(unknown+"trainings of which the largest has %.1f times the examples of the smallest, "+
-			"and %d have %s to %s", curveSpread, n, text.Count(c.Points[0].Examples), text.Count(c.Points[n-1].Examples))
+		return fmt.Sprintf(unknown+"trainings whose largest has %.1f times the examples of the smallest; "+
+			"the %d trainings so far have %s to %s examples", curveSpread, n, text.Count(c.Points[0].Examples),
+			text.Count(c.Points[n-1].Examples))
 	}
-	return fmt.Sprintf(unknown+"%d trainings of different sizes, there are %d", curvePoints, len(c.Points))
+	return fmt.Sprintf(unknown+"%d trainings of different sizes and has %d", curvePoints, len(c.Points))
 }
 
 func chiText(c *stats.ChiSquare) string {

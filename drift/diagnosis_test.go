@@ -68,28 +68,28 @@ func TestDiagnosis(t *testing.T) {
 		want [3]string
 	}{
 		{"quiet", quiet, [3]string{
-			"no the mix of labels is the same as in the training (PSI 0.02); too few new texts to compare (0 held out)",
-			"no no item was relabelled since the training",
-			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
+			"no the mix of labels is nearly the same as in the training data (PSI 0.02); too few new texts to compare (0 held out)",
+			"no no item has been relabelled since the training",
+			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes and has 0",
 		}},
 		{"loud", loud, [3]string{
-			"yes the mix of labels moved (PSI 0.31, Jensen-Shannon 0.12, chi-square p < 0.001); new: Netz (40 examples), a (1 example), b (1 example), c (1 example), d (1 example), 1 more; vanished: Post (22 training examples); new texts can be distinguished from old ones (AUC 0.83 of 400 and 100)",
+			"yes the mix of labels moved (PSI 0.31, Jensen-Shannon 0.12, chi-square p < 0.001); new categories: Netz (40 examples), a (1 example), b (1 example), c (1 example), d (1 example), 1 more; vanished categories: Post (22 training examples); new texts can be distinguished from old ones (AUC 0.83, 400 old and 100 new texts)",
 			"yes somebody shuffled them",
-			"yes only 12 examples of few to learn from, and 3 of 10 held-out ones are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
+			"yes only 12 examples of few to learn from, and 3 of its 10 held-out items are recognised; accuracy still rises by 3.0 points with each doubling of the examples (standard error 0.5)",
 		}},
 		{"settled", settled, [3]string{
-			"no the mix of labels is the same as in the training (PSI 0.02); new texts look like old ones (AUC 0.51 of 400 and 100)",
-			"no no item was relabelled since the training",
+			"no the mix of labels is nearly the same as in the training data (PSI 0.02); new texts look like old ones (AUC 0.51, 400 old and 100 new texts)",
+			"no no item has been relabelled since the training",
 			"no twice as many examples would bring +0.2 points (standard error 0.5)",
 		}},
 		{"alike", alike, [3]string{
-			"no the mix of labels is the same as in the training (PSI 0.02); too few new texts to compare (0 held out)",
-			"no no item was relabelled since the training",
-			"unknown the learning curve is not known yet: it needs trainings of which the largest has 1.3 times the examples of the smallest, and 5 have 2,000 to 2,200",
+			"no the mix of labels is nearly the same as in the training data (PSI 0.02); too few new texts to compare (0 held out)",
+			"no no item has been relabelled since the training",
+			"unknown the learning curve is not known yet: it needs trainings whose largest has 1.3 times the examples of the smallest; the 5 trainings so far have 2,000 to 2,200 examples",
 		}},
 		{"unknown", unknown, [3]string{
 			"unknown the training data of the release is unknown", "no ",
-			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes, there are 0",
+			"unknown the learning curve is not known yet: it needs 4 trainings of different sizes and has 0",
 		}},
 	} {
 		c.d.Conclude()

@@ -52,17 +52,18 @@ func (c HeldoutConfig) WithDefaults() HeldoutConfig {
 func (c HeldoutConfig) Validate() check.Problems {
 	var p check.Problems
 	if s := float64(c.Share); !(s > 0 && s <= 0.5) { // in this form NaN is refused too
-		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not above 0 and at most 50%%",
+		p.Errorf("share", "hold out between 1% and 50%; 15% is usual", "held-out share %v is not more than 0 and at most 50%%",
 			c.Share)
 	}
 	if v := c.Validation; v != nil && !(*v >= 0 && *v <= 0.4) {
-		p.Errorf("validation", "10% is usual, 0% writes none", "validation share %v is not between 0 and 40%%", *v)
+		p.Errorf("validation", "10% is usual; with 0% no validation file is written",
+			"validation share %v is not between 0 and 40%%", *v)
 	}
 	seen := map[string]bool{}
 	for _, column := range c.Group {
 		switch {
 		case strings.TrimSpace(column) == "":
-			p.Errorf("group", "name a text column, or leave the list out to use all of them", "empty column name")
+			p.Errorf("group", "name a text column, or remove group to use all text columns", "empty column name")
 		case seen[column]:
 			p.Errorf("group", "name it once", "column %q is named twice", column)
 		}

@@ -91,24 +91,24 @@ func TestSuspicion(t *testing.T) {
 		suspicious bool
 		text       string
 	}{
-		{"nothing", drift.Suspicion{}, false, "no item was relabelled since the training"},
+		{"nothing", drift.Suspicion{}, false, "no item has been relabelled since the training"},
 		{
 			"many authors",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 20, 20)}},
 			false,
-			"110 items were relabelled, none of the authors made most of them",
+			"no single author made most of the 110 relabels",
 		},
 		{
 			"few",
 			drift.Suspicion{Relabelled: 19, Groups: []drift.RelabelGroup{source(19, 19, 19, 19)}},
 			false,
-			"19 items were relabelled, none of the authors made most of them",
+			"no single author made most of the 19 relabels",
 		},
 		{
 			"too few held out",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 9, 9)}},
 			false,
-			"author user 7 made 100 of 110 relabels, too few of them held out to be judged",
+			"author user 7 made 100 of 110 relabels; too few of these are on held-out items to judge them",
 		},
 		{
 			"corrections",
@@ -126,19 +126,19 @@ func TestSuspicion(t *testing.T) {
 			"one minute",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 0, 0), minute}},
 			true,
-			"the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy would be 70.0%, and a retrain would still be due",
+			"writers in the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy would be 70.0%, and a retrain would still be due",
 		},
 		{
 			"a quarrel",
 			drift.Suspicion{Relabelled: 30, Restless: 20},
 			true,
-			"20 items went back and forth between labels: people do not agree on them",
+			"20 items were relabelled back and forth: people do not agree on their labels",
 		},
 		{
 			"a small quarrel",
 			drift.Suspicion{Relabelled: 100, Restless: 20},
 			false,
-			"100 items were relabelled, none of the authors made most of them",
+			"no single author made most of the 100 relabels",
 		},
 	} {
 		c.s.Conclude()

@@ -48,7 +48,7 @@ func (s *Suspicion) Conclude() {
 	s.Suspicious, s.Text = false, ""
 	if s.Restless >= bulkItems && 2*s.Restless > s.Relabelled {
 		s.Suspicious = true
-		s.Text = fmt.Sprintf("%d items went back and forth between labels: people do not agree on them", s.Restless)
+		s.Text = fmt.Sprintf("%d items were relabelled back and forth: people do not agree on their labels", s.Restless)
 	}
 	for _, src := range s.Groups {
 		if !src.Suspicious {
@@ -63,15 +63,15 @@ func (s *Suspicion) Conclude() {
 	}
 	switch {
 	case s.Relabelled == 0:
-		s.Text = "no item was relabelled since the training"
+		s.Text = "no item has been relabelled since the training"
 	case len(s.Groups) > 0 && s.Groups[0].Bulk() && s.Groups[0].Judged < leastJudged:
-		s.Text = fmt.Sprintf("%s made %d of %d relabels, too few of them held out to be judged", s.Groups[0].Title(),
-			s.Groups[0].Items, s.Relabelled)
+		s.Text = fmt.Sprintf("%s made %d of %d relabels; too few of these are on held-out items to judge them",
+			s.Groups[0].Title(), s.Groups[0].Items, s.Relabelled)
 	case len(s.Groups) > 0 && s.Groups[0].Bulk():
 		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the labels of similar texts", s.Groups[0].Title(),
 			s.Groups[0].Items, s.Relabelled)
 	default:
-		s.Text = fmt.Sprintf("%d items were relabelled, none of the authors made most of them", s.Relabelled)
+		s.Text = fmt.Sprintf("no single author made most of the %s", text.Plural(s.Relabelled, "relabel"))
 	}
 }
 
@@ -92,7 +92,7 @@ func (s RelabelGroup) sentence(all int) string {
 // Title returns a source's display name.
 func (s RelabelGroup) Title() string {
 	if s.Kind == ByMinute {
-		return "the minute " + strings.TrimSuffix(strings.Replace(s.Name, "T", " ", 1), ":00Z") + " UTC"
+		return "writers in the minute " + strings.TrimSuffix(strings.Replace(s.Name, "T", " ", 1), ":00Z") + " UTC"
 	}
 	if s.Name == "" {
 		return "an unknown author"

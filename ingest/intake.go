@@ -199,7 +199,7 @@ func (i *Intake) CheckTestSet() {
 	if err != nil {
 		if text := err.Error(); text != i.seen.trouble {
 			i.seen.trouble = text
-			i.log.Warn("the previous test set stays in force", "err", err)
+			i.log.Warn("cannot read the new test set; the previous one stays in force", "err", err)
 		}
 		return
 	}

@@ -62,15 +62,15 @@ func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jets
 // and logs the limits that are lower than retraind's.
 func compatible(have jetstream.StreamConfig, log *slog.Logger) error {
 	if !slices.Contains(have.Subjects, subjects) {
-		return fmt.Errorf("stream %s exists with the subjects %v and not %s (add it, or rename that stream)", Stream,
+		return fmt.Errorf("stream %s has the subjects %v, but not %s (add that subject, or rename the stream)", Stream,
 			have.Subjects, subjects)
 	}
 	if have.NoAck {
-		return fmt.Errorf("stream %s exists with no_ack, so storing is never confirmed (switch it off)", Stream)
+		return fmt.Errorf("stream %s has no_ack set, so that stored events are never confirmed (switch no_ack off)", Stream)
 	}
 	if want := streamConfig(); have.Duplicates < want.Duplicates || have.MaxAge > 0 && have.MaxAge < want.MaxAge {
-		log.Info("stream has other limits than retraind's own", "stream", Stream, "duplicate_window", have.Duplicates,
-			"max_age", have.MaxAge)
+		log.Info("the limits of the event stream are lower than those that retraind sets", "stream", Stream,
+			"duplicate_window", have.Duplicates, "max_age", have.MaxAge)
 	}
 	return nil
 }

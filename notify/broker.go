@@ -99,7 +99,7 @@ func StartEmbedded(o Options) (*Broker, error) {
 	if log.fatal.Load() != nil || !s.ReadyForConnections(10*time.Second) {
 		s.Shutdown()
 		s.WaitForShutdown()
-		cause := "it is not ready after 10s"
+		cause := "the server is not ready after 10s"
 		if text := log.fatal.Load(); text != nil {
 			cause = *text
 		}

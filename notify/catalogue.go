@@ -85,7 +85,7 @@ func Catalogue() []Entry {
 		{GPUBlocked, GPUHeld{}, "", "A step did not get a GPU, and its run ends as blocked."},
 		{GPUContended, GPUFound{}, "", "Another process uses the GPU of a step, or the GPU has a fault."},
 		{GPUReleased, GPUFreed{}, "", "Programs on a GPU were stopped temporarily for the steps of a run."},
-		{GPURestored, GPUReturned{}, "", "A temporarily stopped program runs again, was left alone, or could not be started yet."},
+		{GPURestored, GPUReturned{}, "", "A temporarily stopped program runs again, need not be started, or could not be started yet."},
 		{ModelAdopted, Adopted{}, "current", "The release that serves was adopted as champion."},
 		{ModelForeign, Foreign{}, "", "The service's answers are not the champion's."},
 		{ModelRecognized, Recognized{}, "", "The service's answers are the champion's again."},

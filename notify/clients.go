@@ -51,7 +51,7 @@ func ClientKey(path string) ([]byte, error) {
 	}
 	seed := []byte(strings.TrimSpace(string(text)))
 	if _, err := nkeys.FromSeed(seed); err != nil {
-		return nil, fmt.Errorf("credential of nats clients: %s: %w: remove the file, and a new one is created", path, err)
+		return nil, fmt.Errorf("credential of nats clients: %s: %w; remove the file, and retraind creates a new one", path, err)
 	}
 	return seed, os.Chmod(path, 0o640)
 }
@@ -128,7 +128,7 @@ func decodeSignature(text string) ([]byte, error) {
 func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	daemon := s.GlobalAccount()
 	if err := errors.Join(daemon.AddStreamExport(subjects, nil), clients.AddStreamImport(daemon, subjects, "")); err != nil {
-		return fmt.Errorf("clients of nats: %w", err)
+		return fmt.Errorf("give nats clients access: %w", err)
 	}
 	reads := []string{
 		"$JS.API.STREAM.INFO." + Stream, "$JS.API.DIRECT.GET." + Stream, "$JS.API.DIRECT.GET." + Stream + ".>",
@@ -137,7 +137,7 @@ func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	for _, subject := range append(reads, c.Publish...) {
 		err := errors.Join(daemon.AddServiceExport(subject, nil), clients.AddServiceImport(daemon, subject, subject))
 		if err != nil {
-			return fmt.Errorf("clients of nats: %s: %w", subject, err)
+			return fmt.Errorf("give nats clients access to %s: %w", subject, err)
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func (c *Config) Validate() check.Problems {
 		found.Errorf("url", "name the server, nats://host:4222, or write embedded: true", "no embedded server and no url")
 	}
 	if c.Listen != "" && c.URL != "" {
-		found.Errorf("listen", "remove it; it belongs to the embedded server", "listen has no meaning with url")
+		found.Errorf("listen", "remove it; only the embedded server uses it", "listen has no meaning with url")
 	}
 	if _, _, err := c.listenAddress(); err != nil {
 		found.Errorf("listen", "write 127.0.0.1:4222 or none", "%q is not an address: %s", c.Listen, err)

@@ -160,7 +160,7 @@ func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstr
 		}
 		if len(done) > 0 {
 			if err := d.outbox.MarkPublished(ctx, done); err != nil {
-				return fmt.Errorf("mark the outbox: %w", err)
+				return fmt.Errorf("mark events in the outbox as published: %w", err)
 			}
 			d.count(len(done))
 		}
@@ -185,7 +185,7 @@ func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jets
 		return nil
 	}
 	if err := put(ctx, bucket, e); err != nil {
-		return fmt.Errorf("bucket entry %s: %w", e.Key, err)
+		return fmt.Errorf("write bucket entry %s: %w", e.Key, err)
 	}
 	return nil
 }

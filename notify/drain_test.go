@@ -308,7 +308,7 @@ func TestAnOperatorsStreamStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := notify.Assets(t.Context(), js, log); err == nil || err.Error() !=
-		"stream RETRAIND_EVENTS exists with the subjects [other.>] and not retraind.evt.v1.> (add it, or rename that stream)" {
+		"stream RETRAIND_EVENTS has the subjects [other.>], but not retraind.evt.v1.> (add that subject, or rename the stream)" {
 		t.Errorf("a stream that cannot take events: %v", err)
 	}
 }

@@ -80,18 +80,18 @@ func TestNewRefuses(t *testing.T) {
 		"type": {
 			notify.ModelDeployed, "m",
 			notify.Rejected{},
-			"event model.deployed: its data is a notify.Deployed, not a notify.Rejected",
+			"event model.deployed: want data of type notify.Deployed, got notify.Rejected",
 		},
 		"dots": {
 			notify.ModelDeployed, "a..b",
 			notify.Deployed{},
-			`event model.deployed: model "a..b": a name has 1 to 32 of a-z, 0-9, _ and -`,
+			`event model.deployed: model "a..b": a name has 1 to 32 characters of a-z, 0-9, _ and -`,
 		},
 		"no model": {notify.ModelDeployed, "", notify.Deployed{}, "event model.deployed: no model"},
 		"wildcard": {
 			notify.ModelDeployed, ">",
 			notify.Deployed{},
-			`event model.deployed: model ">": a name has 1 to 32 of a-z, 0-9, _ and -`,
+			`event model.deployed: model ">": a name has 1 to 32 characters of a-z, 0-9, _ and -`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func New(kind Kind, model, run string, data any, at time.Time) (Event, error) {
 		return Event{}, fmt.Errorf("event %q: no such kind", kind)
 	}
 	if want, got := reflect.TypeOf(entry.Data), reflect.TypeOf(data); want != got {
-		return Event{}, fmt.Errorf("event %s: its data is a %v, not a %v", kind, want, got)
+		return Event{}, fmt.Errorf("event %s: want data of type %v, got %v", kind, want, got)
 	}
 	if err := checkModel(model); err != nil {
 		return Event{}, fmt.Errorf("event %s: %w", kind, err)
@@ -72,7 +72,7 @@ func checkModel(name string) error {
 	case name == "":
 		return errors.New("no model")
 	case !modelName.MatchString(name):
-		return fmt.Errorf("model %q: a name has 1 to 32 of a-z, 0-9, _ and -", name)
+		return fmt.Errorf("model %q: a name has 1 to 32 characters of a-z, 0-9, _ and -", name)
 	}
 	return nil
 }

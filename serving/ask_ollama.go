@@ -94,7 +94,8 @@ func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
 	text := []byte(strings.TrimSpace(said.Text))
 	switch {
 	case said.CutOff():
-		return out, fmt.Errorf("the answer was cut off after %d tokens (num_predict or num_ctx): %s", said.Tokens, Excerpt(text))
+		return out, fmt.Errorf("the answer was cut off after %d tokens (raise num_predict or num_ctx): %s", said.Tokens,
+			Excerpt(text))
 	case len(text) == 0:
 		return out, errors.New("the answer is empty")
 	}
@@ -104,7 +105,7 @@ func (m *languageModel) read(said ollama.Answer) (out Answer, err error) {
 	}
 	if m.schema != nil {
 		if err := m.schema.check(text); err != nil {
-			return out, fmt.Errorf("the answer breaks the schema: %w: %s", err, Excerpt(text))
+			return out, fmt.Errorf("the answer %s breaks the schema: %w", Excerpt(text), err)
 		}
 	}
 	out.Whole = string(text)

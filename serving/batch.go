@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // maxBatchAnswer limits how many bytes of the answer to a batch are read.
@@ -15,8 +17,8 @@ const maxBatchAnswer = 64 << 20
 func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 	start := time.Now()
 	items := make([]map[string]string, len(part))
-	for i, text := range part {
-		items[i] = s.renamed(text.Fields)
+	for i, one := range part {
+		items[i] = s.renamed(one.Fields)
 	}
 	body := encode(map[string]any{"items": items})
 	out := make([]reply, len(part))
@@ -31,7 +33,8 @@ func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 			return fmt.Errorf("the answer is not a JSON object with a list of results: %s", Excerpt(body))
 		}
 		if len(answer.Results) != len(part) {
-			return fmt.Errorf("%d results for %d items", len(answer.Results), len(part))
+			return fmt.Errorf("the answer has %s, but the request has %s",
+				text.Plural(len(answer.Results), "result"), text.Plural(len(part), "item"))
 		}
 		for i, object := range answer.Results {
 			a, err := s.read(object)

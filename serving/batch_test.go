@@ -102,7 +102,7 @@ func TestBatchFaults(t *testing.T) {
 	})
 	n = 0
 	err = s.Score(t.Context(), titled(10), func(serving.Text, serving.Answer) { n++ })
-	if n != 0 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "9 results for 10 items") {
+	if n != 0 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "9 results, but the request has 10 items") {
 		t.Errorf("%d answers, %v", n, err)
 	}
 	p := serving.Config{

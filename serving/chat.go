@@ -166,7 +166,7 @@ func (c *Chat) object(labels map[string]string, nulls bool) (string, error) {
 		b.Write(bytes.Join([][]byte{encode(name), encode(v)}, []byte(": ")))
 	}
 	if b.Len() == 0 {
-		return "", fmt.Errorf("%w: there is none", ErrIncomplete)
+		return "", fmt.Errorf("%w: the item has no label", ErrIncomplete)
 	}
 	return b.String() + "}", nil
 }

@@ -176,7 +176,7 @@ func (c Config) Validate() check.Problems {
 		}
 	}
 	if _, ok := c.Targets[c.Gate]; !ok && len(c.Targets) > 0 {
-		hint := "one of " + strings.Join(slices.Sorted(maps.Keys(c.Targets)), ", ")
+		hint := "name one of " + strings.Join(slices.Sorted(maps.Keys(c.Targets)), ", ")
 		if c.Gate == "" {
 			p.Errorf("gate", hint, "there are %d targets, and gate names none of them", len(c.Targets))
 		} else {
@@ -214,7 +214,7 @@ func (c Config) Validate() check.Problems {
 		if field == "" {
 			p.Errorf("fields."+column, "the name that the service expects", "empty field name")
 		} else if other, ok := taken[field]; ok {
-			p.Errorf("fields."+column, "each column needs a field of its own", "field %q is already used for column %q", field, other)
+			p.Errorf("fields."+column, "give each column a different field", "field %q is already used for column %q", field, other)
 		}
 		taken[field] = column
 	}

@@ -77,7 +77,8 @@ func rootCause(err error) error {
 // status.
 func statusError(url string, status int, body []byte, about string) error {
 	if status == http.StatusServiceUnavailable {
-		return fmt.Errorf("%w: %s answers 503 %s: no model is loaded, or it is starting", ErrAsleep, url, Excerpt(body))
+		return fmt.Errorf("%w: %s returns status 503 %s; the service has no model loaded, or is still starting",
+			ErrAsleep, url, Excerpt(body))
 	}
 	hint := "see the service's log"
 	switch {

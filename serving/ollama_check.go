@@ -23,12 +23,12 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	}
 	defer m.client.Close()
 	if address := exposed(ctx, m.client.URL()); address != "" {
-		p.Warnf("ollama", "let it listen on 127.0.0.1 (OLLAMA_HOST), or put a proxy with a login in front",
+		p.Warnf("ollama", "let the server listen on 127.0.0.1 (OLLAMA_HOST), or put a proxy with a login in front of it",
 			"the Ollama server can be reached at %s: it has no login, and every client can replace the model", address)
 	}
 	_, err = m.health(ctx)
 	if errors.Is(err, ErrAsleep) {
-		p.Warnf("ollama.model", "before the first release this is as it should be", "%v", err)
+		p.Warnf("ollama.model", "this is normal before the first release", "%v", err)
 		return p
 	}
 	if err != nil {
@@ -40,7 +40,7 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	case err != nil:
 		p.Errorf("ollama.model", "", "%v", err)
 	case m.config.SystemFile != "" && strings.TrimSpace(info.System) != strings.TrimSpace(m.config.System):
-		p.Warnf("ollama.system_file", "requests carry no system prompt: create the model with this one, or correct the file",
+		p.Warnf("ollama.system_file", "requests contain no system prompt, so the model's own one is used: create the model with the prompt of the file, or correct the file",
 			"the deployed model has another system prompt: %s", Excerpt([]byte(info.System)))
 	}
 	return p

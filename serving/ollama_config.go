@@ -111,12 +111,13 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 	c.Template = text("template_file", c.TemplateFile)
 	if c.Prompt = strings.TrimRight(text("prompt_file", c.PromptFile), "\r\n"); c.Prompt != "" {
 		if _, err := parsePrompt(c.Prompt); err != nil {
-			p.Errorf("prompt_file", "it is a Go text/template: {{.title}} is the column title", "%s: %v", c.PromptFile, err)
+			p.Errorf("prompt_file", "write a Go text/template, in which {{.title}} is the column title",
+				"%s: %v", c.PromptFile, err)
 		}
 	}
 	if format := text("format_file", c.FormatFile); format != "" {
 		if _, err := newSchema([]byte(format)); err != nil {
-			p.Errorf("format_file", "it is a JSON schema of an object", "%s: %v", c.FormatFile, err)
+			p.Errorf("format_file", "write a JSON schema of an object", "%s: %v", c.FormatFile, err)
 		} else {
 			var compact bytes.Buffer
 			_ = json.Compact(&compact, []byte(format)) // as it is in a stored plan
@@ -130,9 +131,9 @@ func (c *OllamaConfig) Load(read func(path string) ([]byte, error)) (p, missing 
 func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
 	var p check.Problems
 	if c.Model == "" {
-		p.Errorf("model", "the name that clients use, as in ollama list", "no model is named")
+		p.Errorf("model", "write the name that clients use, as ollama list shows it", "no model is named")
 	} else if strings.ContainsAny(c.Model, " \t\n\"'\\") {
-		p.Errorf("model", "as in ollama list", "%q cannot name a model", c.Model)
+		p.Errorf("model", "write the name as ollama list shows it", "%q cannot name a model", c.Model)
 	}
 	if c.URL == "" {
 		p.Errorf("", `add ollama: {url: "http://127.0.0.1:11434"} at the top level`, "ollama.url is missing")

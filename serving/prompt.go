@@ -82,7 +82,7 @@ type limited struct {
 
 func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
-		return 0, fmt.Errorf("longer than %d bytes", maxPrompt)
+		return 0, fmt.Errorf("the prompt is longer than %d bytes", maxPrompt)
 	}
 	return l.b.Write(p)
 }

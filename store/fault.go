@@ -105,7 +105,7 @@ func (s *Store) Check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.gone = ""; err != nil || !os.SameFile(info, s.file) {
-		h.gone = "it was deleted or replaced while retraind runs: stop retraind, put the directory back from a backup (or leave it missing to start with an empty state), and start retraind"
+		h.gone = "the database file was deleted or replaced while retraind runs: stop retraind, put the directory back from a backup (or leave it missing to start with an empty state), and start retraind"
 	}
 }
 

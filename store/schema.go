@@ -185,7 +185,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		if _, err := tx.ExecContext(ctx,
 			migrations[version]+fmt.Sprintf("\npragma user_version = %d;", version+1)); err != nil {
 			_ = tx.Rollback()
-			return fmt.Errorf("schema %d: %w", version+1, err)
+			return fmt.Errorf("upgrade to schema %d: %w", version+1, err)
 		}
 		faults.Point("migrating")
 		if err := tx.Commit(); err != nil {

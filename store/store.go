@@ -65,7 +65,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		return nil, errors.New("state: a PostgreSQL address is not supported by this version: give a directory on a local disk, such as /var/lib/retraind")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w: create it and make it writable for the user that runs retraind, or set `state:` to a directory that is writable",
+		return nil, fmt.Errorf("state directory: %w; create it and make it writable for the user that runs retraind, or set `state:` to a directory that is writable",
 			err)
 	}
 	lock, err := takeLock(dir)
@@ -140,7 +140,7 @@ func (s *Store) OpenEngine() (*sql.DB, error) {
 	fault, ok := faultOf(err)
 	if err == nil || ok && fault.Lasting {
 		err = &Fault{
-			Text: fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind: no run is lost, open runs are resumed from the store",
+			Text: fmt.Sprintf("%s is damaged: move it away, with its -wal and -shm files, and start retraind (no run is lost: open runs are resumed from the store)",
 				path),
 			Lasting: true, Err: cmp.Or(err, errors.New(found)),
 		}
@@ -169,7 +169,7 @@ func takeLock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w: it must be writable by the user that runs retraind", dir, err)
+		return nil, fmt.Errorf("state directory %s: %w; it must be writable by the user that runs retraind", dir, err)
 	}
 	// A process that only checks the lock holds it briefly, so try a few times. Try longer if the process that took the
 	// lock is dead: if it was killed while starting a child, the child holds the lock until it executes its own program.

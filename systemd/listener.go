@@ -17,7 +17,7 @@ func Listener(env Environment) (net.Listener, error) {
 		return nil, nil
 	}
 	if n := env("LISTEN_FDS"); n != "1" {
-		return nil, fmt.Errorf("socket from systemd: %q were passed, want one", n)
+		return nil, fmt.Errorf("socket from systemd: LISTEN_FDS is %q, want 1", n)
 	}
 	file := os.NewFile(firstSocket, "socket from systemd")
 	l, err := net.FileListener(file)

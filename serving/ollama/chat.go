@@ -78,7 +78,7 @@ func (c *Client) Chat(ctx context.Context, r ChatRequest) (Answer, error) {
 	if !out.Done {
 		return Answer{}, &Error{
 			Op: k.op, About: r.Model, URL: c.URL(), Status: http.StatusOK,
-			Cause: errors.New("the answer is not marked as done: it was cut off on its way"),
+			Cause: errors.New("the answer is not marked as done: it was cut off in transit"),
 		}
 	}
 	return Answer{out.Message.Content, out.Message.Thinking, out.Reason, out.Loading, out.Prompt, out.Tokens}, nil

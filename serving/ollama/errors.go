@@ -15,7 +15,7 @@ import (
 var (
 	ErrAway       = errors.New("the Ollama server does not answer")
 	ErrBusy       = errors.New("the Ollama server's queue is full")
-	ErrNotFound   = errors.New("the Ollama server does not have it")
+	ErrNotFound   = errors.New("the Ollama server has no such model")
 	ErrDiskFull   = errors.New("the disk of the Ollama server is full")
 	ErrCannotLoad = errors.New("the model cannot be loaded")
 	ErrSchema     = errors.New("the Ollama server does not accept the schema")
@@ -62,7 +62,7 @@ func (c *Client) broken(ctx context.Context, k call, err error) error {
 	}
 	return &Error{
 		Op: k.op, About: k.about, URL: c.URL(), Cause: fmt.Errorf("%w: %w", ErrAway, err),
-		cure: "start it (systemctl status ollama) or correct ollama.url",
+		cure: "start the server (systemctl status ollama) or correct ollama.url",
 	}
 }
 
@@ -102,11 +102,11 @@ func (c *Client) refused(k call, status int, body []byte) error {
 	case status == http.StatusNotFound:
 		e.Cause, e.cure = ErrNotFound, "was it created? see ollama list"
 	case status == http.StatusBadGateway || status == http.StatusGatewayTimeout:
-		e.Cause, e.cure = ErrAway, "reported by a proxy in front of it: start it (systemctl status ollama)"
+		e.Cause, e.cure = ErrAway, "a proxy in front of the server reports this: start the server (systemctl status ollama)"
 	case status/100 == 3:
-		e.Cause = errors.New("it redirects, but only the configured URL is used: write the server's own URL under ollama.url")
+		e.Cause = errors.New("the server redirects, but retraind uses only the configured URL: write the server's own URL under ollama.url")
 	default:
-		e.Cause = errors.New("the Ollama server refuses")
+		e.Cause = errors.New("the Ollama server refuses the request")
 	}
 	return e
 }

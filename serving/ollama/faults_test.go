@@ -21,7 +21,7 @@ func TestFaults(t *testing.T) {
 		is     error
 		want   string
 	}{
-		"proxy, no server":    {"/api/chat", 502, "Bad Gateway", ollama.ErrAway, "a proxy in front of it"},
+		"proxy, no server":    {"/api/chat", 502, "Bad Gateway", ollama.ErrAway, "a proxy in front of the server"},
 		"queue full":          {"/api/chat", 503, `{"error":"server busy, please try again."}`, ollama.ErrBusy, "OLLAMA_MAX_QUEUE"},
 		"not loaded":          {"/api/chat", 500, `{"error":"model runner has unexpectedly stopped"}`, ollama.ErrCannotLoad, "log"},
 		"copy, disk full":     {"/api/copy", 500, `{"error":"write /m/x: no space left on device"}`, ollama.ErrDiskFull, "free space"},

@@ -18,7 +18,7 @@ func TestCheckStatement(t *testing.T) {
 		"insert into hints values (@id, @label, @answer::jsonb)":              "",
 		"update items set category = '@x @label', by = @label where id = @id": "",
 		" ":                                  "it is empty",
-		"update items set category = @label": "does not name @id",
+		"update items set category = @label": "does not use @id",
 		"update items set category = 'x' where id = @id":          "writes no label",
 		"update items set category = @lable where id = @id":       "none of @id, @label, @origin, @answer",
 		"update items set category = '@label' where id = @id":     "writes no label",

@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	long := flags.Bool("long", false, "2,000 years and 200 streams for each row, 50,000 gates for each cell")
-	seed := flags.Uint64("seed", 1, "another seed gives other streams")
+	seed := flags.Uint64("seed", 1, "seed of the random streams")
 	jobs := flags.Int("jobs", runtime.GOMAXPROCS(0), "rows to simulate at the same time")
 	only := flags.String("only", "", "one of `false, find, points, clusters, gate`")
 	switch err := flags.Parse(args); {

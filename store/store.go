@@ -169,7 +169,7 @@ func takeLock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w; it must be writable by the user that runs retraind", dir, err)
+		return nil, fmt.Errorf("state directory %s: %w; the directory must be writable by the user that runs retraind", dir, err)
 	}
 	// A process that only checks the lock holds it briefly, so try a few times. Try longer if the process that took the
 	// lock is dead: if it was killed while starting a child, the child holds the lock until it executes its own program.

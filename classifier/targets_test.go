@@ -139,7 +139,8 @@ func TestTargetsThatCannotBeLearnt(t *testing.T) {
 	if diff := cmp.Diff([]string{"id", "mixed"}, learnt); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(m.Skipped["same"], `have the label "true"`) || !strings.Contains(m.Skipped["none"], "empty sets") ||
+	if !strings.Contains(m.Skipped["same"], `have the label "true"`) ||
+		!strings.Contains(m.Skipped["none"], "empty sets") ||
 		m.Others["mixed"].Kind != serving.KindLabel {
 		t.Errorf("%v, mixed is a %s", m.Skipped, m.Others["mixed"].Kind)
 	}

@@ -28,7 +28,7 @@ func readSalt(path string, known bool) ([]byte, error) {
 		return nil, fmt.Errorf("salt file: %w", err)
 	}
 	if known {
-		return nil, fmt.Errorf("salt file %s is missing although items are known: restore it from a backup; a new salt selects another held-out set and invalidates all comparisons (to accept that, write any secret into it)",
+		return nil, fmt.Errorf("salt file %s is missing although items are known: restore it from a backup; a new salt selects another held-out set and invalidates all comparisons (to accept that, write any secret into the file)",
 			path)
 	}
 	salt := make([]byte, 16)

@@ -56,7 +56,7 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	case n.mark.Created != created:
 		return "it is a new stream of the same name", nil
 	case last < n.mark.Seq:
-		return fmt.Sprintf("it was reset: its last message is %d, but %d was already read", last, n.mark.Seq), nil
+		return fmt.Sprintf("it was reset (its last message is %d, but message %d was already read)", last, n.mark.Seq), nil
 	case n.mark.Last == 0:
 		return "", nil // stored by an earlier version, without Last
 	}
@@ -67,7 +67,7 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	if err != nil || msg.Time.UnixNano() == n.mark.At {
 		return "", err
 	}
-	return fmt.Sprintf("it was reset: message %d differs from the one that was read", n.mark.Last), nil
+	return fmt.Sprintf("it was reset (message %d is not the message that was read before)", n.mark.Last), nil
 }
 
 // checkContent returns errReopen if the content of the stream may differ from what was read, because after an outage

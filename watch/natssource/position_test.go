@@ -33,8 +33,8 @@ func TestNATSStreamThatWentBack(t *testing.T) {
 		want  string
 	}{
 		"behind the position":   {1, "its last message is 2, but 4 was already read"},
-		"up to the position":    {3, "message 4 differs from the one that was read"},
-		"far over the position": {9, "message 4 differs from the one that was read"},
+		"up to the position":    {3, "message 4 is not the message that was read before"},
+		"far over the position": {9, "message 4 is not the message that was read before"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -95,7 +95,7 @@ func (p logPosition) lost(now *serverState) (reason string, renew bool) {
 		return "the replication slot " + now.Slot + " is missing", true
 	case now.Status == "lost":
 		return "the replication slot " + now.Slot +
-			" was invalidated (retraind was down until its unread log exceeded max_slot_wal_keep_size)", true
+			" was invalidated (retraind was down for so long that the unread log exceeded max_slot_wal_keep_size)", true
 	case p.Published != now.Published:
 		return "the publication was changed", true
 	case now.Confirmed > p.LSN:

@@ -134,7 +134,7 @@ func TestSlotIsInvalidated(t *testing.T) {
 	b.sink.until(t, "the second whole table", func() bool { return b.sink.full == 2 })
 	b.exec(`UPDATE items SET category = 'z'`)
 	b.sink.until(t, "the stream", func() bool { return b.sink.items["1"].Labels["label"] == "z" })
-	if h := source.Health(); !strings.Contains(h.Notice, "was invalidated (retraind was down until its unread log exceeded") {
+	if h := source.Health(); !strings.Contains(h.Notice, "was invalidated (retraind was down for so long that the unread log exceeded") {
 		t.Errorf("health %+v", h)
 	}
 }

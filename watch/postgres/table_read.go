@@ -232,7 +232,7 @@ func (s *Source) shrunk(err error) error {
 		Key: "shrink_guard", Permanent: true, Err: err,
 		Cause: fmt.Sprintf("%d of %d items are missing in table %s, more than shrink_guard (%s) allows: nothing was deleted",
 			shrunk.Gone, shrunk.Known, strings.Join(s.schema.ident, "."), unit.Percent(s.cfg.shrinkGuard())),
-		Cure: fmt.Sprintf("if they were deleted on purpose: retraind label accept %s; if they are hidden or being reloaded: wait, retraind reads again every minute",
+		Cure: fmt.Sprintf("if they were deleted on purpose, run retraind label accept %s; if they are hidden or being reloaded, wait: retraind reads the table again every minute",
 			s.model),
 	}
 }

@@ -32,7 +32,7 @@ func TestNATSStreamThatWentBack(t *testing.T) {
 		after int // messages after the stream was reset
 		want  string
 	}{
-		"behind the position":   {1, "its last message is 2, but 4 was already read"},
+		"behind the position":   {1, "its last message is 2, but message 4 was already read"},
 		"up to the position":    {3, "message 4 is not the message that was read before"},
 		"far over the position": {9, "message 4 is not the message that was read before"},
 	} {

@@ -102,7 +102,7 @@ func (m *Monitor) state(s Scores) (State, string) {
 		return StateUnscored, fmt.Sprintf("%d of %d held-out texts are not scored yet", waiting,
 			m.counts.heldOut)
 	case s.N == 0 && m.counts.leaked > 0:
-		return StateInsufficient, fmt.Sprintf("all %d held-out items were in this release's training", m.counts.leaked)
+		return StateInsufficient, fmt.Sprintf("all %d held-out items were in this release's training data", m.counts.leaked)
 	case s.N == 0:
 		return StateInsufficient, "the held-out set is empty"
 	case s.N < m.opts.MinItems:

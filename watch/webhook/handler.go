@@ -69,8 +69,8 @@ func (c *Config) Probe() error {
 	if _, err := c.secret(); err != nil {
 		return &watch.Fault{
 			Key: "secret_file", Cause: watch.OneLine(err),
-			Cure: "write a secret of at least 8 characters into the file, and make it readable for the user that runs retraind", Permanent: true,
-			Err: err,
+			Cure: "write a secret of at least 8 characters into the file, and make it readable for the user that runs retraind",
+			Permanent: true, Err: err,
 		}
 	}
 	return nil

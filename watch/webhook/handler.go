@@ -69,7 +69,7 @@ func (c *Config) Probe() error {
 	if _, err := c.secret(); err != nil {
 		return &watch.Fault{
 			Key: "secret_file", Cause: watch.OneLine(err),
-			Cure: "write a secret of at least 8 characters into the file, and make it readable for the user that runs retraind",
+			Cure:      "write a secret of at least 8 characters into the file, and make it readable for the user that runs retraind",
 			Permanent: true, Err: err,
 		}
 	}

@@ -68,8 +68,28 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 	return nil
 }
 
-// list returns the regular files of the directory by name.
+// settles limits how often list repeats a listing.
+const settles = 5
+
+// list returns the regular files of the directory by name. It repeats the listing until two have the same files under
+// the same names: a file that is renamed during a listing may be in it twice or not at all, and would then count as
+// removed and its successor as rewritten.
 func (s *Source) list() (map[string]fileState, error) {
+	last, err := s.listOnce()
+	for range settles {
+		if err != nil {
+			return nil, err
+		}
+		next, nextErr := s.listOnce()
+		if maps.EqualFunc(last, next, func(a, b fileState) bool { return a.inode == b.inode }) {
+			return next, nextErr
+		}
+		last, err = next, nextErr
+	}
+	return last, err
+}
+
+func (s *Source) listOnce() (map[string]fileState, error) {
 	entries, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ type Adopted struct {
 }
 
 // AdoptedCaveat says how the accuracy of an adopted release is biased if its training data is unknown.
-const AdoptedCaveat = "probably too high: what it trained on is not known (serving.adopt.trained_on)"
+const AdoptedCaveat = "probably too high: it is unknown which items the release was trained on (set serving.adopt.trained_on)"
 
 // minFairItems is how many held-out items are needed to compare a candidate with an adopted champion, counting only
 // items that the champion cannot have trained on.

@@ -53,7 +53,7 @@ func (p Plan) compareBase(items []drift.LabelChange, mine answers) (*BaseFacts, 
 	}
 	theirs, err := readPredictions(p.baseDir(), p.targets())
 	if err != nil {
-		return nil, fmt.Errorf("the answers of the base %s: %w", model, err)
+		return nil, fmt.Errorf("read the answers of the base model %s: %w", model, err)
 	}
 	return besideBase(model, p.targets()[0], items, mine, theirs), nil
 }
@@ -93,17 +93,17 @@ func judgeBase(f *BaseFacts) (class store.StepState, why string) {
 	case f == nil:
 		return store.StepOK, ""
 	case f.N == 0:
-		return store.StepFailed, fmt.Sprintf("no held-out item was answered by both the candidate and its base %s", f.Model)
+		return store.StepFailed, fmt.Sprintf("no held-out item was answered by both the candidate and its base model %s", f.Model)
 	case f.Differ == 0:
 		return store.StepRejected, fmt.Sprintf(
-			"the candidate answers all %d held-out items as its base %s does: the training has no effect on what is served; was the adapter merged, and the merged model converted (step check)?",
+			"the candidate gives to all %d held-out items the same answers as its base model %s: the training has no effect; was the adapter merged, and the merged model converted? The step check tests that",
 			f.N, f.Model)
 	case f.Better <= f.Worse:
 		return store.StepRejected, fmt.Sprintf(
-			"not better than its base %s, which is right on %.1f%% of %d held-out items (only the candidate is right on %d, only the base on %d)",
+			"the candidate is not better than its base model %s, which is right on %.1f%% of %d held-out items (only the candidate is right on %d, only the base on %d)",
 			f.Model, 100*float64(f.Right)/float64(f.N), f.N, f.Better, f.Worse)
 	}
-	return store.StepOK, fmt.Sprintf("its base %s is right on %.1f%%", f.Model, 100*float64(f.Right)/float64(f.N))
+	return store.StepOK, fmt.Sprintf("its base model %s is right on %.1f%%", f.Model, 100*float64(f.Right)/float64(f.N))
 }
 
 // judgedBase compares the candidate with its base, stores the figures in facts, and combines the result with the gate's
@@ -139,10 +139,11 @@ func validateBase(p *check.Problems, d *DeployConfig, s serving.Config, written 
 		here := check.Index("", i) + ".base_model"
 		switch {
 		case s.Ollama == nil || d == nil || d.Ollama == nil || !staged:
-			p.Errorf(here, "leave it out, or serve the model by serving.ollama and deploy.ollama, with the step stage",
-				"the candidate is no model of the Ollama server, and the base is one")
+			p.Errorf(here, "leave base_model out, or serve the model by serving.ollama and deploy.ollama, with the step stage",
+				"base_model is possible only if the candidate, too, is a model on the Ollama server")
 		case ollama.Tagged(ask.BaseModel) == ollama.Tagged(s.Ollama.Model):
-			p.Errorf(here, "name the model that the training begins with", "%s is the name that clients ask for", ask.BaseModel)
+			p.Errorf(here, "name the model that the training starts from",
+				"%s is the name under which clients use the trained model", ask.BaseModel)
 		}
 	}
 }

@@ -30,22 +30,22 @@ func TestCandidateAgainstItsBase(t *testing.T) {
 		s := newStudio(t, url)
 		base := s.name + "-base"
 		_, r := s.do(withBase(s.trained(s.news("1", "goal=sport", "vote=politics")), base))
-		s.ends(r, policy.OutcomeFailed, "has no model "+base+", which base_model names: fetch it with ollama pull "+base,
+		s.ends(r, policy.OutcomeFailed, "has no model "+base+" (base_model): fetch it with ollama pull "+base,
 			"export ok", "train ok", "check ok", "stage ok", "predict failed")
 		s.news("0", "goal=sport", "vote=politics").Install(t, url, base, "")
 
 		refused := append(slices.Clone(modelSteps[:5]), "gate rejected")
 		_, r = s.do(withBase(s.trained(s.news("1", "goal=sport", "vote=politics")), base))
-		s.ends(r, policy.OutcomeRejected, "answers all 60 held-out items as its base "+base+" does", refused...)
+		s.ends(r, policy.OutcomeRejected, "gives to all 60 held-out items the same answers as its base model "+base, refused...)
 		_, r = s.do(withBase(s.trained(s.news("1", "goal=politics", "vote=politics", "match=sport")), base))
-		s.ends(r, policy.OutcomeRejected, "not better than its base "+base+", which is right on 80.0% of 60 held-out items",
+		s.ends(r, policy.OutcomeRejected, "not better than its base model "+base+", which is right on 80.0% of 60 held-out items",
 			refused...)
 		if s.model().Champion != "" {
 			t.Error("something was promoted")
 		}
 
 		_, r = s.do(withBase(s.trained(s.news("2", "goal=sport", "vote=politics", "match=sport")), base))
-		s.ends(r, policy.OutcomePromoted, "its base "+base+" is right on 80.0%", modelSteps...)
+		s.ends(r, policy.OutcomePromoted, "its base model "+base+" is right on 80.0%", modelSteps...)
 	})
 }
 
@@ -58,10 +58,10 @@ func TestJudgeBase(t *testing.T) {
 	}{
 		{nil, store.StepOK, ""},
 		{&BaseFacts{Model: "b"}, store.StepFailed, "no held-out item was answered by both"},
-		{&BaseFacts{Model: "b", N: 50, Right: 40}, store.StepRejected, "as its base b does"},
-		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 3}, store.StepRejected, "not better than its base b"},
+		{&BaseFacts{Model: "b", N: 50, Right: 40}, store.StepRejected, "the same answers as its base model b"},
+		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 3}, store.StepRejected, "not better than its base model b"},
 		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 4, Worse: 4}, store.StepRejected, "right on 80.0% of 50"},
-		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 5, Worse: 4}, store.StepOK, "its base b is right on 80.0%"},
+		{&BaseFacts{Model: "b", N: 50, Right: 40, Differ: 9, Better: 5, Worse: 4}, store.StepOK, "its base model b is right on 80.0%"},
 	} {
 		if class, why := judgeBase(c.facts); class != c.class || !strings.Contains(why, c.says) {
 			t.Errorf("%+v: %s, %s", c.facts, class, why)
@@ -125,9 +125,9 @@ func TestValidateBase(t *testing.T) {
 		steps  []StepConfig
 	}{
 		"": {deploy, served, steps("qwen3:8b", DoStage)},
-		"liga:latest is the name that clients ask for": {deploy, served, steps("liga:latest", DoStage)},
-		"the base is one":                  {nil, serving.Config{}, steps("qwen3:8b")},
-		"is no model of the Ollama server": {deploy, served, steps("qwen3:8b")},
+		"liga:latest is the name under which clients use the trained model": {deploy, served, steps("liga:latest", DoStage)},
+		"the candidate, too, is a model on":                                 {nil, serving.Config{}, steps("qwen3:8b")},
+		"is a model on the Ollama server":                                   {deploy, served, steps("qwen3:8b")},
 	} {
 		found := ValidateOllama(c.deploy, c.served, c.steps, c.steps)
 		var text string

@@ -77,7 +77,8 @@ func ended(step Step, out Outcome, err error) (Outcome, error) {
 	var cancelled *cancelledError
 	switch {
 	case errors.Is(err, errTimeout):
-		return Outcome{Class: store.StepTimeout, Detail: fmt.Sprintf("not done after its timeout of %s", step.Timeout)}, nil
+		detail := fmt.Sprintf("not finished within its timeout of %s", step.Timeout)
+		return Outcome{Class: store.StepTimeout, Detail: detail}, nil
 	case errors.As(err, &cancelled):
 		return cancelledBy(cancelled.by), nil
 	}

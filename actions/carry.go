@@ -51,7 +51,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	for _, s := range p.Steps[:from] {
 		can, breaks := carries(s)
 		if breaks {
-			return carry, fmt.Sprintf("step %s runs again, and later steps work on its result", s.Name)
+			return carry, fmt.Sprintf("step %s runs again, and later steps use its result", s.Name)
 		}
 		if !can {
 			continue
@@ -61,7 +61,7 @@ func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 		case !ok:
 			return carry, fmt.Sprintf("no files of step %s are left in run %s", s.Name, text.RunID(parent.Run))
 		case l.Code != stepCode(s, p.Serving):
-			return carry, fmt.Sprintf("step %s, or a file that it names, was changed since", s.Name)
+			return carry, fmt.Sprintf("step %s, or a file that it names, was changed after run %s", s.Name, text.RunID(parent.Run))
 		case l.Work && shared: // its files in the shared directory are gone
 			continue
 		}
@@ -83,7 +83,7 @@ func (x *Executor) carry(ctx context.Context, p Plan, a Action, done []Outcome) 
 	for _, name := range p.Parent.Carry[:slices.Index(p.Parent.Carry, step.Name)] {
 		taken := func(o Outcome) bool { return o.Kind == ActDo && o.Carried && p.Steps[o.Step].Name == name }
 		if !slices.ContainsFunc(done, taken) {
-			return Outcome{}, &notCarriedError{"step " + name + " before it ran again"}
+			return Outcome{}, &notCarriedError{"the earlier step " + name + " ran again"}
 		}
 	}
 	l, ok := leftOf(p.Parent.RunDir, step.Name)
@@ -182,7 +182,7 @@ func takeFiles(from, to string, wanted, have []leftFile) (taken []string, err er
 		size += f.Bytes
 	}
 	if free, err := files.FreeSpace(to); err == nil && size > free {
-		return nil, fmt.Errorf("the files to reuse take %s, but %s has %s left: %w", text.Bytes(size), to, text.Bytes(free),
+		return nil, fmt.Errorf("the files to reuse need %s, but %s has only %s free: %w", text.Bytes(size), to, text.Bytes(free),
 			unix.ENOSPC)
 	}
 	for _, f := range wanted {
@@ -201,7 +201,7 @@ func takeFile(src, dst *os.Root, f File) error {
 		return &notCarriedError{err.Error()}
 	}
 	if !info.Mode().IsRegular() || info.Size() != f.Bytes {
-		return &notCarriedError{f.Path + " was changed since"}
+		return &notCarriedError{f.Path + " was changed after that run"}
 	}
 	in, err := files.OpenRegular(src, name, info)
 	if err != nil {
@@ -216,7 +216,7 @@ func takeFile(src, dst *os.Root, f File) error {
 		return err
 	}
 	if hex.EncodeToString(h.Sum(nil)) != f.SHA256 {
-		return errors.Join(&notCarriedError{f.Path + " was changed since"}, dst.Remove(name))
+		return errors.Join(&notCarriedError{f.Path + " was changed after that run"}, dst.Remove(name))
 	}
 	return nil
 }

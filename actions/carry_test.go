@@ -129,7 +129,7 @@ func TestRetryOfChangedFiles(t *testing.T) {
 	}
 	w.view(func(tx *store.Tx) error {
 		steps, err := tx.Steps(p.Run)
-		for i, want := range []string{"reused from run", "(ran again: prepared was changed since)", "step prepare before it ran again"} {
+		for i, want := range []string{"reused from run", "(ran again: prepared was changed after that run)", "the earlier step prepare ran again"} {
 			if !strings.Contains(steps[i].Detail, want) {
 				t.Errorf("step %d: %q", i, steps[i].Detail)
 			}

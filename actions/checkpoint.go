@@ -19,7 +19,7 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	}
 	over := Outcome{
 		Class: store.StepBlocked, Why: policy.ReasonWindowClosed,
-		Detail: step.Name + " is not finished at the end of the quiet hours; it continues in the next ones",
+		Detail: step.Name + " is not finished at the end of the quiet hours; it continues in the next quiet hours",
 	}
 	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) {
 		if !now().Before(p.Until) {
@@ -35,7 +35,7 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	case out.Class == store.StepOK && left < step.Rest:
 		return Outcome{
 			Class: store.StepBlocked, Why: policy.ReasonWindowTooShort,
-			Detail: fmt.Sprintf("%s is done, but what follows is expected to take %s, and the quiet hours have %s left; that runs in the next ones",
+			Detail: fmt.Sprintf("%s is done, but the steps after it are expected to take %s, and the quiet hours end in %s; these steps run in the next quiet hours",
 				step.Name, step.Rest.Round(time.Second), max(0, left).Round(time.Second)),
 		}, nil
 	}

@@ -32,14 +32,14 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	kept := filepath.Join(w.dir, "kept")
 
 	w.ends(w.await(night(-time.Second, 0)), policy.OutcomeBlocked,
-		"relabel is not finished at the end of the quiet hours; it continues in the next ones", "export ok", "relabel blocked")
+		"relabel is not finished at the end of the quiet hours; it continues in the next quiet hours", "export ok", "relabel blocked")
 	if exists(kept) {
 		t.Error("it began after the quiet hours")
 	}
 
 	first := night(2*time.Second, time.Hour)
 	w.ends(w.await(first), policy.OutcomeBlocked,
-		"relabel is not finished at the end of the quiet hours; it continues in the next ones", "export ok", "relabel blocked")
+		"relabel is not finished at the end of the quiet hours; it continues in the next quiet hours", "export ok", "relabel blocked")
 	if got := readText(t, kept); got != "done\n" {
 		t.Errorf("after the first night: %q", got)
 	}
@@ -50,7 +50,7 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 	second := night(time.Hour, 2*time.Hour)
 	r := w.await(second)
 	if why := why(t, r); r.Outcome != string(policy.OutcomeBlocked) || why != policy.ReasonWindowTooShort ||
-		!strings.HasPrefix(r.Reason, "relabel is done, but what follows is expected to take 2h0m0s") {
+		!strings.HasPrefix(r.Reason, "relabel is done, but the steps after it are expected to take 2h0m0s") {
 		t.Errorf("%s, %s: %s", r.Outcome, why, r.Reason)
 	}
 

@@ -15,7 +15,6 @@ import (
 	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/text"
-	"github.com/retraind/retraind/internal/unit"
 )
 
 // collected is one file that a command wrote, with its name in the release.
@@ -53,14 +52,14 @@ func collect(dir, release string, names map[string]string, since time.Time) (str
 		size += f.info.Size()
 	}
 	if free, err := files.FreeSpace(release); err == nil && size > free {
-		return "", fmt.Errorf("collect: the files take %s, and %s has %s left", unit.Size(size), release, unit.Size(free))
+		return "", fmt.Errorf("collect: the files need %s, but %s has only %s free", text.Bytes(size), release, text.Bytes(free))
 	}
 	for _, f := range found {
 		if err := f.copy(from, to); err != nil {
 			return "", fmt.Errorf("collect %s: %w", filepath.Join(dir, f.path), err)
 		}
 	}
-	return fmt.Sprintf("%s collected, %s", text.Plural(len(found), "file"), unit.Size(size)), nil
+	return fmt.Sprintf("%s collected, %s", text.Plural(len(found), "file"), text.Bytes(size)), nil
 }
 
 // look adds a file, or all files below a directory, to the list of files to copy.
@@ -101,7 +100,7 @@ func look(from *os.Root, found []collected, at, name string, since time.Time) ([
 func addCollected(found []collected, f collected, since time.Time) ([]collected, error) {
 	switch {
 	case !f.info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is %s: a release holds regular files of its own; let the command write the file itself",
+		return nil, fmt.Errorf("it is %s, but a release may contain only regular files; let the command write a regular file there",
 			files.KindOf(f.info.Mode()))
 	case written(f.info).Before(since.Add(-clockSlack)):
 		return nil, fmt.Errorf("it was written at %s, before this run began: the command did not write it",
@@ -143,14 +142,14 @@ func validateCollect(p *check.Problems, here string, files map[string]string) {
 	for _, from := range slices.Sorted(maps.Keys(files)) {
 		name, at := files[from], here+"."+from
 		if !filepath.IsLocal(from) || filepath.Clean(from) == "." {
-			p.Errorf(at, "write a path below the directory of the command, and set dir where it writes elsewhere",
+			p.Errorf(at, "write a path below the directory of the command; if the command writes elsewhere, set dir",
 				"%q is not a path below the directory of the command", from)
 		}
 		switch clean := path.Clean(name); {
 		case !filepath.IsLocal(name) || clean == ".":
 			p.Errorf(at, "write a name such as model.gguf", "%q cannot name a file of a release", name)
 		case clean == manifestFile:
-			p.Errorf(at, "choose another name", "%s is the release's own manifest", manifestFile)
+			p.Errorf(at, "choose another name", "the release's manifest has the name %s", manifestFile)
 		case taken[clean] != "":
 			p.Errorf(at, "choose another name", "%s and %s would both become %s", taken[clean], from, clean)
 		default:

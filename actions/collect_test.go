@@ -99,7 +99,7 @@ func TestCollectMoreThanTheDiskHolds(t *testing.T) {
 		t.Skip("no sparse file of that size: ", err)
 	}
 	_, err = collect(dir, release, map[string]string{"huge": "huge"}, time.Now().Add(-time.Minute))
-	if err == nil || !strings.Contains(err.Error(), "left") {
+	if err == nil || !strings.Contains(err.Error(), "free") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -191,7 +191,7 @@ RETRAIND_DATA_DIR=data RETRAIND_RELEASE_DIR=out `+w.self+" fake-train 7\n")
 		t.Fatal(err)
 	}
 	export.Place = map[string]string{"train.jsonl": "data/link"}
-	w.ends(w.run(steps), policy.OutcomeFailed, "a symbolic link is there", "export failed")
+	w.ends(w.run(steps), policy.OutcomeFailed, "a symbolic link exists at this path", "export failed")
 
 	// A training that leaves only its former model fails.
 	export.Place = nil

@@ -37,11 +37,11 @@ func (o *OllamaDeploy) validate() check.Problems {
 	case o.GGUF == "":
 		p.Errorf("gguf", "for example model-q8_0.gguf", "it is not configured which file of the release is the model")
 	case !filepath.IsLocal(o.GGUF) || clean == "." || clean == manifestFile:
-		p.Errorf("gguf", "write the name that the conversion gives it in $RETRAIND_RELEASE_DIR, such as model-q8_0.gguf",
+		p.Errorf("gguf", "write the name of the file that the conversion writes into $RETRAIND_RELEASE_DIR, such as model-q8_0.gguf",
 			"%q cannot name a file of a release", o.GGUF)
 	}
 	if o.Keep != nil && (*o.Keep < 0 || *o.Keep > 1000) {
-		p.Errorf("keep", "2 is usual", "%d is not between 0 and 1000", *o.Keep)
+		p.Errorf("keep", "write a number from 0 to 1000; 2 is usual", "%d is not between 0 and 1000", *o.Keep)
 	}
 	return p
 }

@@ -135,7 +135,7 @@ func TestDeployThatChangedNothing(t *testing.T) {
 	meddle := sh("meddle", "echo x >>$RETRAIND_RELEASE_DIR/model.json")
 	steps = append(steps[:3:3], append([]StepConfig{{meddle}}, steps[3:]...)...)
 	r := w.run(steps)
-	w.ends(r, policy.OutcomeRolledBack, "it was changed after it was sealed", "export ok", "train ok", "gate ok", "meddle ok",
+	w.ends(r, policy.OutcomeRolledBack, "the files were changed after the manifest was written", "export ok", "train ok", "gate ok", "meddle ok",
 		"deploy failed", "undo deploy ok", "prove ok")
 	w.serves(champion)
 	if got := w.restarts(); got != "0 run0001\n" {

@@ -212,7 +212,7 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 	case facts.Items == 0:
 		return errors.New("the export is empty: no item has a label; check the columns under labels")
 	case facts.Test == 0:
-		return fmt.Errorf("no item of %d is held out: raise heldout.share, or label more items", facts.Items)
+		return fmt.Errorf("none of the %d items is held out: raise heldout.share, or label more items", facts.Items)
 	case facts.Train+facts.Overlay == 0:
 		return fmt.Errorf("all %d items are held out: lower heldout.share", facts.Items)
 	case len(facts.Labels) < 2:

@@ -292,7 +292,7 @@ func TestCheckExport(t *testing.T) {
 			"nothing held out",
 			ExportFacts{Items: 9, Train: 9, Labels: labels(4, 5)},
 			nil,
-			"no item of 9 is held out: raise heldout.share, or label more items",
+			"none of the 9 items is held out: raise heldout.share, or label more items",
 		},
 		{"all held out", ExportFacts{Items: 9, Test: 9}, nil, "all 9 items are held out: lower heldout.share"},
 		{

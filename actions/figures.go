@@ -18,7 +18,7 @@ import (
 
 	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/check"
-	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/text"
 )
 
 const (
@@ -55,10 +55,10 @@ func openFigures(path string, since time.Time) (*os.File, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is %s; let the command write a file", files.KindOf(info.Mode()))
+		return nil, fmt.Errorf("it is %s; let the command write a regular file", files.KindOf(info.Mode()))
 	case info.Size() > maxFiguresFile:
-		return nil, fmt.Errorf("it has %s, at most %s are read: write only the figures into it", unit.Size(info.Size()),
-			unit.Size(maxFiguresFile))
+		return nil, fmt.Errorf("its size is %s, the limit is %s: write only the figures into it", text.Bytes(info.Size()),
+			text.Bytes(maxFiguresFile))
 	case written(info).Before(since.Add(-clockSlack)):
 		return nil, fmt.Errorf("it was written at %s, before the command began: the command did not write it",
 			written(info).UTC().Format(time.RFC3339))
@@ -94,15 +94,16 @@ func parseFigures(b []byte) (map[string]float64, error) {
 		_, twice := figures[name]
 		switch {
 		case !figureName.MatchString(name):
-			return nil, fmt.Errorf("%q cannot name a figure: use letters, digits, _ . @ / and -, at most 64", name)
+			return nil, fmt.Errorf("%q cannot name a figure: begin with a letter, use letters, digits, _ . @ / and -, at most 64 characters",
+				name)
 		case twice:
 			return nil, fmt.Errorf("%q is given twice", name)
 		case errors.Is(err, strconv.ErrRange):
 			return nil, fmt.Errorf("%q: %s is too large a number", name, value)
 		case err != nil:
-			return nil, fmt.Errorf("%q is %.40s, but a figure is a number%s", name, value, cure)
+			return nil, fmt.Errorf("%q is %.40s, but a figure must be a number%s", name, value, cure)
 		case len(figures) == maxFigures:
-			return nil, fmt.Errorf("more than %d figures: write only those for people or for the gate", maxFigures)
+			return nil, fmt.Errorf("more than %d figures: write only those that people or the gate need", maxFigures)
 		}
 		figures[name] = figure
 	}
@@ -113,7 +114,7 @@ func parseFigures(b []byte) (map[string]float64, error) {
 		return nil, fmt.Errorf("unexpected data after the JSON object: %.40q", rest)
 	}
 	if len(figures) == 0 {
-		return nil, errors.New("it has no figure" + cure)
+		return nil, errors.New("it contains no figure" + cure)
 	}
 	return figures, nil
 }
@@ -121,7 +122,7 @@ func parseFigures(b []byte) (map[string]float64, error) {
 // brokenJSON explains where a file ends or is invalid.
 func brokenJSON(err error, dec *json.Decoder) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("it ends after %d bytes, before the object does", dec.InputOffset())
+		return fmt.Errorf("it ends after %d bytes, inside the JSON object", dec.InputOffset())
 	}
 	return fmt.Errorf("at byte %d: %w", dec.InputOffset(), err)
 }
@@ -150,7 +151,7 @@ func validateResult(p *check.Problems, here, result string) {
 		return
 	}
 	if !filepath.IsLocal(result) || filepath.Clean(result) == "." {
-		p.Errorf(here, "write a path below the directory of the command, an absolute one, or $RETRAIND_WORK_DIR/figures.json",
+		p.Errorf(here, "write a path below the directory of the command, an absolute path, or $RETRAIND_WORK_DIR/figures.json",
 			"%q is not a path below the directory of the command", result)
 	}
 }

@@ -26,21 +26,21 @@ func TestFigures(t *testing.T) {
 	}{
 		"figures":      {`{"a": 0.93, "b/loss": 2e-1}` + "\n", "", map[string]float64{"a": 0.93, "b/loss": 0.2}},
 		"empty file":   {"", "it is not a JSON object", nil},
-		"half a file":  {`{"accuracy": 0.93, "lo`, "before the object does", nil},
+		"half a file":  {`{"accuracy": 0.93, "lo`, "inside the JSON object", nil},
 		"half a value": {`{"accuracy": 0.`, `"accuracy"`, nil},
-		"no end":       {`{"accuracy": 0.93`, "before the object does", nil},
+		"no end":       {`{"accuracy": 0.93`, "inside the JSON object", nil},
 		"NaN":          {`{"accuracy": NaN}`, "invalid character 'N'", nil},
 		"infinity":     {`{"accuracy": 1e999}`, "too large", nil},
-		"a text":       {`{"accuracy": "0.93"}`, `is "0.93", but a figure is a number`, nil},
+		"a text":       {`{"accuracy": "0.93"}`, `is "0.93", but a figure must be a number`, nil},
 		"null":         {`{"accuracy": null}`, "is null", nil},
-		"nested":       {`{"test": {"accuracy": 0.9}}`, "but a figure is a number", nil},
+		"nested":       {`{"test": {"accuracy": 0.9}}`, "but a figure must be a number", nil},
 		"list":         {`[0.9]`, "it is not a JSON object", nil},
 		"twice":        {`{"a": 1, "a": 2}`, "is given twice", nil},
 		"two objects":  {`{"a": 1}{"a": 2}`, "unexpected data", nil},
-		"no figure":    {`{}`, "it has no figure", nil},
+		"no figure":    {`{}`, "it contains no figure", nil},
 		"odd name":     {`{"a b": 1}`, "cannot name a figure", nil},
 		"too many":     {many + "}", "more than 200 figures", nil},
-		"large":        {`{"a": 1` + strings.Repeat(" ", maxFiguresFile) + "}", "at most 64KiB are read", nil},
+		"large":        {`{"a": 1` + strings.Repeat(" ", maxFiguresFile) + "}", "the limit is 64.0 KiB", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +75,7 @@ func TestNoFiguresFile(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		at("none"): "left no such file", at("fifo"): "a named pipe", at("link"): "a symbolic link", dir: "a directory",
-		"/dev/zero": "a device", at("huge"): "it has 2GiB", at("old"): "before the command began",
+		"/dev/zero": "a device", at("huge"): "its size is 2.0 GiB, the limit is 64.0 KiB", at("old"): "before the command began",
 	} {
 		since := time.Now()
 		if path == at("old") {

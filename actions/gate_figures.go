@@ -31,7 +31,8 @@ func (f FigureFloor) validate(p *check.Problems, here string) {
 	case f.AtLeast == nil && f.AtMost == nil && f.Margin == nil:
 		p.Errorf(here, "write at_least, at_most or margin", "the figure has no bound")
 	case f.AtLeast != nil && f.AtMost != nil && *f.AtLeast > *f.AtMost:
-		p.Errorf(here+".at_least", "swap the two", "at_least %g is above at_most %g", *f.AtLeast, *f.AtMost)
+		p.Errorf(here+".at_least", "swap the values of at_least and at_most", "at_least %g is above at_most %g", *f.AtLeast,
+			*f.AtMost)
 	case f.AtLeast != nil && f.AtMost != nil && f.Margin != nil:
 		p.Errorf(here+".margin", "keep at_least or at_most",
 			"with both bounds it is undefined whether a larger or a smaller figure is worse")
@@ -47,7 +48,9 @@ func judgeFigures(bounds map[string]FigureFloor, f GateFacts) (failing string, c
 		bound := bounds[name]
 		value, ok := f.Figures[name]
 		if !ok {
-			return name, store.StepFailed, fmt.Sprintf("promote.figures: no step of the run wrote a figure %q (result: FILE)", name)
+			return name, store.StepFailed,
+				fmt.Sprintf("promote.figures: no step of the run wrote a figure %q; set result: FILE for the step that measures it",
+					name)
 		}
 		former, compared := f.ChampionFigures[name]
 		switch {

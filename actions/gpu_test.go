@@ -88,7 +88,7 @@ func TestGPU(t *testing.T) {
 	short.Timeout = unit.Duration(50 * time.Millisecond)
 	p = w.submit(pipeline(&short))
 	<-waiting
-	w.ends(w.await(p), policy.OutcomeFailed, "not done after its timeout of 50ms", "export ok", "train timeout")
+	w.ends(w.await(p), policy.OutcomeFailed, "not finished within its timeout of 50ms", "export ok", "train timeout")
 
 	leases := gpu.Leases{Dir: t.TempDir()}
 	w.executor.GPU = fakeGPU{acquire: func(context.Context) (GPUGrant, error) {

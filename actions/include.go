@@ -77,7 +77,7 @@ func unfold(pipelines map[string][]StepConfig, s StepConfig, at string, within [
 		round := strings.Join(append(slices.Clone(within), include.Pipeline), " -> ")
 		return nil, &check.Problem{
 			Path: at + ".pipeline", Message: "pipelines include each other in a circle: " + round,
-			Hint: "remove one of them",
+			Hint: "remove one of these includes",
 		}
 	}
 	within = append(slices.Clone(within), include.Pipeline)

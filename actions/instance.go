@@ -55,11 +55,11 @@ func instance(ctx context.Context, d compose.Deployed) (string, error) {
 	name := fmt.Sprintf("container %s of service %s", docker.Short(d.Container), d.Service)
 	switch {
 	case errors.Is(err, docker.ErrNotFound):
-		return name + ", which was deployed, was removed or replaced meanwhile", nil
+		return name + ", which was deployed, has been removed or replaced since then", nil
 	case err != nil:
 		return "", err
 	case !c.Running():
-		return fmt.Sprintf("%s, which was deployed, is %s", name, c.State), nil
+		return fmt.Sprintf("%s, which was deployed, is in state %s", name, c.State), nil
 	case !c.Started.Equal(d.Started):
 		return fmt.Sprintf("%s was started again at %s, after the deployment: does it keep running?", name,
 			c.Started.UTC().Format(time.RFC3339)), nil

@@ -188,7 +188,7 @@ func TestLabelKilledOverTwoNights(t *testing.T) {
 	}
 	first := w.await(night(4 * time.Second))
 	if first.Outcome != string(policy.OutcomeBlocked) ||
-		!strings.Contains(first.Reason, "label is not finished at the end of the quiet hours; it continues in the next ones") {
+		!strings.Contains(first.Reason, "label is not finished at the end of the quiet hours; it continues in the next quiet hours") {
 		t.Fatalf("the first night has %s: %s", first.Outcome, first.Reason)
 	}
 	before := len(c.lines())

@@ -30,11 +30,11 @@ func (w *LabelWrite) validate(p *check.Problems, here string) {
 	}
 	if w.DSNFile == "" {
 		p.Errorf(here+".dsn_file", "name a file with the connection string of a role that may update the table",
-			"nothing says who writes")
+			"it is not configured which role writes to the table")
 	}
 	if w.Statement == "" {
 		p.Errorf(here+".statement", "for example: update public.items set category = @label where id = @id",
-			"nothing says what is written")
+			"it is not configured how a label is written to the table")
 	}
 }
 
@@ -80,16 +80,16 @@ func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Ou
 	written, err := x.Source.WriteLabels(ctx, p.Model, w, watch.OriginOf(p.Run), rows)
 	if err != nil {
 		failure, failedErr := failed(ctx, store.StepFailed, fmt.Errorf(
-			"write the labels: %w; the labels are kept, the next run writes what is missing", err))
+			"write the labels: %w; the labels are kept, and the next run writes those that are missing", err))
 		failure.Facts = out.Facts
 		return failure, failedErr
 	}
 	out.Detail += fmt.Sprintf("; %s written to the table", text.Plural(written.Rows, "row"))
 	if written.Taken > 0 {
-		out.Detail += fmt.Sprintf(", %d left alone, since they were changed meanwhile", written.Taken)
+		out.Detail += fmt.Sprintf(", %d skipped, because they were changed meanwhile", written.Taken)
 	}
 	if written.None > 0 {
-		out.Detail += fmt.Sprintf(", %d that the statement does not write", written.None)
+		out.Detail += fmt.Sprintf(", %d for which the statement changed no row", written.None)
 	}
 	if out.Facts.Label != nil {
 		out.Facts.Label.Written = written.Rows

@@ -51,7 +51,7 @@ func TestLabelsAreWritten(t *testing.T) {
 	p := w.idle()
 	out, err := w.executor.label(t.Context(), p, Action{Kind: ActDo, Attempt: 1}, step(write))
 	if err != nil || out.Class != store.StepOK || out.Facts.Label.Written != 1 ||
-		!strings.HasSuffix(out.Detail, "; 1 row written to the table, 1 left alone, since they were changed meanwhile") {
+		!strings.HasSuffix(out.Detail, "; 1 row written to the table, 1 skipped, because they were changed meanwhile") {
 		t.Fatalf("%+v, %v", out, err)
 	}
 	got := map[string]string{}

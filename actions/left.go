@@ -58,7 +58,7 @@ func (x *Executor) keepLeft(p Plan, a Action, done []Outcome, out Outcome) {
 		err = writeLeft(AttemptDir(p.RunDir, p.Steps[a.Step].Name, a.Attempt), l)
 	}
 	if err != nil {
-		x.Log.Warn("cannot record the step's files: a retry runs it again",
+		x.Log.Warn("cannot record the step's files: a retry will run the step again",
 			"run_id", p.Run, "step", title(p, a), "err", err)
 	}
 }

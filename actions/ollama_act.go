@@ -48,7 +48,7 @@ func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Out
 			return came, err
 		}
 		if step.Act.Ollama.Model == gpu.AllModels {
-			return "the run has unloaded nothing", nil
+			return "nothing to load: the run has unloaded no model", nil
 		}
 		return x.load(ctx, p, step)
 	})
@@ -132,7 +132,7 @@ func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, err
 	m := step.Act.Ollama
 	was, err := os.ReadFile(p.before(step))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && string(was) != wasOff {
-		return m.Model + " was loaded before: it stays", nil
+		return m.Model + " was already loaded before the step, so it stays loaded", nil
 	}
 	if err != nil {
 		return "", err
@@ -157,7 +157,7 @@ func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, err
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("%s: a client keeps asking it, so that Ollama does not unload it", m.Model)
+			return "", fmt.Errorf("Ollama does not unload %s, because a client keeps sending requests to it", m.Model)
 		case <-tick.C:
 		}
 	}

@@ -79,7 +79,7 @@ func validateNames(p *check.Problems, list []placed) {
 			if from := list[first].from; from != s.from {
 				where += ", in pipeline " + from
 			}
-			p.Errorf(s.at+".name", "give each step a name of its own", "step %q is already %s", name, where)
+			p.Errorf(s.at+".name", "give each step a different name", "the name %q is already used by the step %s", name, where)
 		}
 		seen[name] = i
 	}
@@ -99,7 +99,7 @@ func validateOrder(p *check.Problems, list []placed) {
 			continue
 		}
 		if _, first := at[""]; first {
-			p.Errorf(s.at, "keep release or deploy", "a second step that deploys the release")
+			p.Errorf(s.at, "keep only one of these steps", "the pipeline has more than one step release or deploy")
 		}
 		serve, at[""] = s.Builtin(), 0
 	}
@@ -130,7 +130,7 @@ func (s *StepCommon) validate(p *check.Problems, here string) {
 	case s.Name != "" && !stepName.MatchString(s.Name):
 		p.Errorf(here+".name", "use a-z, 0-9, - and _, at most 32", "%q cannot name a step", s.Name)
 	case strings.HasPrefix(s.Name, undoPrefix):
-		p.Errorf(here+".name", "choose another name", "%q: names that begin with %s are those of the undo commands", s.Name,
+		p.Errorf(here+".name", "choose another name", "%q: names that begin with %s are reserved for undo commands", s.Name,
 			undoPrefix)
 	}
 	if s.Timeout < 0 {
@@ -144,7 +144,7 @@ func (s *StepCommon) validate(p *check.Problems, here string) {
 			"the step is expected to take %s, but is stopped after %s", s.Expect, s.Timeout)
 	}
 	if s.Retries < 0 || s.Retries > 20 {
-		p.Errorf(here+".retries", "write a number from 0 to 20", "%d retries", s.Retries)
+		p.Errorf(here+".retries", "write a number from 0 to 20", "%d is not between 0 and 20", s.Retries)
 	}
 }
 

@@ -71,7 +71,7 @@ func placeOne(root *os.Root, source, to, run, own string) (string, error) {
 	case err != nil:
 		return "", err
 	case !former.Mode().IsRegular():
-		return "", fmt.Errorf("%s is there: remove it, or place the file elsewhere", files.KindOf(former.Mode()))
+		return "", fmt.Errorf("%s exists at this path: remove it, or place the file elsewhere", files.KindOf(former.Mode()))
 	default:
 		mode = former.Mode().Perm()
 		have, err := files.HashAt(root, to, former)

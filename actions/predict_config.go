@@ -83,13 +83,13 @@ func (s *PredictStep) validate(p *check.Problems, here string) {
 		p.Errorf(here+".port", "write a number from 1 to 65535", "%d is not a port", s.Port)
 	}
 	if s.Port != 0 && !s.NeedsImage() {
-		p.Errorf(here+".port", "leave it out", "port is for a container, and none is run")
+		p.Errorf(here+".port", "leave it out", "port is for a container, but with url or exec retraind starts none")
 	}
 	if len(s.Env) > 0 && s.URL != "" {
-		p.Errorf(here+".env", "leave it out", "env is for a container or a command, and none is run")
+		p.Errorf(here+".env", "leave it out", "env is for a container or a command, but with url retraind starts neither")
 	}
 	if s.BaseModel != "" && !s.NeedsImage() {
-		p.Errorf(here+".base_model", "leave it out", "the base is asked as the candidate is, and url or exec asks that")
+		p.Errorf(here+".base_model", "leave it out", "base_model is not possible with url or exec: retraind can ask only models on the Ollama server")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !envName.MatchString(name) {

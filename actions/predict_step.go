@@ -144,7 +144,7 @@ func (x *Executor) writeItems(ctx context.Context, p Plan, path string) error {
 		return err
 	}
 	if len(known) == 0 {
-		return errors.New("no item is held out: label some, or set heldout")
+		return errors.New("no item is held out: label more items, or raise heldout.share")
 	}
 	if err := w.Flush(); err != nil {
 		return err

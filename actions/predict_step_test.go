@@ -42,7 +42,7 @@ func TestPredictByACommand(t *testing.T) {
 
 	// The release that was asked must be the one that is deployed.
 	r = w.run(predicting(w.trainOnly("10"), copies(), sh("meddle", "echo x >>$RETRAIND_RELEASE_DIR/model.json")))
-	w.ends(r, policy.OutcomeFailed, "it was changed after it was sealed", "export ok", "train ok", "predict ok", "meddle ok", "gate failed")
+	w.ends(r, policy.OutcomeFailed, "the files were changed after the manifest was written", "export ok", "train ok", "predict ok", "meddle ok", "gate failed")
 
 	r = w.run(predicting(w.trainOnly("10"), &PredictStep{Exec: []string{"true"}}))
 	w.ends(r, policy.OutcomeFailed, "wrote no answers to $RETRAIND_PREDICTIONS", "export ok", "train ok", "predict failed")

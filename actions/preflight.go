@@ -171,7 +171,7 @@ func (c *preflight) directory(dir string) bool {
 	case errors.Is(err, fs.ErrNotExist):
 		c.add("dir_missing", "create it, or correct the path", "%s does not exist", dir)
 	case err != nil:
-		c.add("dir_unreadable", "let this user into each directory above", "%v", err)
+		c.add("dir_unreadable", "give this user access to each directory above", "%v", err)
 	case !info.IsDir():
 		c.add("dir_missing", "correct the path", "%s is not a directory", dir)
 	default:
@@ -231,7 +231,7 @@ func (c *preflight) space(steps []Step, modelDir string) {
 	}
 	free, err := files.FreeSpace(dir)
 	if need > 0 && err == nil && free < need+need/10 {
-		c.add("disk_space", "free disk space, or keep less (retention)", "the last runs wrote %s, and %s has %s left",
+		c.add("disk_space", "free disk space, or keep less (retention)", "one of the last runs wrote %s, but %s has only %s free",
 			text.Bytes(need), dir, text.Bytes(free))
 	}
 }

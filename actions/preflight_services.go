@@ -89,11 +89,11 @@ func (c *preflight) ollama(a OllamaAct) {
 	has := func(m ollama.Model) bool { return ollama.Tagged(m.Name) == ollama.Tagged(a.Model) }
 	switch {
 	case errors.Is(err, ollama.ErrAway):
-		c.add("ollama_unreachable", "start it (systemctl start ollama), or correct ollama.url", "%v", err)
+		c.add("ollama_unreachable", "start Ollama (systemctl start ollama), or correct ollama.url", "%v", err)
 	case err != nil:
 		c.add("ollama_unreachable", "see the log of the Ollama server", "%v", err)
 	case a.Model != gpu.AllModels && !slices.ContainsFunc(models, has):
-		c.add("model_missing", "correct model, or create it: see ollama list",
+		c.add("model_missing", "correct model (ollama list shows the names), or create the model",
 			"the Ollama server at %s has no model %s", server.URL(), a.Model)
 	}
 }
@@ -127,7 +127,7 @@ func (c *preflight) helper(s compose.Service, change change) {
 	}
 	refused, err := guard.Rehearse(c.ctx, socket, func(ctx context.Context, host string) {
 		if err := s.Rehearse(ctx, host, change.beside); err != nil {
-			c.add("service_unusable", "correct it as described", "%v", err)
+			c.add("service_unusable", "correct the service as described", "%v", err)
 		}
 	})
 	if err != nil {
@@ -150,7 +150,8 @@ func (c *preflight) engine() bool {
 	case err == nil:
 		return true
 	case errors.Is(err, docker.ErrDenied):
-		c.add("engine_denied", "let this user use the engine's socket, or set DOCKER_HOST to a helper's", "%v", err)
+		c.add("engine_denied", "give this user access to the engine's socket, or set DOCKER_HOST to the docker helper's socket",
+			"%v", err)
 	case errors.Is(err, docker.ErrTooOld):
 		c.add("engine_too_old", "install Docker 20.10 or newer", "%v", err)
 	default:

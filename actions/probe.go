@@ -34,19 +34,19 @@ func (x *Executor) probe(ctx context.Context, p Plan, a Action, step Step, lost 
 		}
 		switch exit.Class {
 		case store.StepOK:
-			const there = "its supervisor was lost, but its probe found its effect"
+			const there = "the supervisor of the command was lost, but the probe found the effect of the step"
 			return Outcome{Class: store.StepOK, Detail: there}, nil
 		case store.StepFailed:
-			lost.Detail += "; its probe did not find its effect"
+			lost.Detail += "; the probe did not find the effect of the step"
 			return lost, nil
 		case store.StepUnknown:
 			continue
 		}
-		lost.Detail += "; its probe failed: " + exit.Detail
+		lost.Detail += "; the probe failed: " + exit.Detail
 		lost.Undecided = true
 		return lost, nil
 	}
-	lost.Detail += "; its probe was lost too"
+	lost.Detail += "; the supervisor of the probe was lost, too"
 	lost.Undecided = true
 	return lost, nil
 }

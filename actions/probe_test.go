@@ -37,7 +37,7 @@ func TestProbe(t *testing.T) {
 	if exists(filepath.Join(w.dir, "undone")) {
 		t.Error("a successful step was undone")
 	}
-	w.ends(lost("unasked", "kill -9 $$"), policy.OutcomeRolledBack, "its probe failed: ended by signal killed",
+	w.ends(lost("unasked", "kill -9 $$"), policy.OutcomeRolledBack, "the probe failed: ended by signal killed",
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
 }
 

@@ -97,7 +97,7 @@ func checkProgram(found *check.Problems, at, step, program, dir string) {
 		case errors.Is(err, fs.ErrNotExist):
 			why = "it does not exist"
 		}
-		found.Warnf(at, "correct it, or check it as the daemon's user", "the program of step %s is %s: %s", step,
+		found.Warnf(at, "correct the path, or run this check as the daemon's user", "step %s runs %s: %s", step,
 			program, why)
 	}
 }

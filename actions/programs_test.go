@@ -43,10 +43,10 @@ func TestCheckPrograms(t *testing.T) {
 		}
 	}
 	want := []string{
-		"[5].exec: the program of step path is no-such-program: it is not in PATH",
-		"[6].exec: the program of step file is " + dir + "/trian.sh: it does not exist",
+		"[5].exec: step path runs no-such-program: it is not in PATH",
+		"[6].exec: step file runs " + dir + "/trian.sh: it does not exist",
 		"[7].dir: the directory " + dir + "/none does not exist",
-		"[9].undo: the program of step undone is " + dir + "/data.csv: it is not executable",
+		"[9].undo: step undone runs " + dir + "/data.csv: it is not executable",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -73,7 +73,7 @@ func TestCheckDeploy(t *testing.T) {
 		{&actions.RestartConfig{Exec: []string{"./restart.sh"}}, ""},
 		{
 			&actions.RestartConfig{Exec: []string{"./retsart.sh"}},
-			"restart.exec: the program of step deploy is " + dir + "/retsart.sh: it does not exist",
+			"restart.exec: step deploy runs " + dir + "/retsart.sh: it does not exist",
 		},
 	} {
 		got := ""

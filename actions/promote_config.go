@@ -97,8 +97,8 @@ func (c PromoteConfig) Validate() check.Problems {
 		p.Errorf("gate", "write not_worse, better or point", "unknown gate %q", c.Gate)
 	}
 	if c.Gate == GatePoint {
-		p.Warnf("gate", "not_worse or better decide by the evidence",
-			"with 200 held-out items, gate point promotes a model that is 2 points worse every fifth time")
+		p.Warnf("gate", "choose not_worse or better: they decide by statistical evidence",
+			"with 200 held-out items, the gate point promotes one in five of the models that are 2 points worse")
 	}
 	if c.Margin < 0 || c.Margin > 50 {
 		p.Errorf("margin", "write points, such as 1", "margin %v is not between 0 and 50 points", c.Margin)
@@ -108,10 +108,10 @@ func (c PromoteConfig) Validate() check.Problems {
 			c.CategoryFloor)
 	}
 	if c.FormatErrors < 0 || c.FormatErrors > 1 {
-		p.Errorf("format_errors", "write 1%", "%v is not a share of the answers", c.FormatErrors)
+		p.Errorf("format_errors", "write a share such as 1%", "%v is not between 0%% and 100%%", c.FormatErrors)
 	}
 	if c.Parity < 0.5 {
-		p.Errorf("parity", "99.5% is usual",
+		p.Errorf("parity", "write 50% or more; 99.5% is usual",
 			"parity %v would accept a service that mostly answers differently from its artifact", c.Parity)
 	}
 	if c.MaxLatency < 0 {

@@ -26,19 +26,20 @@ func CheckPrompts(steps []StepConfig, s serving.Config) (found check.Problems) {
 			path := absolute(c.dir, file)
 			info, err := os.Stat(path)
 			if err == nil && (!info.Mode().IsRegular() || info.Size() > maxParityFile) {
-				err = fmt.Errorf("%s is not a text file", path)
+				err = fmt.Errorf("%s is not a regular file of at most 4 MiB", path)
 			}
 			var b []byte
 			if err == nil {
 				b, err = os.ReadFile(path)
 			}
 			if err != nil {
-				found.Warnf(at, "correct it, or check it as the daemon's user", "%v", err)
+				found.Warnf(at, "correct the path, or run this check as the daemon's user", "%v", err)
 				continue
 			}
 			if line, other := parity(s.Ollama.System, string(b)); line != "" {
-				found.Warnf(at, "use "+s.Ollama.SystemFile+" for both",
-					"%s has another system prompt: it lacks %q%s", path, text.OneLine(line, 100), other)
+				found.Warnf(at, "use the text of "+s.Ollama.SystemFile+" in both places",
+					"%s does not contain the system prompt of serving.ollama: the line %q is missing%s",
+					path, text.OneLine(line, 100), other)
 			}
 		}
 	}
@@ -73,9 +74,9 @@ func parity(prompt, file string) (line, other string) {
 	}
 	switch {
 	case at+best < len(have):
-		return want[best], fmt.Sprintf(", and has %q there", text.OneLine(strings.TrimSpace(have[at+best]), 100))
+		return want[best], fmt.Sprintf("; the file has %q in its place", text.OneLine(strings.TrimSpace(have[at+best]), 100))
 	}
-	return want[best], ", and ends there"
+	return want[best], "; the file ends before it"
 }
 
 // holds reports whether a line of a file equals a line of the prompt, or starts with it: a closing quote may follow.

@@ -15,9 +15,9 @@ func TestPromptParity(t *testing.T) {
 	for name, c := range map[string]struct{ file, says string }{
 		"Modelfile":   {"FROM x\nSYSTEM \"\"\"" + prompt + "\"\"\"\nPARAMETER temperature 0\n", ""},
 		"train.py":    {"SYSTEM = '''You classify texts.\n\n    Answer with relevant or not.'''\n", ""},
-		"other.py":    {"SYSTEM = '''You classify texts.\n\nAnswer with yes or no.'''\n", `it lacks "Answer with relevant or not.", and has "Answer with yes or no.'''" there`},
-		"none.py":     {"print(1)\n", `it lacks "You classify texts."`},
-		"cut.py":      {"SYSTEM = '''You classify texts.", "and ends there"},
+		"other.py":    {"SYSTEM = '''You classify texts.\n\nAnswer with yes or no.'''\n", `the line "Answer with relevant or not." is missing; the file has "Answer with yes or no.'''" in its place`},
+		"none.py":     {"print(1)\n", `the line "You classify texts." is missing`},
+		"cut.py":      {"SYSTEM = '''You classify texts.", "; the file ends before it"},
 		"missing/at!": {"", "no such file"},
 	} {
 		if !strings.HasPrefix(name, "missing") {

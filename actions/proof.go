@@ -264,14 +264,15 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	case f.Probed > 0 && float64(f.Agreed) < float64(p.promote.Parity)*float64(f.Probed):
 		names := slices.SortedFunc(maps.Keys(wrong),
 			func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })
-		return fmt.Sprintf("only %d of %d answers equal the artifact's offline answers, %v must (promote.parity); most frequent differences: %s",
+		return fmt.Sprintf("only %d of %d answers equal the artifact's offline answers, but at least %v must (promote.parity); most frequent differences: %s",
 			f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
 	case f.Probed == 0 && f.Health == "":
 		return "nothing proves what is served: there is no held-out item to ask about, and the health answer names no release; set serving.health_release, or label more items"
 	case p.former && f.Differ == 0 && f.Health == "":
 		return "nothing proves what is served: the new and the former release answer every held-out item alike, and the health answer names no release; set serving.health_release"
 	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:
-		return fmt.Sprintf("the service is too slow: its 95th percentile latency is %.0f ms, %v is allowed (promote.max_latency)", f.P95, p.promote.MaxLatency)
+		return fmt.Sprintf("the service is too slow: its 95th percentile latency is %.0f ms, %v is allowed (promote.max_latency)",
+			f.P95, p.promote.MaxLatency)
 	}
 	return ""
 }

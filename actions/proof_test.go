@@ -205,7 +205,8 @@ func TestProofs(t *testing.T) {
 			asked(90, 9),
 			PromoteConfig{},
 			nil,
-			`only 0 of 101 answers equal the artifact's offline answers, 99.5% must (promote.parity); most frequent differences: "new `, nil,
+			`only 0 of 101 answers equal the artifact's offline answers, but at least 99.5% must (promote.parity); most frequent differences: "new `,
+			nil,
 		},
 		{"parity just held", service{health: nameless, answer: as(func(i int) string {
 			if i == 399 {
@@ -224,7 +225,7 @@ func TestProofs(t *testing.T) {
 			asked(400, 100),
 			PromoteConfig{Parity: .9975},
 			nil,
-			`only 398 of 400 answers equal the artifact's offline answers, 99.75% must (promote.parity); most frequent differences: "odd" instead of "new `,
+			`only 398 of 400 answers equal the artifact's offline answers, but at least 99.75% must (promote.parity); most frequent differences: "odd" instead of "new `,
 			nil,
 		},
 		{

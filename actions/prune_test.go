@@ -237,7 +237,7 @@ func TestRoom(t *testing.T) {
 	w.add(p)
 	w.handOver(p)
 	r = w.await(p)
-	w.ends(r, policy.OutcomeBlocked, "step train is not started: it wrote 1048576.0 TiB in the last 2 runs, but "+w.dir,
+	w.ends(r, policy.OutcomeBlocked, "step train is not started: it wrote up to 1048576.0 TiB in the last 2 runs, but "+w.dir,
 		"export ok", "train blocked")
 	if sum, err = ReadSummary(r.Result); err != nil || sum.Result.Why != policy.ReasonDiskFull {
 		t.Errorf("%+v, %v", sum.Result, err)

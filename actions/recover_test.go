@@ -40,7 +40,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	p := w.submit(pipeline(w.train(10), restart))
 	waittest.Eventually(t, "the restart", func() bool { return exists(filepath.Join(w.dir, "restarting")) })
 	killSupervisor(t, AttemptDir(p.RunDir, "restart", 1))
-	w.ends(w.await(p), policy.OutcomeRolledBack, "restart: its supervisor ended without a record",
+	w.ends(w.await(p), policy.OutcomeRolledBack, "restart: the supervisor of the command ended without recording the result",
 		"export ok", "train ok", "gate ok", "release ok", "restart unknown", "undo release ok", "undo restart ok", "prove ok")
 	w.serves(champion)
 	if !exists(filepath.Join(w.dir, "undone")) {

@@ -82,8 +82,8 @@ func ReadRelease(dir string) (Release, error) {
 	}
 	if have.Digest != want.Digest {
 		return want,
-			fmt.Errorf("release %s: its files have digest %s, its manifest says %s: it was changed after it was sealed", dir,
-				text.Digest(have.Digest), text.Digest(want.Digest))
+			fmt.Errorf("release %s: its files have digest %s, its manifest says %s: the files were changed after the manifest was written",
+				dir, text.Digest(have.Digest), text.Digest(want.Digest))
 	}
 	return want, nil
 }
@@ -102,7 +102,7 @@ func digest(dir string) (Release, error) {
 			return err
 		}
 		if !d.Type().IsRegular() {
-			return fmt.Errorf("%s is not a regular file: a release must hold its own files, no links", path)
+			return fmt.Errorf("%s is not a regular file: a release may contain only regular files, no links", path)
 		}
 		if len(r.Files) == maxReleaseFiles {
 			return fmt.Errorf("more than %d files", maxReleaseFiles)

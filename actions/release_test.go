@@ -78,7 +78,7 @@ func TestDigestSeesEveryChange(t *testing.T) {
 		if err := change(dir); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadRelease(dir); err == nil || !strings.Contains(err.Error(), "it was changed after it was sealed") {
+		if _, err := ReadRelease(dir); err == nil || !strings.Contains(err.Error(), "the files were changed after the manifest was written") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestSealRefuses(t *testing.T) {
 	}{
 		"a link out of it": {
 			func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "link")) },
-			"link is not a regular file: a release must hold its own files, no links",
+			"link is not a regular file: a release may contain only regular files, no links",
 		},
 		"a link inside": {
 			func(d string) error { return os.Symlink("model.bin", filepath.Join(d, "link")) },

@@ -33,10 +33,14 @@ func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, 
 			return Outcome{}, false, err
 		}
 		if free < need+need/tenth {
+			last := "last run"
+			if runs > 1 {
+				last = "last " + text.Plural(runs, "run")
+			}
 			return Outcome{
 				Class: store.StepBlocked, Why: policy.ReasonDiskFull,
-				Detail: fmt.Sprintf("step %s is not started: it wrote %s in the last %s, but %s has %s left; free disk space, or keep less (retention)",
-					step.Name, text.Bytes(need), text.Plural(runs, "run"), dir, text.Bytes(free)),
+				Detail: fmt.Sprintf("step %s is not started: it wrote up to %s in the %s, but %s has only %s free; free disk space, or keep less (retention)",
+					step.Name, text.Bytes(need), last, dir, text.Bytes(free)),
 			}, true, nil
 		}
 	}

@@ -280,7 +280,7 @@ func TestArtifactChangedAfterTheGate(t *testing.T) {
 	champion := w.champion()
 	meddle := sh("meddle", "echo more >>$RETRAIND_RELEASE_DIR/model.json")
 	r := w.run([]StepConfig{Do(DoExport), {w.train(10)}, Do(DoGate), {meddle}, Do(DoRelease), Do(DoVerify)})
-	if r.Outcome != string(policy.OutcomeRolledBack) || !strings.Contains(r.Reason, "it was changed after it was sealed") {
+	if r.Outcome != string(policy.OutcomeRolledBack) || !strings.Contains(r.Reason, "the files were changed after the manifest was written") {
 		t.Errorf("%s: %s", r.Outcome, r.Reason)
 	}
 	w.serves(champion)
@@ -314,13 +314,13 @@ func TestTimeouts(t *testing.T) {
 	w := newWorld(t)
 	long := sh("train", "sleep 1000")
 	long.Timeout = unit.Duration(300 * time.Millisecond)
-	w.ends(w.run(pipeline(long)), policy.OutcomeFailed, "train: not done after its timeout of 300ms", "export ok",
+	w.ends(w.run(pipeline(long)), policy.OutcomeFailed, "train: not finished within its timeout of 300ms", "export ok",
 		"train timeout")
 
 	verify := pipeline(w.train(7))
 	verify[4].StepType = &VerifyStep{StepCommon: StepCommon{Timeout: unit.Duration(300 * time.Millisecond)}}
 	w.promote.Smoke = []Smoke{{Text: map[string]string{"title": titled(0)}, Expect: "never"}}
-	w.ends(w.run(verify), policy.OutcomeFailed, "not done after its timeout of 300ms", "export ok", "train ok", "gate ok",
+	w.ends(w.run(verify), policy.OutcomeFailed, "not finished within its timeout of 300ms", "export ok", "train ok", "gate ok",
 		"release ok", "verify timeout", "undo release ok", "prove ok")
 }
 

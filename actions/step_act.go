@@ -123,7 +123,7 @@ func (s Step) hasUndo() bool {
 func (s Step) Stops() (does, back string) {
 	switch {
 	case s.unloads():
-		return "unloads " + s.Act.Ollama.named().String(), "a later step that loads it, else the end of the run"
+		return "unloads " + s.Act.Ollama.named().String(), "loaded again by a later step, or else at the end of the run"
 	case s.Act == nil || s.Act.Action != ActionStop:
 		return "", ""
 	case s.Act.Compose != nil:
@@ -132,7 +132,7 @@ func (s Step) Stops() (does, back string) {
 	return "stops unit " + s.Act.Unit, backLater
 }
 
-const backLater = "a later step, or its start when the run fails"
+const backLater = "started again by a later step, or when the run fails"
 
 // act performs a step's operation on a service, unit or model, or undoes it.
 func (x *Executor) act(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {

@@ -99,9 +99,9 @@ func belongs(key string) string {
 		return ""
 	}
 	if slices.Contains(formKeys(), key) {
-		return "make it two steps"
+		return "write two steps, each with only one of do, exec and pipeline"
 	}
-	return "it belongs to " + strings.Join(forms, ", ")
+	return "only steps with " + strings.Join(forms, ", ") + " have this key"
 }
 
 func yamlKeys(t reflect.Type) (keys []string) {

@@ -114,16 +114,16 @@ func (s *LabelStep) validate(p *check.Problems, here string) {
 		p.Errorf(here+".items", "write unlabelled or all", "unknown choice %q", string(s.Items))
 	}
 	if s.Measure != nil && (*s.Measure < 0 || *s.Measure > 100_000) {
-		p.Errorf(here+".measure", "300 is usual", "%d is not between 0 and 100000", *s.Measure)
+		p.Errorf(here+".measure", "write a number from 0 to 100000; 300 is usual", "%d is not between 0 and 100000", *s.Measure)
 	}
 	if s.MinAgreement > 0 && s.Measure != nil && *s.Measure == 0 {
-		p.Errorf(here+".min_agreement", "remove one of the two", "nothing is measured")
+		p.Errorf(here+".min_agreement", "remove min_agreement, or raise measure", "with measure 0 no agreement is measured")
 	}
 	if s.TemplateFile != "" {
-		p.Errorf(here+".template_file", "leave it out", "a template applies to names that retraind creates, and this one exists already")
+		p.Errorf(here+".template_file", "leave it out", "a template applies only to models that retraind creates, but this model exists already")
 	}
 	if s.Concurrency < 0 || s.Concurrency > 256 {
-		p.Errorf(here+".concurrency", "4 is usual", "%d parallel requests is not between 1 and 256", s.Concurrency)
+		p.Errorf(here+".concurrency", "write a number from 1 to 256; 4 is usual", "%d is not between 1 and 256", s.Concurrency)
 	}
 	s.Write.validate(p, here+".write")
 	for _, d := range []struct {

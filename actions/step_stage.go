@@ -83,7 +83,7 @@ func (p Plan) canary() (ollama.ChatRequest, error) {
 // stage seals the release and creates its name on the Ollama server.
 func (x *Executor) stage(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if step.Ollama == nil || p.Serving.Ollama == nil {
-		return Outcome{Class: store.StepFailed, Detail: "stage: the plan has no deploy.ollama and serving.ollama"}, nil
+		return Outcome{Class: store.StepFailed, Detail: "stage: the plan has no deploy.ollama or no serving.ollama"}, nil
 	}
 	out, data, err := x.child(ctx, p, a, step, JobOllamaStage, func(string) (any, error) {
 		if err := os.MkdirAll(p.releaseDir(), 0o755); err != nil {

@@ -80,10 +80,10 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	}
 	detail := fmt.Sprintf("%d items to train on, %d held out, %d categories", facts.Train, facts.Test, len(facts.Labels))
 	if facts.Overlay > 0 {
-		detail += fmt.Sprintf("; %d more that a model labelled", facts.Overlay)
+		detail += fmt.Sprintf("; %d more items labelled by a larger model", facts.Overlay)
 	}
 	if facts.Incomplete > 0 {
-		detail += fmt.Sprintf("; %d without all the labels that the schema requires are omitted", facts.Incomplete)
+		detail += fmt.Sprintf("; %d items are omitted, because they lack labels that the schema requires", facts.Incomplete)
 	}
 	return Outcome{Class: store.StepOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
 }
@@ -166,7 +166,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	faults.Point("sealed")
 	if s := staged(done); s != nil && s.Release != r.Digest {
-		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release is %s, but %s was staged: a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
+		return Outcome{Class: store.StepFailed, Detail: fmt.Sprintf("the release has digest %s, but digest %s was staged: a step after stage writes into $RETRAIND_RELEASE_DIR; let it write into $RETRAIND_WORK_DIR",
 			text.Digest(r.Digest), text.Digest(s.Release))}, nil
 	}
 	mine, err := readPredictions(answered, p.targets())
@@ -216,10 +216,10 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	}
 	switch {
 	case !enough:
-		why += fmt.Sprintf("; not compared with the adopted champion: its training data is unknown, and only %d held-out items came or were corrected since, %d are needed",
+		why += fmt.Sprintf("; not compared with the adopted champion: its training data is unknown, and only %d held-out items were added or corrected since its adoption, %d are needed",
 			len(fair), minFairItems)
 	case len(items) < len(s.items) && s.was.Adopted != nil:
-		why += "; on the items that came or were corrected since the champion was adopted"
+		why += "; compared on the items that were added or corrected since the champion was adopted"
 	}
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
 	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 &&
@@ -321,7 +321,7 @@ func (x *Executor) release(ctx context.Context, p Plan, done []Outcome) (Outcome
 		return failed(ctx, store.StepFailed, err)
 	}
 	faults.Point("deployed")
-	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(r.Digest)}, nil
+	return Outcome{Class: store.StepOK, Detail: "the link current points to release " + text.Digest(r.Digest)}, nil
 }
 
 // verify verifies that the service answers as the candidate.
@@ -370,7 +370,8 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	}
 	if dir != "" {
 		if _, err := ReadRelease(dir); err != nil && !IsAdopted(p.Champion) {
-			return failed(ctx, store.StepBlocked, fmt.Errorf("the former release is damaged, current stays as it is: %w", err))
+			return failed(ctx, store.StepBlocked,
+				fmt.Errorf("the former release is damaged, so the link current was not changed: %w", err))
 		}
 	}
 	if err := x.durably(ctx, func() error {
@@ -386,9 +387,10 @@ func (x *Executor) unrelease(ctx context.Context, p Plan) (Outcome, error) {
 	}
 	faults.Point("rolled back")
 	if dir == "" {
-		return Outcome{Class: store.StepOK, Detail: "current is removed: there was no release before"}, nil
+		return Outcome{Class: store.StepOK, Detail: "the link current was removed, because there was no release before"}, nil
 	}
-	return Outcome{Class: store.StepOK, Detail: "current is " + text.Digest(p.Champion) + " again"}, nil
+	detail := "the link current points to release " + text.Digest(p.Champion) + " again"
+	return Outcome{Class: store.StepOK, Detail: detail}, nil
 }
 
 // championOf returns the stored state of the plan's champion: the present champion, or for a rollback the one before.
@@ -486,7 +488,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	if why != "" {
 		return Outcome{Class: store.StepNotProved, Detail: why, Facts: Facts{Verify: &facts}}, nil
 	}
-	detail := fmt.Sprintf("%s serves: %d of %d answers equal the artifact's offline answers", text.Digest(q.release),
+	detail := fmt.Sprintf("release %s serves: %d of %d answers equal the artifact's offline answers", text.Digest(q.release),
 		facts.Agreed, facts.Probed)
 	if q.former {
 		detail += fmt.Sprintf("; the former release answers %d of these items differently", facts.Differ)

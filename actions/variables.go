@@ -47,7 +47,7 @@ func validateVariable(p *check.Problems, at, text string) {
 		if strings.HasPrefix(found, "$$") || slices.Contains(variables, name) {
 			continue
 		}
-		hint := "write $$" + name + " for the text itself"
+		hint := "write $$" + name + " to pass this text literally"
 		if near := check.Nearest(name, variables); near != "" {
 			hint = fmt.Sprintf("did you mean $%s?", near)
 		}

@@ -54,7 +54,7 @@ func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	action := in.Action
 	if in.Back {
 		if action, err = opposite(in); err != nil || action == "" {
-			return job.Result{Class: store.StepOK, Detail: "service " + s.Name + " is as it was"}, err
+			return job.Result{Class: store.StepOK, Detail: "nothing to undo: the step did not change service " + s.Name}, err
 		}
 	} else if err := noteBefore(in.Before, s.now); err != nil {
 		return job.Result{}, err
@@ -69,7 +69,7 @@ func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	if err != nil {
 		return job.Result{}, err
 	}
-	detail := fmt.Sprintf("container %s runs since %s", c.Name, c.Started.UTC().Format(time.TimeOnly))
+	detail := fmt.Sprintf("container %s has been running since %s UTC", c.Name, c.Started.UTC().Format(time.TimeOnly))
 	return job.Result{Class: store.StepOK, Detail: detail}, nil
 }
 

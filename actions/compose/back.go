@@ -99,7 +99,7 @@ func (d *deployment) formerImage(ctx context.Context) (string, error) {
 		image, err = d.engine.Image(ctx, d.trace.Former.Image)
 	}
 	if errors.Is(err, docker.ErrNotFound) {
-		return "", fmt.Errorf("the image of release %s was removed (%s): place its files, build, and bring the service up by hand",
+		return "", fmt.Errorf("the image of release %s was removed (%s): place the files of the release, build the image, and bring the service up by hand",
 			text.Digest(d.in.Former.Digest), name)
 	}
 	return image.ID, err

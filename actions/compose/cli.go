@@ -37,7 +37,8 @@ func FindCLI(ctx context.Context) (argv []string, v1 bool, err error) {
 		return []string{"docker", "compose"}, false, nil
 	}
 	if _, err := exec.LookPath("docker-compose"); err != nil {
-		return nil, false, fmt.Errorf("docker compose: %w, and docker-compose is not in PATH: install one of the two", pluginErr)
+		return nil, false, fmt.Errorf("docker compose: %w, and docker-compose is not in PATH: install the compose plugin, or docker-compose",
+			pluginErr)
 	}
 	said, err := exec.CommandContext(ctx, "docker-compose", "version", "--short").Output()
 	if err != nil {

@@ -107,7 +107,7 @@ func (s *Service) complete(running []docker.Container) error {
 				continue
 			}
 			if _, err := os.Stat(name); err != nil {
-				return fmt.Errorf("compose: service %s was brought up from %s, which no longer exists: restore it, or name the compose file in file",
+				return fmt.Errorf("compose: service %s was brought up from %s, which no longer exists: restore it, or set file to the compose file",
 					s.Name, name)
 			}
 			s.Files = append(s.Files, name)
@@ -117,7 +117,7 @@ func (s *Service) complete(running []docker.Container) error {
 		s.Files = defaultFiles(s.Dir)
 	}
 	if len(s.Files) == 0 {
-		return fmt.Errorf("compose: %s has no compose file: correct dir, or name it in file", s.Dir)
+		return fmt.Errorf("compose: %s has no compose file: correct dir, or set file to the compose file", s.Dir)
 	}
 	for i, name := range s.Files {
 		if !filepath.IsAbs(name) {
@@ -158,7 +158,7 @@ func (s *site) look(ctx context.Context) error {
 	s.now = nil
 	for i, c := range all {
 		if dir := c.Labels[docker.LabelDir]; dir != "" && !samePath(dir, s.Dir) {
-			return fmt.Errorf("compose: project %s is also that of %s, whose container %s runs: give one of the two another project name",
+			return fmt.Errorf("compose: the project name %s is also used in %s, by container %s: choose a different project name for one of these directories",
 				s.Project, dir, c.Name)
 		}
 		if c.Running() {

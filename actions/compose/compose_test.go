@@ -288,7 +288,7 @@ func TestPlaces(t *testing.T) {
 		}},
 		{"a missing file", "prod.yml is missing", func(p *place) { p.in.Service.Files = []string{"prod.yml"} }},
 		{"two containers", "2 containers of service api run", func(p *place) { p.engine.Put(p.container("c1")) }},
-		{"the project's name elsewhere", "project shop is also that of /srv/other", func(p *place) {
+		{"the project's name elsewhere", "the project name shop is also used in /srv/other, by container", func(p *place) {
 			c := p.container("c1")
 			c.Labels[docker.LabelDir] = "/srv/other"
 			p.engine.Put(c)
@@ -300,7 +300,7 @@ func TestPlaces(t *testing.T) {
 			p.write("docker-compose.yml", `{"services": {"api": {"image": "shop-api"}}}`)
 		}},
 		{"a broken file", "docker-compose config: exit status 1", func(p *place) { p.write("docker-compose.yml", "{") }},
-		{"a link", "a symbolic link is there", func(p *place) {
+		{"a link", "a symbolic link exists at this path", func(p *place) {
 			p.link("models/model.pkl", "/etc/passwd")
 		}},
 		{"a release without the file", "no such file", func(p *place) { p.in.Candidate.Dir = p.dir }},

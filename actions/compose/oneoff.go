@@ -85,7 +85,7 @@ func (d *deployment) besides(b Beside) ([]string, int, error) {
 			return nil, 0, err
 		}
 		if !slices.ContainsFunc(slices.Collect(maps.Values(b.Env)), func(v string) bool { return strings.Contains(v, "$"+PortVar) }) {
-			return nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: $%s} to the step predict, with the variable that the service reads its port from",
+			return nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: $%s} to the step predict, with the name of the variable from which the service reads its port",
 				d.Name, PortVar)
 		}
 		port = free

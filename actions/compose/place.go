@@ -13,7 +13,7 @@ import (
 
 	"github.com/retraind/retraind/actions/files"
 	"github.com/retraind/retraind/internal/durable"
-	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // placer places files and directories of a release into a directory, and restores the former ones.
@@ -153,7 +153,7 @@ func (p placer) pairs(from, dir *os.Root) (out []pair, err error) {
 					to := filepath.Join(at, rel)
 					out = append(out, pair{filepath.Join(name, rel), to, true})
 					if info, err := dir.Lstat(to); err == nil && !info.Mode().IsRegular() {
-						return fmt.Errorf("%s is at %s: remove it", files.KindOf(info.Mode()), to)
+						return fmt.Errorf("%s exists at %s: remove it", files.KindOf(info.Mode()), to)
 					}
 					return nil
 				})
@@ -214,13 +214,13 @@ func (p placer) restore(was, at, name, kept, former string) error {
 	case copied:
 		return p.between(kept, p.dir, func(from, dir *os.Root) error { return copyFile(from, at, dir, at, p.dir) })
 	case "":
-		return errors.New("it was not kept: place it by hand")
+		return errors.New("no copy of the former file was kept: place it by hand")
 	}
 	return p.between(former, p.dir, func(from, dir *os.Root) error {
 		if info, err := regular(from, name); err != nil {
 			return err
 		} else if have, err := files.HashAt(from, name, info); err != nil || have != was {
-			return errors.Join(err, fmt.Errorf("%s of the former release has changed since", name))
+			return errors.Join(err, fmt.Errorf("%s of the former release was changed after its deployment", name))
 		}
 		return copyFile(from, name, dir, at, p.dir)
 	})
@@ -259,7 +259,7 @@ func (p placer) between(a, b string, do func(a, b *os.Root) error) error {
 func regular(root *os.Root, at string) (fs.FileInfo, error) {
 	info, err := root.Lstat(at)
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("it is %s: only regular files are placed", files.KindOf(info.Mode()))
+		err = fmt.Errorf("it is %s, but only regular files can be placed", files.KindOf(info.Mode()))
 	}
 	return info, err
 }
@@ -302,11 +302,11 @@ func replaceable(dir *os.Root, at string, isDir bool) error {
 	case err != nil:
 		return err
 	case isDir && info.Mode().IsRegular():
-		return errors.New("a file is there: remove it, or place the directory elsewhere")
+		return errors.New("a file exists at this path: remove it, or place the directory elsewhere")
 	case info.IsDir() == isDir && (isDir || info.Mode().IsRegular()):
 		return nil
 	}
-	return fmt.Errorf("%s is there: remove it, or place the file elsewhere", files.KindOf(info.Mode()))
+	return fmt.Errorf("%s exists at this path: remove it, or place the file elsewhere", files.KindOf(info.Mode()))
 }
 
 // copyFile copies a regular file from one root to another, unless the target already has the same content.
@@ -327,8 +327,8 @@ func copyFile(from *os.Root, name string, to *os.Root, at, toDir string) error {
 		}
 	}
 	if free, err := files.FreeSpace(toDir); err == nil && info.Size() > free {
-		return fmt.Errorf("it takes %s, and %s has %s left: no space left on device", unit.Size(info.Size()), toDir,
-			unit.Size(free))
+		return fmt.Errorf("the file needs %s, but %s has only %s free: no space left on device", text.Bytes(info.Size()), toDir,
+			text.Bytes(free))
 	}
 	in, err := files.OpenRegular(from, name, info)
 	if err != nil {

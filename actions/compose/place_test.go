@@ -20,8 +20,10 @@ func TestPlaceRefuses(t *testing.T) {
 		name, words string
 		breaks      func(t *testing.T, dir, release string)
 	}{
-		{"a pipe in the context", "a named pipe is there", func(t *testing.T, dir, _ string) { pipe(t, filepath.Join(dir, "m.pkl")) }},
-		{"a directory in the context", "a directory is there", func(t *testing.T, dir, _ string) {
+		{"a pipe in the context", "a named pipe exists at this path", func(t *testing.T, dir, _ string) {
+			pipe(t, filepath.Join(dir, "m.pkl"))
+		}},
+		{"a directory in the context", "a directory exists at this path", func(t *testing.T, dir, _ string) {
 			writeFile(t, filepath.Join(dir, "m.pkl", "x"), "")
 		}},
 		{"a link out of the context", "path escapes", func(t *testing.T, dir, _ string) {
@@ -40,7 +42,7 @@ func TestPlaceRefuses(t *testing.T) {
 			dir, release := t.TempDir(), t.TempDir()
 			c.breaks(t, dir, release)
 			to := "m.pkl"
-			if strings.Contains(c.name, "directory") && c.words != "a directory is there" || strings.Contains(c.name, "out of") {
+			if strings.Contains(c.name, "directory") && c.words != "a directory exists at this path" || strings.Contains(c.name, "out of") {
 				to = "models/m.pkl"
 			}
 			if _, err := os.Lstat(filepath.Join(release, "model.pkl")); err != nil {
@@ -92,7 +94,7 @@ func TestKeepAndPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(former, "same"), "AS RELEASED")
-	if err := p.putBack(kept, former); err == nil || !strings.Contains(err.Error(), "has changed since") {
+	if err := p.putBack(kept, former); err == nil || !strings.Contains(err.Error(), "was changed after its deployment") {
 		t.Errorf("a changed release: %v", err)
 	}
 }
@@ -180,13 +182,13 @@ func TestPlaceDirectoryRefuses(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = l.Close() })
 		}},
-		{"a link in the context", "a symbolic link is at models/w/a", func(t *testing.T, dir, _ string) {
+		{"a link in the context", "a symbolic link exists at models/w/a", func(t *testing.T, dir, _ string) {
 			if err := os.MkdirAll(filepath.Join(dir, "models", "w"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			symlink(t, "/etc/passwd", filepath.Join(dir, "models", "w", "a"))
 		}},
-		{"a link in its place", "a symbolic link is there", func(t *testing.T, dir, _ string) {
+		{"a link in its place", "a symbolic link exists at this path", func(t *testing.T, dir, _ string) {
 			symlink(t, t.TempDir(), filepath.Join(dir, "models", "w"))
 		}},
 		{"a link out of the context", "path escapes", func(t *testing.T, dir, _ string) {
@@ -195,7 +197,7 @@ func TestPlaceDirectoryRefuses(t *testing.T) {
 			}
 			symlink(t, t.TempDir(), filepath.Join(dir, "models"))
 		}},
-		{"a file in its place", "a file is there", func(t *testing.T, dir, _ string) {
+		{"a file in its place", "a file exists at this path", func(t *testing.T, dir, _ string) {
 			writeFile(t, filepath.Join(dir, "models", "w"), "x")
 		}},
 	} {

@@ -70,9 +70,9 @@ func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string,
 	c := *s.now
 	switch {
 	case c.ID == w.not:
-		return c, "the former container is still there", nil
+		return c, "the former container was not replaced yet", nil
 	case w.image != "" && c.Image != w.image:
-		return c, "", fmt.Errorf("compose: container %s is of image %s (%s), not of the release's %s: does another compose file use the same image name?",
+		return c, "", fmt.Errorf("compose: container %s was created from image %s (%s), not from image %s of the release: does another compose file use the same image name?",
 			c.Name, docker.Short(c.Image), c.ImageName, docker.Short(w.image))
 	case c.State == "exited" || c.State == "dead":
 		return c, "", fmt.Errorf("compose: container %s ended with exit status %d%s", c.Name, c.ExitCode, s.said(ctx, c))

@@ -176,7 +176,7 @@ func (c *Client) unreachable(op string, err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return &Error{
 			Op: op, Kind: ErrDenied,
-			Detail: fmt.Sprintf("%s: permission denied: let the daemon's user into the socket's group, or set %s to a helper's socket",
+			Detail: fmt.Sprintf("%s: permission denied: add the daemon's user to the socket's group, or set %s to the docker helper's socket",
 				c.socket, HostVar),
 		}
 	}

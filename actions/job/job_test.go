@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 		{"refuse", "equal to its base", Result{Class: store.StepRejected, Detail: "equal to its base"}},
 		{"fail", "no such service", Result{Class: store.StepFailed, Detail: "no such service"}},
 		{"full", "no space left on device", Result{}}, // no result: the supervisor reads the cause from the output
-		{"fly", "this version knows count, fail, full", Result{}},
+		{"fly", "step fly is unknown: this version has count, fail, full", Result{}},
 	} {
 		dir := prepared(t)
 		err := Run(t.Context(), kinds, c.kind, dir)

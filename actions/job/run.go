@@ -19,7 +19,7 @@ import (
 func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	work, known := kinds[kind]
 	if !known {
-		return fmt.Errorf("step %s: this version knows %s", kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		return fmt.Errorf("step %s is unknown: this version has %s", kind, strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	}
 	input, err := os.ReadFile(inputFile(dir))
 	if err != nil {

@@ -110,7 +110,7 @@ func (c Containers) successor(ctx context.Context, t Thing) (State, error) {
 	if len(names) == 0 {
 		return State{Standing: Gone, Detail: "container " + short(t.Container.ID) + " was removed"}, nil
 	}
-	return State{Standing: Exchanged, Detail: "container " + short(t.Container.ID) + " was removed, there is " +
+	return State{Standing: Exchanged, Detail: "container " + short(t.Container.ID) + " was removed, and there is now " +
 		strings.Join(names, ", ")}, nil
 }
 

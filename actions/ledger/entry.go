@@ -90,19 +90,19 @@ func (t Thing) Return() string {
 	text := ""
 	switch {
 	case t.Container != nil:
-		text = "start of container " + t.Container.Name + " (" + short(t.Container.ID) + ")"
+		text = "start container " + t.Container.Name + " (" + short(t.Container.ID) + ")"
 		if t.Healthy == "" {
-			text += ", which must run, and be healthy by its own check"
+			text += ", and wait until it runs and its health check, if it has one, succeeds"
 		}
 	case t.Unit != nil:
-		text = "start of the unit, which must be active"
+		text = "start the unit, and wait until it is active"
 	case t.Loaded != nil && t.Loaded.Left < 0:
-		text = "loading, to stay"
+		text = "load the model, without a time limit"
 	case t.Loaded != nil:
-		text = "loading, for the " + t.Loaded.Left.String() + " that are left"
+		text = "load the model for its remaining keep-alive, " + t.Loaded.Left.String()
 	}
 	if t.Healthy != "" {
-		text += ", until " + t.Healthy + " answers"
+		text += ", and wait until " + t.Healthy + " answers"
 	}
 	return text
 }

@@ -48,7 +48,7 @@ func (l *Ledger) hand(k Kind) (Hand, error) {
 	if h := l.Hands[k]; h != nil {
 		return h, nil
 	}
-	return nil, fmt.Errorf("this version cannot reach things of kind %q", k)
+	return nil, fmt.Errorf("this version cannot control anything of kind %q", k)
 }
 
 // Look returns the state of a thing.

@@ -100,7 +100,7 @@ func (l *Ledger) discharge(e Entry) error {
 		err = durable.SyncDir(l.Dir)
 	}
 	if err != nil {
-		return fmt.Errorf("discharge ledger entry %s: %w", e.ID, err)
+		return fmt.Errorf("remove ledger entry %s: %w", e.ID, err)
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (l *Ledger) read(id string) (Entry, error) {
 		return e, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxEntry {
-		return e, errors.New("it is not a file of the ledger")
+		return e, errors.New("it is not a regular file of at most 1 MiB")
 	}
 	b, err := os.ReadFile(l.path(id))
 	if err != nil {

@@ -114,11 +114,11 @@ func (Models) Look(ctx context.Context, t Thing) (State, error) {
 		switch {
 		case tagged(r.Name) != name:
 		case !r.Expires.After(now):
-			return State{Standing: Leaving, Detail: "Ollama is stopping it, and a request still uses it"}, nil
+			return State{Standing: Leaving, Detail: "Ollama is unloading it, but a request still uses it"}, nil
 		default:
 			s := State{Standing: Untouched, Ready: true, Thing: modelThing(t.Loaded.URL, t.Loaded.Digest, r, now)}
 			if t.Loaded.OnGPU && r.VRAM < r.Size {
-				s.Detail = fmt.Sprintf("%d%% of it are on the GPU, where it was wholly before", 100*r.VRAM/max(1, r.Size))
+				s.Detail = fmt.Sprintf("only %d%% of the model is on the GPU; before the run, all of it was", 100*r.VRAM/max(1, r.Size))
 			}
 			return s, nil
 		}

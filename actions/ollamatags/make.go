@@ -133,7 +133,7 @@ func (p Place) ensure(
 	name := ollama.ReleaseTag(p.Model, r.Digest)
 	if name == ollama.Tagged(p.Model) {
 		return "", fmt.Errorf(
-			"clients ask for %s, which is the name of a release: choose another name for serving.ollama.model",
+			"serving.ollama.model is %s, which is the name of a release: choose another name",
 			name,
 		)
 	}
@@ -154,7 +154,8 @@ func (p Place) ensure(
 		return "", err
 	}
 	if have[name] == "" {
-		return "", fmt.Errorf("the Ollama server reported that it created %s, but does not list it: see its log", name)
+		return "", fmt.Errorf("the Ollama server reported that it created %s, but does not list it: see the log of the server",
+			name)
 	}
 	s.Names[name] = Entry{Release: r.Digest, Digest: have[name], Made: time.Now().UTC()}
 	return have[name], s.write(p.State)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving/ollama"
 )
 
@@ -117,8 +117,8 @@ func (p Place) room(need int64) error {
 		return nil //nolint:nilerr // the free space is unknown: the server reports a full disk itself
 	}
 	if free := int64(s.Bavail) * s.Bsize; free < need {
-		return fmt.Errorf("%w: it needs %v, and %s has %v left: remove unused models (ollama list, ollama rm)",
-			syscall.ENOSPC, unit.Size(need), p.Store, unit.Size(free))
+		return fmt.Errorf("%w: %s is needed, but %s has only %s free; remove unused models (ollama list, ollama rm)",
+			syscall.ENOSPC, text.Bytes(need), p.Store, text.Bytes(free))
 	}
 	return nil
 }

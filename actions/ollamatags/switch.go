@@ -41,7 +41,7 @@ type NotOnGPUError struct{ Size, VRAM int64 }
 
 func (e *NotOnGPUError) Error() string {
 	return fmt.Sprintf(
-		"it serves, but only %.0f%% of it is on the GPU, where all of the former one was: something else has the memory (ollama ps, nvidia-smi), or the driver does not answer",
+		"the model serves, but only %.0f%% of it is on the GPU, and the former model was there completely: another program uses the GPU memory (ollama ps, nvidia-smi), or the driver does not answer",
 		100*float64(e.VRAM)/float64(max(e.Size, 1)),
 	)
 }
@@ -170,7 +170,7 @@ func (in SwitchInput) give(ctx context.Context, c *ollama.Client, from string, o
 		have, err := names(ctx, c)
 		if err == nil && have[out.Name] != out.Digest {
 			err = fmt.Errorf(
-				"the Ollama server reported that it copied %s to %s, but lists %q: does another program write this name?",
+				"the Ollama server reported that it copied %s to %s, but lists digest %q for that name: does another program change it?",
 				from,
 				out.Name,
 				have[out.Name],

@@ -7,7 +7,6 @@ import (
 
 	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/internal/text"
-	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/serving/ollama"
 	"github.com/retraind/retraind/store"
 )
@@ -25,8 +24,8 @@ func StageWork(ctx context.Context, j job.Job) (job.Result, error) {
 	return job.Result{
 		Class: store.StepOK,
 		Data:  job.Encode(m),
-		Detail: fmt.Sprintf("%s was created, and answers: %v in memory, %s",
-			m.Name, unit.Size(m.Size), onGPU(m.Size, m.VRAM)),
+		Detail: fmt.Sprintf("%s was created, and answers: %s in memory, %s",
+			m.Name, text.Bytes(m.Size), onGPU(m.Size, m.VRAM)),
 	}, nil
 }
 
@@ -44,11 +43,11 @@ func SwitchWork(ctx context.Context, j job.Job) (job.Result, error) {
 	r := job.Result{Class: store.StepOK, Data: job.Encode(s)}
 	switch {
 	case in.Want == nil && s.Changed:
-		r.Detail = s.Name + " was removed: there was none before"
+		r.Detail = s.Name + " was removed, because it did not exist before"
 	case in.Want == nil:
 		r.Detail = s.Name + " was not changed"
 	default:
-		r.Detail = fmt.Sprintf("%s is %s, %s", s.Name, text.Digest(in.Want.Digest), onGPU(s.Size, s.VRAM))
+		r.Detail = fmt.Sprintf("%s is now release %s, %s", s.Name, text.Digest(in.Want.Digest), onGPU(s.Size, s.VRAM))
 	}
 	if s.Busy {
 		r.Detail += fmt.Sprintf(

@@ -24,7 +24,7 @@ func (b *Base) ask(ctx context.Context, j job.Job, texts []serving.Text) error {
 	if err := b.there(ctx); err != nil {
 		return err
 	}
-	lines, err := ask(ctx, j, b.Serving, texts, "the base "+b.Model)
+	lines, err := ask(ctx, j, b.Serving, texts, "the base model "+b.Model)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(b.Out), 0o700)
 	}
@@ -55,6 +55,6 @@ func (b *Base) there(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the Ollama server at %s has no model %s, which base_model names: fetch it with ollama pull %s",
+	return fmt.Errorf("the Ollama server at %s has no model %s (base_model): fetch it with ollama pull %s",
 		c.URL(), b.Model, b.Model)
 }

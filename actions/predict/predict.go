@@ -20,6 +20,7 @@ import (
 
 	"github.com/retraind/retraind/actions/compose"
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 )
@@ -82,12 +83,12 @@ func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	if err := write(in.Out, lines); err != nil {
 		return job.Result{}, err
 	}
-	detail := fmt.Sprintf("the candidate answered %d held-out items", len(lines))
+	detail := "the candidate answered " + text.Plural(len(lines), "held-out item")
 	if in.Base != nil {
 		if err := in.Base.ask(ctx, j, texts); err != nil {
 			return job.Result{}, err
 		}
-		detail += ", and its base " + in.Base.Model
+		detail += ", and so did its base model " + in.Base.Model
 	}
 	return job.Result{Class: store.StepOK, Detail: detail, Data: job.Encode(len(lines))}, nil
 }

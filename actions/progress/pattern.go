@@ -32,7 +32,7 @@ func Check(pattern string) (wrong, hint string) {
 	has := map[string]bool{}
 	for _, name := range e.SubexpNames() {
 		if name != "" && !slices.Contains(groups, name) {
-			return fmt.Sprintf("unknown group %q", name), "name groups share, done and total, or text"
+			return fmt.Sprintf("unknown group %q", name), "use the names share, done and total, or text"
 		}
 		has[name] = true
 	}
@@ -40,7 +40,7 @@ func Check(pattern string) (wrong, hint string) {
 	case has["share"] && (has["done"] || has["total"]):
 		return "the expression has share and also done or total", "keep share, or done and total"
 	case has["done"] != has["total"]:
-		return "done and total belong together", "name both, or share"
+		return "the expression has only one of the groups done and total", "use both, or share"
 	case !has["share"] && !has["done"] && !has["text"]:
 		return "the expression has no named group", example
 	}

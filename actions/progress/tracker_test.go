@@ -137,7 +137,7 @@ func TestPatterns(t *testing.T) {
 		"trainer":                      "",
 		`(?P<text>x)`:                  "",
 		`(?P<done>x`:                   "missing closing )",
-		`(?P<done>\d+)`:                "done and total belong together",
+		`(?P<done>\d+)`:                "the expression has only one of the groups done and total",
 		`\d+`:                          "no named group",
 		`(?P<percent>\d+)`:             `unknown group "percent"`,
 		`(?P<share>a)(?P<done>b)`:      "share and also",

@@ -115,7 +115,7 @@ func Alive(runDir string) (bool, error) {
 		}
 		spec, err := ReadSpec(dir)
 		if err != nil {
-			return false, fmt.Errorf("read what %s started: %w", dir, err)
+			return false, fmt.Errorf("read the command of attempt %s: %w", dir, err)
 		}
 		killLeftovers(spec.ID)
 	}

@@ -102,7 +102,7 @@ func (c *capped) Close() error {
 		if int64(len(tail)) > c.dropped {
 			tail = tail[int64(len(tail))-c.dropped:]
 		}
-		fmt.Fprintf(c.f, "\n[retraind: %d bytes left out]\n", c.dropped-int64(len(tail)))
+		fmt.Fprintf(c.f, "\n[retraind: %d bytes omitted]\n", c.dropped-int64(len(tail)))
 		if _, err := c.f.Write(tail); err != nil && c.err == nil {
 			c.err = err
 		}

@@ -277,7 +277,7 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 	}
 	log := string(b)
 	if !strings.HasPrefix(log, "head\n") || !strings.HasSuffix(log, "tail\n") ||
-		!strings.Contains(log, "bytes left out") || len(log) > 9<<10 {
+		!strings.Contains(log, "bytes omitted") || len(log) > 9<<10 {
 		t.Errorf("%d bytes: %.80q … %.80q", len(log), log, log[max(0, len(log)-80):])
 	}
 }

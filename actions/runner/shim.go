@@ -109,7 +109,7 @@ func look(spec Spec) (Exit, bool, error) {
 	now := time.Now()
 	exit := Exit{
 		Class: store.StepUnknown, Code: -1, Started: now, Ended: now,
-		Detail: "its supervisor ended without a record (killed, or the machine went down)",
+		Detail: "the supervisor of the command ended without recording the result (it was killed, or the machine went down)",
 	}
 	return exit, true, writeJSON(exitFile(spec.Dir), exit)
 }

@@ -117,7 +117,7 @@ func supervise(spec Spec, files []*os.File) Exit {
 	case stopped != "":
 		exit.Class, exit.Detail = stopped, "stopped by retraind"
 		if stopped == store.StepTimeout {
-			exit.Detail = fmt.Sprintf("not done after its timeout of %s", spec.Timeout)
+			exit.Detail = fmt.Sprintf("not finished within its timeout of %s", spec.Timeout)
 		}
 	case exit.Class == store.StepFailed:
 		exit.Class = classify(log.tail())

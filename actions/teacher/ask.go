@@ -49,7 +49,7 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 	for pause := time.Duration(0); len(left) > 0; {
 		if spent := time.Since(r.began); r.in.Budget > 0 && spent >= r.in.Budget {
 			return &job.Result{Class: store.StepBlocked, Why: policy.ReasonBudget, Detail: fmt.Sprintf(
-				"the budget of %v for one night is spent: %s are still to be %s; the next night continues", r.in.Budget,
+				"the budget of %v for one night is spent: %s are still to be %s; the step continues the next night", r.in.Budget,
 				text.Plural(len(left), "text"), doing)}, nil
 		}
 		r.progress(len(items), all, len(left), began, doing)
@@ -74,7 +74,7 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 		case err == nil || alive && len(left) == 0:
 			continue
 		case time.Since(answered) > r.in.Patience:
-			return nil, fmt.Errorf("%s has answered nothing for %s: %w; %s have an answer and are kept, the next run continues there",
+			return nil, fmt.Errorf("%s has answered nothing for %s: %w; the answers to %s are kept, and the next run continues from there",
 				r.facts.Model, text.Span(r.in.Patience), err, text.Plural(len(items)-len(left), "text"))
 		}
 		pause = min(max(2*pause, 100*time.Millisecond), 30*time.Second)
@@ -144,7 +144,8 @@ func (r *run) foreign(values serving.Answers) string {
 			r.in.Serving.Ollama.Enumerates(t) {
 			continue
 		}
-		return fmt.Sprintf("%s is %q, which is no category: list those that count as enum in the schema", t.Name, values[t.Name])
+		return fmt.Sprintf("%s is %q, a category that no label of people has; list the allowed categories as enum in the schema",
+			t.Name, values[t.Name])
 	}
 	return ""
 }

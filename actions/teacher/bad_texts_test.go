@@ -52,7 +52,7 @@ func TestBadTexts(t *testing.T) {
 		})
 		r, f, err = d.work(t.Context())
 		if err != nil || r.Class != store.StepFailed || f.Unusable != 7 ||
-			!strings.Contains(r.Detail, "none of 7 answers of") || !strings.Contains(r.Detail, "cut off") {
+			!strings.Contains(r.Detail, "no usable answer among 7 answers of") || !strings.Contains(r.Detail, "cut off") {
 			t.Errorf("%+v %+v %v", r, f, err)
 		}
 
@@ -96,7 +96,7 @@ func TestSilentTeacher(t *testing.T) {
 	began := time.Now()
 	_, _, err := d.work(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "has answered nothing for 1s") ||
-		!strings.Contains(err.Error(), "1 text have an answer and are kept, the next run continues there") {
+		!strings.Contains(err.Error(), "the answers to 1 text are kept, and the next run continues from there") {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 	server.Break(nil)

@@ -128,11 +128,11 @@ func TestLabel(t *testing.T) {
 		}
 
 		d.in.MinAgreement = 0.8
-		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepRejected || !strings.Contains(r.Detail, "min_agreement needs 80%") {
+		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepRejected || !strings.Contains(r.Detail, "min_agreement is 80%") {
 			t.Errorf("%+v, %v", r, err)
 		}
 		d.items(item(1, "the goal"))
-		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepFailed || !strings.Contains(r.Detail, "cannot be measured") {
+		if r, _, err := d.work(t.Context()); err != nil || r.Class != store.StepFailed || !strings.Contains(r.Detail, "cannot be checked") {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -189,7 +189,7 @@ func TestTwoNights(t *testing.T) {
 	fake.Break(nil)
 	d.in.Budget = time.Nanosecond
 	r, _, err := d.work(t.Context())
-	if err != nil || r.Class != store.StepBlocked || r.Why != policy.ReasonBudget || !strings.Contains(r.Detail, "the next night continues") {
+	if err != nil || r.Class != store.StepBlocked || r.Why != policy.ReasonBudget || !strings.Contains(r.Detail, "the step continues the next night") {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	d.in.Budget = 0
@@ -246,7 +246,7 @@ func TestBadTeacher(t *testing.T) {
 	d.in.Patience = 300 * time.Millisecond
 	d.items(item(4, "four"), item(20, "twenty"))
 	if _, _, err := d.work(t.Context()); err == nil || !strings.Contains(err.Error(), "has answered nothing for") ||
-		!strings.Contains(err.Error(), "1 text have an answer and are kept") {
+		!strings.Contains(err.Error(), "the answers to 1 text are kept") {
 		t.Error(err)
 	}
 	d.in.Serving.Ollama.Model = "nosuch"

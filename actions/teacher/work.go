@@ -115,7 +115,7 @@ func (r *run) work(ctx context.Context, items []Item) (job.Result, error) {
 	if r.facts.Items > 0 && r.facts.Labelled == 0 {
 		l, _ := r.book.Find(train[0].ID, train[0].Hash)
 		return job.Result{Class: store.StepFailed, Data: job.Encode(r.facts), Detail: fmt.Sprintf(
-			"none of %s of %s could be used: %s", text.Plural(r.facts.Items, "answer"), r.facts.Model, l.Error)}, nil
+			"no usable answer among %s of %s: %s", text.Plural(r.facts.Items, "answer"), r.facts.Model, l.Error)}, nil
 	}
 	return job.Result{Class: store.StepOK, Detail: r.sentence(), Data: job.Encode(r.facts)}, nil
 }
@@ -135,13 +135,13 @@ func (r *run) sentence() string {
 		out += fmt.Sprintf("; %s could not be used", text.Plural(r.facts.Unusable, "answer"))
 	}
 	if a := r.facts.Agreement; a != nil {
-		out += "; " + agreement(*a)
+		out += "; " + r.facts.Model + " labels " + agreement(*a)
 	}
 	return out
 }
 
 func agreement(a Agreement) string {
-	return fmt.Sprintf("as people did on %.1f%% of %s (%.1f to %.1f%%), kappa %.2f", 100*a.Share,
+	return fmt.Sprintf("as people did on %.1f%% of %s (95%% interval %.1f%% to %.1f%%), kappa %.2f", 100*a.Share,
 		text.Plural(a.N, "held-out item"), 100*a.Low, 100*a.High, a.Kappa)
 }
 
@@ -164,12 +164,12 @@ func (r *run) agree(measured []Item) *job.Result {
 	case a.N == 0:
 		return &job.Result{
 			Class: store.StepFailed, Data: job.Encode(r.facts),
-			Detail: "no held-out item has a label from people: min_agreement cannot be measured; label some, or remove it",
+			Detail: "no held-out item has a label from people: min_agreement cannot be checked; label some held-out items, or remove min_agreement",
 		}
 	}
 	return &job.Result{
 		Class: store.StepRejected, Why: policy.ReasonNotWorse, Data: job.Encode(r.facts),
-		Detail: fmt.Sprintf("%s labels %s; min_agreement needs %g%%", r.facts.Model, agreement(a), 100*r.in.MinAgreement),
+		Detail: fmt.Sprintf("%s labels %s; min_agreement is %g%%", r.facts.Model, agreement(a), 100*r.in.MinAgreement),
 	}
 }
 

@@ -44,7 +44,7 @@ func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	action := in.Action
 	if in.Back {
 		if action, err = opposite(in); err != nil || action == "" {
-			return job.Result{Class: store.StepOK, Detail: in.Unit + " is as it was"}, err
+			return job.Result{Class: store.StepOK, Detail: "nothing to undo: the step did not change " + in.Unit}, err
 		}
 	} else if err := note(in.Before, was); err != nil {
 		return job.Result{}, err

@@ -107,7 +107,8 @@ func (a *Adapter) read() error {
 		case p.a == nil || p.b == nil:
 			return fmt.Errorf("module %s has only one of lora_A and lora_B: it was not saved completely", module)
 		case len(p.a.Shape) != 2 || len(p.b.Shape) != 2 || p.a.Shape[0] != p.b.Shape[1]:
-			return fmt.Errorf("module %s: lora_A of shape %v and lora_B of shape %v do not fit", module, p.a.Shape, p.b.Shape)
+			return fmt.Errorf("module %s: lora_A of shape %v and lora_B of shape %v do not fit together", module, p.a.Shape,
+				p.b.Shape)
 		}
 	}
 	if err := a.targeted(); err != nil {
@@ -156,7 +157,7 @@ func (a *Adapter) trained() error {
 		}
 	}
 	if zero == len(a.Modules) {
-		return fmt.Errorf("all %s are zero: the adapter changes nothing; was it saved before the training, or without any training step?",
+		return fmt.Errorf("lora_A or lora_B is zero in every module (%s): the adapter changes nothing; was it saved before the training, or without any training step?",
 			text.Plural(zero, "module"))
 	}
 	return nil

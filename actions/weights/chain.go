@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/internal/text"
-	"github.com/retraind/retraind/internal/unit"
 )
 
 // Chain names the files that lead from a training to the deployed model. A part that is empty is not checked.
@@ -137,7 +136,7 @@ func (l *links) openMerged(c Chain) (err error) {
 		return err
 	}
 	if q := strings.TrimSpace(string(l.merged.Quantization)); q != "" && q != "null" {
-		return errors.New("it is quantised (quantization_config): merge the adapter into the base model of 16 bits")
+		return errors.New("it is quantised (quantization_config): merge the adapter into the 16-bit base model")
 	}
 	l.say("merged model %s of %s and %d layers", l.merged.Type, text.Plural(len(l.merged.Names()), "tensor"), l.merged.Layers)
 	if l.adapter == nil {
@@ -157,7 +156,7 @@ func (l *links) checkGGUF(c Chain) error {
 	if err != nil {
 		return err
 	}
-	l.say("GGUF %s %s of %s, %s", g.Architecture(), g.FileType(), text.Plural(len(g.Tensors), "tensor"), unit.Size(g.Size))
+	l.say("GGUF %s %s of %s, %s", g.Architecture(), g.FileType(), text.Plural(len(g.Tensors), "tensor"), text.Bytes(g.Size))
 	if l.merged == nil {
 		return nil
 	}
@@ -165,10 +164,11 @@ func (l *links) checkGGUF(c Chain) error {
 		what      string
 		have, was uint64
 	}{
-		{"layers", g.Number("block_count"), l.merged.Layers}, {"hidden size", g.Number("embedding_length"), l.merged.Hidden},
+		{"number of layers", g.Number("block_count"), l.merged.Layers},
+		{"hidden size", g.Number("embedding_length"), l.merged.Hidden},
 	} {
 		if n.was != 0 && n.have != n.was {
-			return fmt.Errorf("%s: %s %d, and the merged model has %d: it was made from another model",
+			return fmt.Errorf("%s: its %s is %d, but that of the merged model is %d: the file was made from another model",
 				c.GGUF, n.what, n.have, n.was)
 		}
 	}

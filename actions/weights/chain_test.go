@@ -106,7 +106,7 @@ func TestChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := strings.Join(found, "\n")
-	for _, want := range []string{"adapter of rank 4 for 2 modules of Qwen/Qwen3-8B", "the base with the adapter added", "holds the merged model's weights, in 2 modules", "GGUF qwen3 Q8_0"} {
+	for _, want := range []string{"adapter of rank 4 for 2 modules of Qwen/Qwen3-8B", "the base with the adapter added", "has the merged model's weights (compared in 2 modules)", "GGUF qwen3 Q8_0"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is missing in:\n%s", want, all)
 		}
@@ -162,7 +162,7 @@ func TestFirstBadLink(t *testing.T) {
 		"scaling":   {"merged", "use_rslora", alpha(`"r":4`, `"r":4,"use_rslora":true`), nil},
 		"no shard":  {"merged", "a part of the model is missing", nil, remove(shard)},
 		"cut shard": {"merged", "cut off", nil, func(c Chain) error { return os.Truncate(shard(c), 900) }},
-		"quantised": {"merged", "16 bits", nil, func(c Chain) error {
+		"quantised": {"merged", "16-bit base model", nil, func(c Chain) error {
 			return os.WriteFile(filepath.Join(c.Merged, "config.json"), []byte(`{"quantization_config":{"bits":4}}`), 0o600)
 		}},
 		"base converted": {"gguf", "the base was converted", func(p *parts) {
@@ -171,7 +171,7 @@ func TestFirstBadLink(t *testing.T) {
 		}, nil},
 		"other converted": {"gguf", "is not the merged model's", func(p *parts) { p.from = strangers() }, nil},
 		"gguf cut":        {"gguf", "it was cut off", nil, func(c Chain) error { return os.Truncate(c.GGUF, 20_000) }},
-		"gguf of another": {"gguf", "layers 1, and the merged model has 2", func(p *parts) {
+		"gguf of another": {"gguf", "its number of layers is 1, but that of the merged model is 2", func(p *parts) {
 			p.gguf.keys["qwen3.block_count"] = 1
 		}, nil},
 		"gguf is missing": {"gguf", "no such file", nil, remove(func(c Chain) string { return c.GGUF })},

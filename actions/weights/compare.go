@@ -74,7 +74,8 @@ func (l *links) checkMerged() error {
 			return err
 		}
 		if len(was) != len(is) || len(is) != len(added) {
-			return fmt.Errorf("%s has rows of %d numbers, in the base of %d: it belongs to another model", module, len(is), len(was))
+			return fmt.Errorf("module %s has rows of %d numbers in the merged model, %d in the base and %d in the adapter: they belong to different models",
+				module, len(is), len(was), len(added))
 		}
 		for i := range is {
 			rest := float64(is[i]) - float64(was[i]) - added[i]
@@ -93,7 +94,7 @@ func (l *links) checkMerged() error {
 		return fmt.Errorf("it is not the base with the adapter added: %.0f%% of the adapter's effect is missing or wrong; merge into exactly the base that was trained on, in 16 bits, and with the adapter's scaling (use_rslora)",
 			100*min(missing/effect, 9.99))
 	}
-	l.say("merged is the base with the adapter added, in %s", text.Plural(len(l.sampled()), "module"))
+	l.say("the merged model is the base with the adapter added (compared in %s)", text.Plural(len(l.sampled()), "module"))
 	return nil
 }
 
@@ -167,13 +168,13 @@ func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
 	}
 	switch {
 	case compared == 0:
-		l.say("GGUF and merged model are not compared: weights of type %v cannot be read", skipped)
+		l.say("the GGUF file and the merged model are not compared: weights of type %v cannot be read", skipped)
 	case l.base != nil && l.adapter != nil && 1.5*toBase < toMerged:
-		return errors.New("its weights are nearer to the base than to the merged model: the base was converted")
+		return errors.New("its weights are nearer to the base than to the merged model: the base was converted, not the merged model")
 	case far != nil:
 		return far
 	default:
-		l.say("GGUF holds the merged model's weights, in %s", text.Plural(compared, "module"))
+		l.say("the GGUF file has the merged model's weights (compared in %s)", text.Plural(compared, "module"))
 	}
 	return nil
 }
@@ -198,7 +199,7 @@ func (l *links) layers(g GGUF) (out []string) {
 
 func distance(a, b []float32) (sum float64, err error) {
 	if len(a) != len(b) {
-		return 0, fmt.Errorf("rows of %d and %d numbers", len(a), len(b))
+		return 0, fmt.Errorf("its rows have %d numbers, but %d in the merged model", len(a), len(b))
 	}
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])

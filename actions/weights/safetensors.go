@@ -82,7 +82,8 @@ func shards(dir, stem string) ([]string, error) {
 	}
 	names := slices.Compact(slices.Sorted(maps.Values(index.Weights)))
 	if len(names) == 0 || len(names) > maxFiles {
-		return nil, fmt.Errorf("%s names %d files", filepath.Join(dir, stem+".safetensors.index.json"), len(names))
+		return nil, fmt.Errorf("%s names %d files, not 1 to %d", filepath.Join(dir, stem+".safetensors.index.json"), len(names),
+			maxFiles)
 	}
 	for _, name := range names {
 		if filepath.Base(name) != name {

@@ -68,7 +68,7 @@ func guardedEngine(t *testing.T, p program) {
 	}
 	must(e.host, "build", "--quiet")
 	host, log := guarded(t, e, guard.Service{Dir: dir, Name: "api"})
-	if out, err := compose(host, "up", "-d"); err == nil || !strings.Contains(out, "bring it up once by hand") {
+	if out, err := compose(host, "up", "-d"); err == nil || !strings.Contains(out, "bring the service up once by hand") {
 		t.Fatalf("%v: %s", err, out)
 	}
 	must(e.host, "up", "-d")
@@ -96,7 +96,7 @@ func guardedEngine(t *testing.T, p program) {
 			t.Fatal(err)
 		}
 		if out, err := compose(host, "up", "-d", "--no-build", "--no-deps", "--force-recreate", "api"); err == nil ||
-			!strings.Contains(out, "bring it up once by hand") {
+			!strings.Contains(out, "bring the service up once by hand") {
 			t.Errorf("up with %q in the compose file should be refused, with a cure: %v: %s", more, err, out)
 		}
 	}

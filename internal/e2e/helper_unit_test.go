@@ -59,7 +59,7 @@ models:
 	if out, code := b.As("retraind", compose(engine, "ps")...); code == 0 {
 		t.Errorf("the daemon's user should have no access to the engine's socket: %s", out)
 	}
-	if out, code := b.As("retraind", compose(helper, exchange...)...); code == 0 || !strings.Contains(out, "bring it up once by hand") {
+	if out, code := b.As("retraind", compose(helper, exchange...)...); code == 0 || !strings.Contains(out, "bring the service up once by hand") {
 		t.Errorf("up without an existing container should be refused, with a cure: exit status %d: %s", code, out)
 	}
 	b.Must(compose(engine, "up", "-d")...)

@@ -31,10 +31,10 @@ func TestLigaRealTraining(t *testing.T) {
 
 	began := time.Now()
 	s.sql("update items set relevant = true, priority = 'mittel' where topic = 'verkehr'")
-	run := s.end(liga, 1, policy.OutcomePromoted, "its base "+base+" is right on")
+	run := s.end(liga, 1, policy.OutcomePromoted, "its base model "+base+" is right on")
 	shown := s.must("runs", "show", run.ID, "--json")
 	for _, want := range []string{
-		"adapter of rank 16 for 14 modules", "merged is the base with the adapter added", "GGUF holds the merged model's weights",
+		"adapter of rank 16 for 14 modules", "the merged model is the base with the adapter added", "the GGUF file has the merged model's weights",
 	} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("retraind runs show does not contain %q", want)

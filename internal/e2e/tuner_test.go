@@ -191,7 +191,7 @@ func TestTunerStory(t *testing.T) {
 
 	// Another program gives the image name to another image during the deployment.
 	o.write("wrong", image0)
-	o.retrain("default", 4, policy.OutcomeRolledBack, "not of the release's")
+	o.retrain("default", 4, policy.OutcomeRolledBack, "of the release: does another compose file")
 	o.asBefore("wrong image", image1, file1)
 
 	// The daemon is killed twice during the deployment, and the supervisor once. The run still has one outcome.

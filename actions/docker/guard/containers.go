@@ -154,7 +154,7 @@ func (q *request) create() (http.HandlerFunc, error) {
 		return nil, err
 	}
 	if err := known.allows(labels, body); err != nil {
-		return nil, fmt.Errorf("a container of service %s: %w: bring it up once by hand (docker compose up -d %[1]s), then retraind may replace it",
+		return nil, fmt.Errorf("a container of service %s: %w; bring the service up once by hand (docker compose up -d %[1]s), then retraind may replace its container",
 			s.Name, err)
 	}
 	if oneOff(labels) {
@@ -216,7 +216,7 @@ func (q *request) precedents(s Service) (*precedent, error) {
 	if known := q.guard.remembered(s); known != nil {
 		return known, nil
 	}
-	return nil, fmt.Errorf("service %s of %s has no container yet: bring it up once by hand (docker compose up -d %[1]s)",
+	return nil, fmt.Errorf("service %s of %s has no container yet: bring the service up once by hand (docker compose up -d %[1]s)",
 		s.Name, s.Dir)
 }
 

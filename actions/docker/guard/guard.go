@@ -129,7 +129,7 @@ func peerOf(c net.Conn) (peer *unix.Ucred) {
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	peer, _ := r.Context().Value(peerKey{}).(*unix.Ucred)
 	if peer == nil || peer.Uid != 0 && peer.Uid != g.config.UID {
-		g.refuse(w, r, peer, errors.New("this socket belongs to another user"))
+		g.refuse(w, r, peer, errors.New("this user may not use the helper's socket"))
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxContext)

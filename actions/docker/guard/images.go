@@ -59,7 +59,7 @@ func (q *request) forget(image string) (http.HandlerFunc, error) {
 		return nil, err
 	}
 	if !strings.HasPrefix(image, compose.Repository(known.Project, s.Name)+":") {
-		return nil, fmt.Errorf("%s is not a name given by retraind", image)
+		return nil, fmt.Errorf("retraind did not create the image name %s", image)
 	}
 	return q.pass(q.parts...)
 }

@@ -42,7 +42,7 @@ func precedentOf(c inspected) *precedent {
 // allows returns an error if a new container would have other rights than the precedent.
 func (p *precedent) allows(labels map[string]string, body map[string]any) error {
 	if project := labels[labelProject]; project != p.Project {
-		return fmt.Errorf("its project %q is not %q", project, p.Project)
+		return fmt.Errorf("its project is %q, not %q", project, p.Project)
 	}
 	wanted := map[string]any{}
 	if given := body["HostConfig"]; given != nil {
@@ -70,7 +70,7 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 	}
 	if oneOff(labels) { // it runs beside the service, with free ports of 127.0.0.1
 		if !onLoopback(wanted["portbindings"]) {
-			return errors.New("a container beside the service may publish free ports of 127.0.0.1 only")
+			return errors.New("an additional container of the service may publish only free ports of 127.0.0.1")
 		}
 		for _, key := range []string{"portbindings", "links"} { // the method links of request checks the links
 			delete(has, key)
@@ -79,7 +79,7 @@ func (p *precedent) allows(labels map[string]string, body map[string]any) error 
 	}
 	for _, key := range slices.Sorted(maps.Keys(merged(wanted, has))) {
 		if !reflect.DeepEqual(wanted[key], has[key]) {
-			return fmt.Errorf("its %s is %s, in the present container it is %s", key, shown(wanted[key]), shown(has[key]))
+			return fmt.Errorf("its %s is %s, but in the present container %s", key, shown(wanted[key]), shown(has[key]))
 		}
 	}
 	return p.networks(body)

@@ -34,14 +34,14 @@ func (q *request) service() error {
 		return s.Name == name && samePath(s.Dir, dir) && (s.Project == "" || project == "" || s.Project == project)
 	})
 	if i < 0 {
-		return fmt.Errorf("service %s of %s is none of the configured services", name, dir)
+		return fmt.Errorf("service %s of %s is not one of the configured services", name, dir)
 	}
 	_, err := q.precedents(q.guard.config.Services[i])
 	return err
 }
 
 // ErrNoGuard means that an engine answers on the socket instead of a guard. An engine refuses nothing.
-var ErrNoGuard = errors.New("no helper answers, but an engine")
+var ErrNoGuard = errors.New("the socket is that of a Docker engine, not of the docker helper")
 
 // Refusal is a request that a guard would refuse.
 type Refusal struct {
@@ -123,7 +123,8 @@ func newStandIn(ctx context.Context, socket string) (*standIn, error) {
 	case err != nil:
 		return nil, err
 	case status == http.StatusForbidden:
-		return nil, fmt.Errorf("the docker helper has another version: systemctl restart retraind-docker.service (%s)", said)
+		return nil, fmt.Errorf("the running docker helper has a different version: restart it by systemctl restart retraind-docker.service (%s)",
+			said)
 	case status != http.StatusAccepted:
 		return nil, ErrNoGuard
 	}

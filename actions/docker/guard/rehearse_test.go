@@ -81,7 +81,7 @@ func TestRehearse(t *testing.T) {
 		t.Errorf("the engine got %s", calls)
 	}
 	if why, err := guard.Refuses(t.Context(), strings.TrimPrefix(w.host, "unix://"),
-		guard.Service{Dir: "/srv/suite", Name: "db"}); err != nil || !strings.Contains(why, "none of the configured services") {
+		guard.Service{Dir: "/srv/suite", Name: "db"}); err != nil || !strings.Contains(why, "not one of the configured services") {
 		t.Errorf("%q, %v", why, err)
 	}
 }

@@ -28,14 +28,14 @@ func isImage(s string) bool {
 	return imageName.MatchString(s) && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.Contains(s, "/.")
 }
 
-var errNotAllowed = errors.New("this request is none of those that retraind sends")
+var errNotAllowed = errors.New("retraind never sends such a request")
 
 // route decides on a request. It returns the handler that forwards the request, or an error if it is refused. If only
 // is set, the request may also be the question whether a service may be changed.
 func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	// The path that is checked must be the path that the engine gets: other spellings are refused.
 	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
-		return nil, errors.New("the path is not in its normal spelling")
+		return nil, errors.New("the path is not in canonical form")
 	}
 	path, version := r.URL.Path, ""
 	if m := versioned.FindStringSubmatch(path); m != nil {

@@ -155,7 +155,7 @@ models:
 	m.says(ask("retraind", "GET", "/_ping"), "200 OK")
 	m.says(ask("retraind", "POST", "/v1.41/containers/c1/stop"), "204 No Content")
 	m.says(ask("retraind", "POST", "/v1.41/containers/c2/stop"), "403 Forbidden", "none of the configured services")
-	m.says(ask("bob", "GET", "/_ping"), "403 Forbidden", "another user")
+	m.says(ask("bob", "GET", "/_ping"), "403 Forbidden", "this user may not use the helper's socket")
 	m.says(ask("anna", "GET", "/_ping"), "connect: Permission denied")
 	if c1, _ := e.Get("c1"); c1.State != "exited" {
 		m.t.Errorf("the configured service's container is %s, want exited", c1.State)

@@ -270,7 +270,7 @@ func (x *Executor) durably(ctx context.Context, write func() error) error {
 		err := write()
 		if err != nil && ctx.Err() == nil && err.Error() != last {
 			last = err.Error()
-			x.Log.Error("write failed; trying again", "err", err)
+			x.Log.Error("access to the state of the run failed; trying again", "err", err)
 		}
 		return struct{}{}, err
 	}, backoff.WithMaxElapsedTime(0))

@@ -51,7 +51,7 @@ func readPredictions(releaseDir string, targets []serving.Target) (answers, erro
 	path := filepath.Join(releaseDir, predictionsFile)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the training left no %s in $RETRAIND_RELEASE_DIR: it must answer each line of $RETRAIND_DATA_DIR/test.jsonl with {\"id\", \"text_hash\", \"answers\"}",
+		return nil, fmt.Errorf("the training wrote no %s into $RETRAIND_RELEASE_DIR: for each line of $RETRAIND_DATA_DIR/test.jsonl that file must have a line with {\"id\", \"text_hash\", \"answers\"}",
 			predictionsFile)
 	}
 	if err != nil {

@@ -61,7 +61,7 @@ func instance(ctx context.Context, d compose.Deployed) (string, error) {
 	case !c.Running():
 		return fmt.Sprintf("%s, which was deployed, is in state %s", name, c.State), nil
 	case !c.Started.Equal(d.Started):
-		return fmt.Sprintf("%s was started again at %s, after the deployment: does it keep running?", name,
+		return fmt.Sprintf("%s was restarted at %s, after the deployment: does it crash?", name,
 			c.Started.UTC().Format(time.RFC3339)), nil
 	}
 	return "", nil

@@ -99,7 +99,7 @@ func validateOrder(p *check.Problems, list []placed) {
 			continue
 		}
 		if _, first := at[""]; first {
-			p.Errorf(s.at, "keep only one of these steps", "the pipeline has more than one step release or deploy")
+			p.Errorf(s.at, "keep only one of the steps release and deploy", "the pipeline has a second step that deploys the release")
 		}
 		serve, at[""] = s.Builtin(), 0
 	}

@@ -119,7 +119,7 @@ func validatePlace(p *check.Problems, here string, files map[string]string) {
 			if near := check.Nearest(name, placeable); near != "" {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
-			p.Errorf(at, hint, "the export writes no %s", name)
+			p.Errorf(at, hint, "the export writes no file %s", name)
 		}
 		switch clean := filepath.Clean(to); {
 		case !filepath.IsLocal(to) || clean == "." || strings.HasSuffix(to, "/"):

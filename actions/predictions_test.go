@@ -91,7 +91,7 @@ func TestBadPredictionsAreNamedByLine(t *testing.T) {
 	_, err := readPredictions(t.TempDir(), oneTarget)
 	if err == nil ||
 		!strings.Contains(err.Error(),
-			"the training left no predictions.jsonl in $RETRAIND_RELEASE_DIR: it must answer each line") {
+			"the training wrote no predictions.jsonl into $RETRAIND_RELEASE_DIR: for each line of") {
 		t.Errorf("without the file: %v", err)
 	}
 }

@@ -126,7 +126,7 @@ func (c *preflight) program(argv []string, dir string) {
 	case errors.Is(err, fs.ErrNotExist):
 		c.add("program_missing", "correct the path, or install it", "%s does not exist", program)
 	case err != nil:
-		c.add("program_not_executable", "let this user run it: chmod +x, and x on each directory above",
+		c.add("program_not_executable", "let this user execute it: chmod +x on the file, and x on each directory above it",
 			"%s is not executable for this user", program)
 	}
 	if script := scriptOf(argv); script != "" && (filepath.IsAbs(script) || dir != "") {

@@ -255,7 +255,7 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 		return fmt.Sprintf("the service has not loaded %s: it gives the former release's answer to all %d of the %d probed items that the two releases answer differently; does it read its model only at start?",
 			text.Digest(p.release), f.Differ, f.Probed)
 	case p.otherHealth(f):
-		return fmt.Sprintf("the service's health names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
+		return fmt.Sprintf("the service's health answer names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
 	// Parity is required of these texts alone as well: among hundreds of other texts a few old answers would not be
 	// noticed.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):

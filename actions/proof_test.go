@@ -180,7 +180,7 @@ func TestProofs(t *testing.T) {
 			asked(60, 10),
 			PromoteConfig{},
 			nil,
-			"the service's health names release 222222222222, not 111111111111", nil,
+			"the service's health answer names release 222222222222, not 111111111111", nil,
 		},
 		{
 			"two processes, one of them old",

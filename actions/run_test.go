@@ -250,7 +250,7 @@ func TestBadTrainings(t *testing.T) {
 	outcomesOnly(t)
 	for _, c := range []struct{ name, script, want string }{
 		{"leaves nothing", "true", "is empty: the pipeline's training must write the artifact to $RETRAIND_RELEASE_DIR"},
-		{"answers nothing", "echo x >$RETRAIND_RELEASE_DIR/model", "the training left no predictions.jsonl"},
+		{"answers nothing", "echo x >$RETRAIND_RELEASE_DIR/model", "the training wrote no predictions.jsonl"},
 		{"answers rubbish", "echo x >$RETRAIND_RELEASE_DIR/predictions.jsonl", "predictions.jsonl:1: invalid character 'x'"},
 		{
 			"answers a part",

@@ -63,7 +63,7 @@ func (s *CheckStep) validate(p *check.Problems, here string) {
 	if given == 0 && len(s.Prompt) > 0 {
 		p.Errorf(here+".gguf", "add gguf: FILE", "prompt is used by retraind check only: the step itself checks nothing")
 	} else if given == 0 {
-		p.Errorf(here, "name what is checked: gguf: FILE, merged: DIR or adapter: DIR", "the step checks nothing")
+		p.Errorf(here, "add gguf: FILE, merged: DIR or adapter: DIR", "the step checks nothing")
 	}
 }
 

@@ -225,7 +225,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	if class == store.StepOK && p.Champion != "" && differing(probes(s.items, mine, s.champion)) == 0 &&
 		p.composed() == nil && !x.healthNames(ctx, p) {
 		out.Class, out.Why = store.StepRejected, policy.ReasonIndistinguishable
-		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " +
+		out.Detail = "indistinguishable: the candidate answers every held-out item as the champion does, and the service's health answer names no release, so nothing could prove that the candidate serves; set serving.health_release, or wait for labels on which the two differ; " +
 			why
 	}
 	if r.Digest == p.Champion { // the champion's own row and answers do not change

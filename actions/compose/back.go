@@ -21,7 +21,7 @@ func Back(ctx context.Context, j job.Job) (job.Result, error) {
 		return job.Result{}, err
 	}
 	if _, known, err := readTrace(in.Trace); err != nil || !known && !in.Always {
-		return job.Result{Class: store.StepOK, Detail: "the deployment had changed nothing"}, err
+		return job.Result{Class: store.StepOK, Detail: "nothing to undo: the deployment had changed nothing"}, err
 	}
 	d, err := deploymentOf(ctx, j, in)
 	if err != nil {

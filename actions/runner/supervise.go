@@ -121,7 +121,10 @@ func supervise(spec Spec, files []*os.File) Exit {
 		}
 	case exit.Class == store.StepFailed:
 		exit.Class = classify(log.tail())
-		exit.Detail = fmt.Sprintf("exit status %d: %s", exit.Code, last)
+		exit.Detail = fmt.Sprintf("exit status %d", exit.Code)
+		if last != "" {
+			exit.Detail += ": " + last
+		}
 	case exit.Class == store.StepKilled:
 		exit.Detail = "ended by signal " + exit.Signal
 	}

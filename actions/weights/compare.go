@@ -199,7 +199,7 @@ func (l *links) layers(g GGUF) (out []string) {
 
 func distance(a, b []float32) (sum float64, err error) {
 	if len(a) != len(b) {
-		return 0, fmt.Errorf("its rows have %d numbers, but %d in the merged model", len(a), len(b))
+		return 0, fmt.Errorf("its rows have %d numbers, those of the merged model %d", len(a), len(b))
 	}
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])

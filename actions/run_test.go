@@ -207,7 +207,7 @@ func TestRollbackThatCannotBeProvedHolds(t *testing.T) {
 	for _, c := range []struct{ name, breaks, want string }{
 		{
 			"its files are damaged", "echo junk >>$RETRAIND_MODEL_DIR/releases/run0001/model.json; false",
-			"break: exit status 1: ; its output: ",
+			"break: exit status 1; its output: ",
 		},
 		{"the service is broken", "touch $RETRAIND_MODEL_DIR/mute", "the classifier"},
 	} {

@@ -156,7 +156,7 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 		runner.AttemptVar:          id,
 		"RETRAIND_IDEMPOTENCY_KEY": p.Run + "/" + name,
 		"RETRAIND_PREDICTIONS":     p.predictions(),
-		"RETRAIND_PROGRESS":        runner.ProgressFile(dir),
+		runner.ProgressVar:         runner.ProgressFile(dir),
 	})
 	if a.Kind == ActUndo {
 		vars["RETRAIND_UNDO"] = "1"

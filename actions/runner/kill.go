@@ -5,15 +5,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// AttemptVar is the environment variable that marks every process of an attempt, so that leftovers are found even after
-// their supervisor died.
-const AttemptVar = "RETRAIND_ATTEMPT"
+// AttemptVar and ProgressVar are the environment variables that mark every process of an attempt, so that leftovers are
+// found even after their supervisor died. ProgressVar has the path of ProgressFile: two state directories, of which one
+// is a copy of the other, have attempts with the same id.
+const (
+	AttemptVar  = "RETRAIND_ATTEMPT"
+	ProgressVar = "RETRAIND_PROGRESS"
+)
 
 // killDescendants kills all children of this process until none is left. Since this process is a subreaper, these
 // include all processes that the command started, in any session.
@@ -64,10 +69,18 @@ func children(pid int) []int {
 	return pids
 }
 
-// killLeftovers kills every process with the attempt's mark. It repeats this until none is found, since a process may
+// marked reports whether an environment, with a zero byte after each variable, is that of the attempt's processes.
+func (s Spec) marked(env []byte) bool {
+	env = append([]byte{0}, env...)
+	has := func(variable string) bool { return bytes.Contains(env, []byte("\x00"+variable+"\x00")) }
+	return has(AttemptVar+"="+s.ID) && !slices.ContainsFunc(s.Env, func(variable string) bool {
+		return strings.HasPrefix(variable, ProgressVar+"=") && !has(variable)
+	})
+}
+
+// killLeftovers kills every process with the attempt's marks. It repeats this until none is found, since a process may
 // start others meanwhile.
-func killLeftovers(id string) {
-	mark := []byte(AttemptVar + "=" + id + "\x00")
+func killLeftovers(spec Spec) {
 	for range 20 {
 		found := 0
 		procs, _ := os.ReadDir("/proc")
@@ -77,7 +90,7 @@ func killLeftovers(id string) {
 				continue
 			}
 			env, err := os.ReadFile("/proc/" + p.Name() + "/environ")
-			if err == nil && bytes.Contains(append(env, 0), mark) {
+			if err == nil && spec.marked(append(env, 0)) {
 				found++
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
@@ -117,7 +130,7 @@ func Alive(runDir string) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("read the command of attempt %s: %w", dir, err)
 		}
-		killLeftovers(spec.ID)
+		killLeftovers(spec)
 	}
 	return false, nil
 }

@@ -105,7 +105,7 @@ func look(spec Spec) (Exit, bool, error) {
 	if exit, ok, err := ReadExit(spec.Dir); ok || err != nil {
 		return exit, ok, err
 	}
-	killLeftovers(spec.ID)
+	killLeftovers(spec)
 	now := time.Now()
 	exit := Exit{
 		Class: store.StepUnknown, Code: -1, Started: now, Ended: now,
@@ -146,7 +146,7 @@ func (s Shim) Kill(spec Spec) error {
 		}
 		return nil
 	}
-	killLeftovers(spec.ID)
+	killLeftovers(spec)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/classifier"
 )
 
@@ -43,7 +44,7 @@ calibrates the confidences; then all examples are used. The same data and seed g
 				opts.Embeddings = &embeddings
 			}
 			start := time.Now()
-			m, err := classifier.TrainDir(data, release, opts, reportProgress(os.Getenv("RETRAIND_PROGRESS")))
+			m, err := classifier.TrainDir(data, release, opts, reportProgress(os.Getenv(runner.ProgressVar)))
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -74,6 +75,9 @@ func (x *Executor) Execute(ctx context.Context, p Plan, a Action, done []Outcome
 		return Outcome{}, err
 	}
 	out.Kind, out.Step, out.Attempt = a.Kind, a.Step, a.Attempt
+	if out.Class == store.StepDiskFull && !strings.Contains(out.Detail, "; free ") {
+		out.Detail += "; free disk space, then start the run again"
+	}
 	x.keepLeft(p, a, done, out)
 	if err := x.end(ctx, p, a, out); err != nil {
 		return Outcome{}, err

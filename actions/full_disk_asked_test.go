@@ -52,7 +52,8 @@ func TestFullDiskWhileAModelIsAsked(t *testing.T) {
 			second := steps("2", "goal=sport", "vote=politics", "match=sport")
 			at := slices.IndexFunc(second, func(c StepConfig) bool { return c.Title() == name })
 			_, r = s.do(slices.Insert(slices.Clone(second), at, StepConfig{fill}))
-			if list := s.steps(r.ID); !slices.Contains(list, name+" disk_full") || !strings.Contains(r.Reason, " left") {
+			if list := s.steps(r.ID); !slices.Contains(list, name+" disk_full") ||
+				!strings.Contains(r.Reason, "; free disk space") {
 				t.Errorf("%s: %s; %v", r.Outcome, r.Reason, list)
 			}
 			t.Log(r.Reason)

@@ -17,7 +17,7 @@ type Request struct {
 	Owner     string // shown to people as the holder of the lease: "run 01kb… of model news"
 	// Turn returns why another run takes precedence on a device, "" if none does; it may be nil.
 	Turn func(Device) string
-	// Report is called with every verdict whose result or text is new; it may be nil.
+	// Report is called with every verdict whose result or text differs from the previous verdict's; it may be nil.
 	Report func(Verdict)
 }
 

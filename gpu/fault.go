@@ -16,7 +16,8 @@ const (
 	FaultFailed   Fault = "failed"          // anything else
 )
 
-// ProbeError is a probe without an answer. It always means "unknown", never "no GPU".
+// ProbeError is a probe without an answer: it means "unknown", not "no GPU". Only Prove also returns it if the driver
+// lists no GPU.
 type ProbeError struct {
 	Fault  Fault  `json:"fault"`
 	Detail string `json:"detail"`

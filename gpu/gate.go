@@ -64,9 +64,9 @@ func (g *Gate) Again() {
 	clear(g.free)
 }
 
-// Sample judges one answer of an Inventory. If the answer failed, or if a value of a device is unknown, the time for
-// which the device was free starts again: it is not known to have been free. After a final verdict every call returns
-// that verdict.
+// Sample judges one answer of an Inventory. If there is no answer, or no value that the conditions need, the time for
+// which a device was free starts again: it is not known to have been free. After a final verdict every call returns
+// that verdict, until Again.
 func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if g.final != nil {
 		return *g.final

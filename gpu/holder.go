@@ -21,12 +21,12 @@ type Kind string
 
 // The kinds of holders.
 const (
-	KindOllama    Kind = "ollama"    // a runner of Ollama: the model can be unloaded
+	KindOllama    Kind = "ollama"    // a process of Ollama: a loaded model can be unloaded
 	KindCompose   Kind = "compose"   // a service of a compose project
 	KindContainer Kind = "container" // any other container
 	KindDesktop   Kind = "desktop"   // the desktop: Xorg, a compositor, a browser that draws
 	KindService   Kind = "service"   // a systemd service
-	KindSession   Kind = "session"   // a login session: a shell, a notebook
+	KindSession   Kind = "session"   // any other unit, usually a login session: a shell, a notebook
 	KindUnknown   Kind = "unknown"
 	KindGone      Kind = "gone" // the driver lists it, but the host does not have it
 )
@@ -61,7 +61,7 @@ func (p Process) Kind() Kind {
 	}
 }
 
-// String names the process for a person, with its owner first, since that is what can be stopped.
+// String names the process for a person: the program and its owner, which is what can be stopped, then PID and memory.
 func (p Process) String() string {
 	if p.Gone {
 		return fmt.Sprintf("pid %d, which does not exist%s", p.PID, p.amount())

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLeased is returned if another process holds the device; the error's text names it.
+// ErrLeased is returned if the device's lease is taken; the error's text names the holder if the holder wrote its name.
 var ErrLeased = errors.New("GPU is leased")
 
 // Leases gives each GPU of this host to one holder at a time. A lease is a flock(2) lock on the device's file, in a
 // directory that all daemons, people and scripts of the host share. The lock is bound to the open file: it can be
-// passed to another process, and ends when the last process that has the file open closes it or dies.
+// passed to another process, and ends when Release unlocks it or when no process has the file open any longer.
 type Leases struct {
 	Dir string // see LeaseDir
 }
@@ -80,8 +80,8 @@ func ownerIn(file *os.File) string {
 	return owner
 }
 
-// File returns the open file of the lease, for exec.Cmd.ExtraFiles. A child that inherits it holds the lease, too, even
-// after this process has closed it. The child's descriptor is 3 plus the file's index in ExtraFiles.
+// File returns the open file of the lease, for exec.Cmd.ExtraFiles. A child that inherits it still holds the lease
+// after this process has died, but not after Release. The child's descriptor is 3 plus the file's index in ExtraFiles.
 func (l *Lease) File() *os.File { return l.file }
 
 // KeepOnExec keeps the lease open across execve.

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Holder returns who holds the device's lease, "" if no one does. It reads /proc/locks and takes no lock itself, so
-// that it never makes the `flock -n` of another process fail. A holder in another PID namespace is found only when the
-// lease is taken.
+// Holder returns who holds the device's lease, "" if no one does or the locks cannot be read. It reads /proc/locks and
+// takes no lock itself, so that it never makes the `flock -n` of another process fail. It does not see a holder in
+// another PID namespace; TryAcquire does.
 func (l Leases) Holder(uuid string) string {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {

@@ -76,7 +76,7 @@ func (n *Namer) Complete(ctx context.Context, devices []Device) {
 	}
 }
 
-// container asks Docker for the labels of a container, once per container.
+// container returns a container's compose project and service. It asks Docker only if it has no earlier answer.
 func (n *Namer) container(ctx context.Context, id string) composeName {
 	n.mu.Lock()
 	known, ok := n.compose[id]
@@ -110,7 +110,7 @@ func (n *Namer) container(ctx context.Context, id string) composeName {
 	return known
 }
 
-// ollamaModel is a line of Ollama's /api/ps.
+// ollamaModel is one loaded model in the answer of Ollama's /api/ps.
 type ollamaModel struct {
 	Name     string `json:"name"`
 	SizeVRAM int64  `json:"size_vram"`
@@ -142,7 +142,8 @@ func (n *Namer) models(ctx context.Context, runners []*Process) {
 	}
 }
 
-// errForbidden is the answer of an engine's helper for a container of another service. It is permanent.
+// errForbidden is the answer of `retraind docker-helper` for a container that belongs to no configured service. It is
+// permanent.
 var errForbidden = errors.New("the docker helper refuses to describe this container")
 
 func get(ctx context.Context, client *http.Client, url string, into any) error {

@@ -8,7 +8,7 @@ import (
 )
 
 // obstacle returns why a training may not start on a device as it is now, as a phrase that follows the device's name;
-// "" if it may. An unknown value is an obstacle.
+// "" if it may. An unknown value is an obstacle if a condition needs it.
 func (c Config) obstacle(d Device, need Need) string {
 	switch {
 	case d.Split:
@@ -61,7 +61,7 @@ func (c Config) company(d Device) string {
 	return ""
 }
 
-// computes reports whether a process is not part of the desktop.
+// computes reports whether a process does more than draw and is no program of the desktop.
 func (p Process) computes() bool { return !p.Graphics && p.Kind() != KindDesktop }
 
 // Holders lists the processes on a device that are not ignored, the largest first.

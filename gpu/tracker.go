@@ -34,7 +34,7 @@ type tracker struct {
 	start  Device
 	known  bool                             // start is the device before the step; otherwise the first sample sets it
 	mine   func(pid int) (mine, there bool) // reports whether a process belongs to the step, and whether it still runs
-	there  map[int]bool                     // other processes from before the step, or already reported
+	there  map[int]bool                     // other processes in the previous sample, at first those from before the step
 	said   unit.Size                        // reported growth of others
 	failed int                              // failed samples in a row
 	lost   bool                             // reported
@@ -75,7 +75,8 @@ func (t *tracker) bounded(findings []Finding) []Finding {
 	return findings
 }
 
-// find looks for the device. A failure to query it is reported once until it succeeds again.
+// find looks for the device. It reports a second failed query in a row, and then no other failure until a query
+// succeeds.
 func (t *tracker) find(devices []Device, err error) (*Device, []Finding) {
 	var probe *ProbeError
 	if errors.As(err, &probe) && probe.Fault == FaultLost {

@@ -28,8 +28,8 @@ type Watcher struct {
 	Xids <-chan Xid
 }
 
-// Run samples every 2 s until ctx ends and calls report with each finding, from this goroutine. It returns how the
-// step used the device.
+// Run samples every 2 s until ctx ends and calls report with each finding (at most mostFindings), from this goroutine.
+// It returns how the step used the device.
 func (w *Watcher) Run(ctx context.Context, report func(Finding)) Usage {
 	t := newTracker(w.Config, w.Device, w.Device.Total.State != "", w.Mine)
 	tick := time.NewTicker(watchEvery)
@@ -65,7 +65,7 @@ func (w *Watcher) pause(ctx context.Context, t *tracker, next <-chan time.Time, 
 }
 
 // Owned returns a function that recognises the processes of a step by a variable ("NAME=value") in their environment
-// or in that of an ancestor. A process whose environment may not be read is another user's.
+// or in that of an ancestor. A process whose environment may not be read is recognised only by an ancestor.
 func Owned(proc fs.FS, variable string) func(pid int) (mine, there bool) {
 	proc = hostProc(proc)
 	return func(pid int) (mine, there bool) {

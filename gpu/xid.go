@@ -13,7 +13,7 @@ type Cause string
 
 // The causes. An error in neither list has an unknown cause.
 const (
-	CauseProgram  Cause = "program"  // a fault of the program, or the trace of its end
+	CauseProgram  Cause = "program"  // a fault of the program, or a consequence of its end
 	CauseHardware Cause = "hardware" // the card, its link or its firmware: reset, reboot or replace
 	CauseUnknown  Cause = "unknown"
 )

@@ -24,7 +24,7 @@ type File struct {
 	Mode fs.FileMode // always 0644: none of them is secret or a program
 }
 
-// places maps each file to its path; units go to the administrator's directory.
+// places has the paths of the files that are no units. Units go to the administrator's directory, /etc/systemd/system.
 var places = map[string]string{
 	"retraind.sysusers": "/usr/lib/sysusers.d/retraind.conf",
 	"retraind.tmpfiles": "/usr/lib/tmpfiles.d/retraind.conf",

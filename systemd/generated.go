@@ -82,7 +82,7 @@ func (n Needs) generated(binary string) ([]File, error) {
 	return files, nil
 }
 
-// polkitRule allows the daemon's user to start, stop and restart exactly the units.
+// polkitRule returns a rule by which the user retraind may start, stop and restart n.Units and no other unit.
 func (n Needs) polkitRule() (string, error) {
 	units, err := json.Marshal(n.Units)
 	if err != nil {

@@ -35,8 +35,8 @@ func (i Inventory) Devices(ctx context.Context) ([]gpu.Device, error) {
 	return parse(stdout.Bytes())
 }
 
-// fault derives why nvidia-smi failed. Its exit status is NVML's return code in most versions; its output always has
-// the reason.
+// fault derives why nvidia-smi failed. It reads the output, because the exit status is NVML's return code in most
+// versions, but not in all.
 func fault(err error, output string) error {
 	line, _, _ := strings.Cut(strings.TrimSpace(output), "\n")
 	e := &gpu.ProbeError{Fault: gpu.FaultFailed, Detail: fmt.Sprintf("nvidia-smi ended with %v: %s", err, line)}

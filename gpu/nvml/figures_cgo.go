@@ -11,8 +11,8 @@ import (
 	"github.com/retraind/retraind/gpu"
 )
 
-// has reports whether the installed library has one of the functions. Optional functions are looked up first: calling
-// a missing one ends the process.
+// has reports whether the installed library has at least one of the functions. Optional functions are looked up before
+// a call: calling a missing one ends the process.
 func (i Inventory) has(symbols ...string) bool {
 	return slices.ContainsFunc(symbols, func(s string) bool { return i.lib.Extensions().LookupSymbol(s) == nil })
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Inventory implements gpu.Inventory with the library that is installed on this host. Its zero value is ready for use;
-// the library is loaded by the first query.
+// each query loads the library.
 type Inventory struct {
 	lib binding.Interface // nil: the host's
 }

@@ -42,7 +42,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var after int64
 	begun := false
 	for {
-		if !begun { // retried at the next wake-up: live events may be lost
+		if !begun { // after a failure it starts at a later wake-up, and subscribers miss the events before that
 			begun = h.store.View(ctx, func(t *store.Tx) (err error) {
 				after, err = t.LastNotification()
 				return err
@@ -61,7 +61,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			news, err = t.Notifications(after, 1000)
 			return err
 		}); err != nil {
-			continue // retried at the next wake-up: live events may be lost
+			continue // the same events are read at the next wake-up
 		}
 		for _, n := range news {
 			after = n.N

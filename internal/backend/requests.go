@@ -121,7 +121,7 @@ func unreadable(m Model, steps []actions.StepConfig) string {
 	return ""
 }
 
-// awaitRun waits until the loop has created the run, which takes one evaluation.
+// awaitRun waits up to 5 seconds until the loop has created the run, which takes one evaluation.
 func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered, error) {
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()

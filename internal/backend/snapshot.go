@@ -121,7 +121,7 @@ func showModel(t *store.Tx, model Model, now time.Time) (status.Model, error) {
 	return m, nil
 }
 
-// phase returns a model's state as one word and one sentence. If several states apply, it returns the most urgent one.
+// phase returns a model's state as one word and one sentence. If several states apply, the first case below counts.
 func phase(m status.Model, v evaluator.View, now time.Time) (status.Phase, string) {
 	switch {
 	case m.Active != nil:

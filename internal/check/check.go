@@ -16,7 +16,7 @@ type Problem struct {
 	// Path is the path of the value, relative to the value whose Validate was called: "limits.cooldown",
 	// "quiet_hours[1].from".
 	Path string
-	// Message says what is wrong, in lower case, and quotes the offending value.
+	// Message says what is wrong, in lower case, and quotes the offending value if there is one.
 	Message string
 	// Hint says how to correct the value. It may be empty if Message says so already.
 	Hint string

@@ -3,8 +3,8 @@ package check
 import "strings"
 
 // Nearest returns the candidate closest to a misspelt name, or "" if none is close. A candidate is close if at most
-// about one letter in three must be edited, ignoring case and the kind of separator, or if one name is part of the
-// other.
+// about one letter in three must be edited, ignoring case and the kind of separator. If there is none and name has at
+// least four letters, a candidate is close if one of the two names begins or ends with the other.
 func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""

@@ -1,4 +1,4 @@
-// Package daemon assembles retraind: it is the only package that imports all others.
+// Package daemon assembles retraind from the other packages.
 //
 // It defines the order of start and stop, and contains reloads, the listeners, and housekeeping. Rules about items,
 // labels or decisions are in packages ingest and internal/evaluator. Several daemons with separate state directories
@@ -119,7 +119,7 @@ type loop struct {
 	run  func(context.Context) error
 }
 
-// assemble opens everything that may fail, in order of dependency.
+// assemble opens the parts of the daemon, each after the parts that it needs, and returns their loops.
 func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []loop, err error) {
 	file := d.loaded.Load().File
 	if d.store, err = store.Open(ctx, file.State); err != nil {

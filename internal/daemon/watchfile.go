@@ -18,7 +18,7 @@ const (
 	filePoll   = 60 * time.Second       // for file systems without notifications
 )
 
-// fileWatch sends to the channel changed when the content of the configuration, or of a file that it names, has
+// fileWatch sends to its channel when the content of the configuration, or of a file that the configuration names, has
 // changed. It watches directories, because a watch on a file is lost at the first atomic replace. It compares contents
 // after any event, because a symlinked file (a mounted ConfigMap) changes without an event for the file's name.
 type fileWatch struct {

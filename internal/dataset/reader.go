@@ -26,8 +26,8 @@ type Reader struct {
 	Targets []serving.Target
 }
 
-// Rows returns the present items, each on the side that was decided when it was first seen. A training row whose
-// group is held out is marked, because its text must not be trained on.
+// Rows returns the present items, each on the side that was decided when it was first seen. A row for training or
+// validation is marked as Duplicate if its group is held out, because its text must not be trained on.
 func (r Reader) Rows(ctx context.Context) iter.Seq2[actions.Row, error] {
 	return func(yield func(actions.Row, error) bool) {
 		err := r.view(ctx, func(t *store.Tx) error {

@@ -14,7 +14,7 @@ type Result struct {
 	OK             bool     `json:"ok"`
 	Seconds        float64  `json:"seconds"`
 	Items          int      `json:"items"`
-	LabelChanges   int64    `json:"label_changes"` // rows that people changed
+	LabelChanges   int64    `json:"label_changes"` // changes that people made
 	Counted        int64    `json:"label_changes_counted"`
 	Requests       int64    `json:"requests"`
 	FailedRequests int64    `json:"failed_requests"`

@@ -87,7 +87,7 @@ func (w *world) build(ctx context.Context, say func(string)) (err error) {
 	return nil
 }
 
-// writeConfig writes the configuration with quiet hours that begin at opens and last two hours.
+// writeConfig writes the configuration with quiet hours that begin at the given time and last two hours.
 func (w *world) writeConfig(opens time.Time) error {
 	text := fmt.Sprintf(`# Written by retraind demo.
 version: 1

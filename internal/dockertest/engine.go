@@ -51,7 +51,7 @@ type Engine struct {
 	images     map[string][]string // names by id
 	answers    int                 // port of this machine at which one-off containers answer
 	created    int                 // containers that compose created
-	calls      []string            // "METHOD path" of the requests that change something
+	calls      []string            // requests that change something: "METHOD path", and "/fake/VERB image" for compose
 	server     *http.Server
 }
 

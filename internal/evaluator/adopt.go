@@ -15,7 +15,7 @@ import (
 // adoptServing makes the serving release the champion, if retraind has not deployed any release yet. From then on the
 // accuracy of that release is measured, and the first candidate is compared with it. adoptServing scores every held-out
 // item, and adopts the release only if the service answers for all of them. If the service is unreachable or has no
-// model yet, a first run is started instead.
+// model yet, it adopts nothing, and the policy may start a first run.
 func (l *Loop) adoptServing(ctx context.Context) error {
 	config := l.rules.Model.Serving.Adopt
 	if config != nil && config.Off || l.monitor.Release().Digest != "" || l.reading() {
@@ -28,9 +28,9 @@ func (l *Loop) adoptServing(ctx context.Context) error {
 	return l.adoptAnswers(ctx, "")
 }
 
-// adoptAnswers scores every held-out item and adopts the release that gave the answers. by is the person who requested
-// the adoption, and an error of the service is returned. If by is "", the adoption is automatic, and an error of the
-// service becomes the state of the report.
+// adoptAnswers scores every held-out item and adopts the release that gave the answers. If the parameter by names a
+// person who requested the adoption, an error of the service is returned. If by is "", the adoption is automatic, and
+// an error of the service becomes the state of the report.
 func (l *Loop) adoptAnswers(ctx context.Context, by string) error {
 	before, err := l.deployed(ctx)
 	if err != nil || before.active {
@@ -77,8 +77,9 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 	return "the serving release is now the champion, as " + text.Digest(row.Champion), nil
 }
 
-// notAdopted handles an adoption that failed. If the service is unreachable, a first run is started. Invalid answers
-// would make a first run fail too, so they are reported before anything is trained.
+// notAdopted handles an adoption that failed. If the service was unreachable in an automatic adoption, it does nothing,
+// so that the policy can start a first run. Invalid answers would make a first run fail too, so they are reported
+// before anything is trained.
 func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	switch {
 	case ctx.Err() != nil:

@@ -86,7 +86,7 @@ func (l *Loop) record(ctx context.Context, r drift.Report, d policy.Decision, la
 	})
 }
 
-// errStale means that a run has ended since the monitor was built: another release serves.
+// errStale means that the champion or the newest run has changed since the monitor was built or the service was asked.
 var errStale = errors.New("the monitor's release no longer serves")
 
 // intend stores a decision to retrain, so that it waits in the store and not in a goroutine. It removes the stored

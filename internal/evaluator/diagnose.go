@@ -58,7 +58,7 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 }
 
 // textDrift compares the held-out texts in the baseline with those that arrived or were edited since. Both sets are
-// random samples of all texts.
+// random samples, unless the user's own test set decides which texts are held out.
 func textDrift(ctx context.Context, t *store.Tx, model string, baseline int64) (drift.TextDrift, error) {
 	var then, now []map[string]string
 	for it, err := range t.HeldOut(model) {

@@ -17,9 +17,9 @@ type Foreign struct {
 	Text  string    `json:"text"`
 }
 
-// foreign records that a release other than the champion serves. It drops the answers received since the last proof
-// that the champion serves, and resets the sequential tests to their state at that time. as is the digest of the
-// serving release, "" if unknown.
+// foreign records that a release other than the champion serves. At the first such finding it drops the answers
+// received since the last proof that the champion serves, and resets the sequential tests to their state at that time.
+// The parameter as is the digest of the serving release, "" if unknown.
 func (l *Loop) foreign(ctx context.Context, s *Serving, as, detail string, now time.Time) error {
 	if s.Foreign != nil && s.Foreign.As == as {
 		return l.saveServing(ctx, s)

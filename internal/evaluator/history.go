@@ -129,7 +129,8 @@ func (l *Loop) needsOf(t *store.Tx) (map[string]time.Duration, error) {
 	return out, nil
 }
 
-// pipeline returns the name of the pipeline to run next, unless a condition names another one.
+// pipeline returns the name of the pipeline that a stored request names, else of the default one. A pipeline that a
+// condition names is not considered here (see plan).
 func (l *Loop) pipeline(row store.Model) string {
 	var f Demand
 	if row.Force != "" && json.Unmarshal([]byte(row.Force), &f) == nil && f.Pipeline != "" {

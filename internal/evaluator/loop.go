@@ -57,8 +57,8 @@ type Labels interface {
 	TakeRenamed() bool
 }
 
-// Loop evaluates one model, in one goroutine, whenever an event wakes it. All of its state is in the store: the
-// monitor and the caches are rebuilt from the store.
+// Loop evaluates one model, in one goroutine, whenever an event wakes it. What must survive a restart is in the store,
+// from which the monitor and the caches are rebuilt.
 type Loop struct {
 	name     string
 	o        Options

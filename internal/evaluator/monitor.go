@@ -87,7 +87,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 			if label, ok := instead[it.ID]; ok {
 				it.Labels[targets[0].Name] = label
 			}
-			// Only retraind has changed the item since the training.
+			// own: no one except retraind has changed the item since the training.
 			own := it.Touched <= release.TrainedSeq
 			if !yield(drift.LabelChange{
 				Item: it.ID, Heldout: it.Heldout, TextHash: it.TextHash, Group: it.Group, New: it.Labels,

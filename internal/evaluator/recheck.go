@@ -15,7 +15,7 @@ import (
 
 // Serving is the stored state of the service's last checks.
 type Serving struct {
-	Named    string    `json:"named,omitempty"`   // digest that the service reports for the champion; "" if it reports none
+	Named    string    `json:"named,omitempty"`   // digest of the champion in the health answer; "" if its adopted release had none
 	Champion string    `json:"champion"`          // the champion at that time; another champion invalidates the state
 	Proved   time.Time `json:"proved"`            // when the service last gave the champion's answers
 	Sampled  time.Time `json:"sampled,omitzero"`  // when a sample was last scored
@@ -44,8 +44,8 @@ const (
 )
 
 // recheck checks whether the service still gives the champion's answers. It queries the service's health, at most once
-// in healthEvery after label changes. It scores a sample of texts at the configured times, or immediately if requested.
-// No run may be active.
+// in healthEvery after label changes. It scores a sample of texts at the configured times, if requested, and each time
+// while another release serves. No run may be active.
 func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, sample, force bool) error {
 	champion := l.monitor.Release().Digest
 	if champion == "" {
@@ -122,7 +122,7 @@ func (l *Loop) servingOf(row store.Model, champion string, now time.Time) (*Serv
 	return s, nil
 }
 
-// sampled scores samples until they are conclusive, and stores the result.
+// sampled scores at most suspiciousSamples samples, until they are conclusive, and stores the result.
 func (l *Loop) sampled(ctx context.Context, s *Serving, size int, named bool, now time.Time) error {
 	pool, err := l.recheckPool(ctx, s.Champion)
 	if err != nil || len(pool) == 0 {

@@ -12,8 +12,8 @@ import (
 const repeatSample = 40
 
 // measureRepeats sends the same texts to the champion twice, if the champion is a language model. This is done once
-// after each promotion. A sample, or the proof of the next release, cannot require a higher share of equal answers than
-// is measured here.
+// after each promotion and each new measurement of the baseline. A sample, or the proof of the next release, cannot
+// require a higher share of equal answers than is measured here.
 func (l *Loop) measureRepeats(ctx context.Context, s *Serving) error {
 	config := l.rules.Model.Serving.WithDefaults()
 	if config.Ollama == nil || config.Recheck.HealthOnly || s.Repeats != nil {

@@ -15,7 +15,8 @@ import (
 )
 
 // retry creates a run that repeats another one with the steps as they are configured now, and hands it to the engine.
-// The results of the steps before from are reused if they have not changed since. The former run is not changed.
+// It reuses the results of the steps before the step named by from, if they have not changed since. The former run is
+// not changed.
 func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string, err error) {
 	now := time.Now().UTC()
 	d := policy.Decision{

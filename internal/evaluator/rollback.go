@@ -17,7 +17,7 @@ import (
 )
 
 // trial returns the probation of the serving release and the release to roll back to; nil if the serving release is not
-// on probation.
+// on probation or the policy has no probation any longer.
 func (l *Loop) trial(ctx context.Context, r drift.Report, now time.Time) (*policy.Trial, error) {
 	if r.Probation == nil || r.Probation.Over(now) || l.rules.Model.Policy.Probation == nil {
 		return nil, nil //nolint:nilnil // no probation is no fault

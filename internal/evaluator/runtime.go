@@ -78,7 +78,7 @@ func (l *Loop) remeasure(ctx context.Context, champion, why, runtime, asked stri
 		if err := l.replaceAnswers(t, champion, got, now); err != nil {
 			return err
 		}
-		// This ends a probation, because it compares with figures of the former answers.
+		// A probation ends here, because it would compare with the figures of the former answers.
 		c.Runtime, c.Asked, c.Probation = runtime, asked, nil
 		row.Baseline, row.Monitor = mustJSON(c), ""
 		m, err := monitor(t, row, l.rules, nil, l.o.Beat)

@@ -113,8 +113,8 @@ func (l *Loop) askSample(ctx context.Context, part []sampleText) (wrong int, err
 	return wrong, err
 }
 
-// likeliest returns the known release that most likely gave the service's answers, or "" if there is none. The
-// release must agree in nine of ten texts, and more often than the champion.
+// likeliest returns the known release that most likely gave the service's answers, or "" if there is none. The release
+// must agree in nine of ten texts for which its answer is stored, and more often than the champion.
 func likeliest(asked []sampleText) string {
 	known, agreed := map[string]int{}, map[string]int{}
 	champion := 0
@@ -141,9 +141,10 @@ func likeliest(asked []sampleText) string {
 	return best
 }
 
-// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in at least a tenth of the
-// texts" against "the champion answers, and differs as often as parity allows". The result is never below 0, so that a
-// long time without differences does not delay the detection of a change (Page 1954).
+// evidence adds a sample to the log likelihood ratio of "another model answers, and differs in a tenth of the texts, or
+// five times as often as parity allows if that is more" against "the champion answers, and differs as often as parity
+// allows". The result is never below 0, so that a long time without differences does not delay the detection of a
+// change (Page 1954).
 func evidence(before float64, asked, wrong int, parity float64) float64 {
 	p0 := max(1-parity, 0.001)
 	p1 := max(foreignDisagrees, 5*p0)

@@ -31,7 +31,7 @@ const (
 	judgeRest = 10
 )
 
-// leave adds a stored change to a relabel history.
+// leave applies a stored change to a relabel history. It leaves out the changes that retraind made itself.
 func leave(trail *drift.RelabelHistory, c store.Change) {
 	switch {
 	case watch.Op(c.Op) == watch.OpDelete:
@@ -41,7 +41,7 @@ func leave(trail *drift.RelabelHistory, c store.Change) {
 	}
 }
 
-// follow adds to a relabel history the stored changes with numbers above after, up to and including upTo.
+// follow applies to a relabel history the stored changes after the one with the number after, up to that with upTo.
 func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
 	for after < upTo {
 		batch, err := t.Changes(model, after, replayBatch)

@@ -6,5 +6,6 @@
 //
 // Threading: a Gate is safe for concurrent use; the steps of one device wait for each other.
 //
-// It never lets a step start on a device that is not known to be free, and never stops a holder that is not configured.
+// It never lets a step start on a device that is not known to be free, except a step that only queries Ollama: for that
+// step the lease is enough. It never stops a holder that is not configured.
 package gpugate

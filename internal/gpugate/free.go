@@ -196,8 +196,8 @@ func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu
 	return remaining(entries, before, devices), nil
 }
 
-// remaining returns a process of a stopped thing that the driver still lists, or the amount of memory that no listed
-// process explains any more.
+// remaining returns a process of a stopped thing that the driver still lists, or how much more memory than before is
+// used by no listed process. It returns "" if there is neither.
 func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 	for _, d := range now {
 		for _, q := range d.Processes {

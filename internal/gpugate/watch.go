@@ -100,8 +100,8 @@ func (w *gpuWatch) follow(ctx context.Context, into chan<- gpu.Xid) {
 	}
 }
 
-// found logs a finding, publishes its event, and stores it with the run. It ends the step if the configuration says
-// so.
+// found logs a finding, publishes its event, and stores it with the run. If the finding is an intruder and on_intruder
+// is abort, it ends the step.
 func (w *gpuWatch) found(ctx context.Context, f gpu.Finding) {
 	said := w.say(f.Text)
 	abort := f.Kind == gpu.FoundIntruder && w.config.OnIntruder == gpu.Abort

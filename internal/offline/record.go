@@ -19,14 +19,15 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Recorded is a model's stored history, with the usual durations of its runs.
+// Recorded is a model's stored history. Needs is the expected duration of a run, Took its usual duration, and GPU the
+// usual time on a GPU.
 type Recorded struct {
 	Record           playback.Record
 	Needs, Took, GPU time.Duration
 }
 
-// ReadRecord reads the evaluations, decisions and runs since a time. A daemon may be running. The error wraps
-// os.ErrNotExist if no daemon ever ran with this state directory.
+// ReadRecord reads the evaluations and decisions since a time, and all runs that have started. A daemon may be running.
+// The error wraps os.ErrNotExist if no daemon ever ran with this state directory.
 func ReadRecord(ctx context.Context, file *configs.File, model string, since time.Time) (*Recorded, error) {
 	m, ok := file.Models[model]
 	if !ok {

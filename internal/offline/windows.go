@@ -31,8 +31,8 @@ type PlannedOpening struct {
 	Fits bool
 }
 
-// Windows returns a model's next quiet hours from at on, and the expected duration of its next run. It reads earlier
-// durations from the store if there is one. A daemon may be running.
+// Windows returns a model's next quiet hours from the given time on, and the expected duration of its next run. It
+// reads earlier durations from the store if there is one. A daemon may be running.
 func Windows(ctx context.Context, file *configs.File, model string, at time.Time, count int) (Plan, error) {
 	rules, err := file.Policy(model)
 	if err != nil {

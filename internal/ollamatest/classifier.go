@@ -234,7 +234,7 @@ func ones(n int) []float32 {
 	return out
 }
 
-// spelt returns a text in the characters that such tokenizers use for bytes.
+// spelt returns a text in the characters that GPT-2's tokenizer uses for bytes.
 func spelt(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

@@ -1,6 +1,7 @@
-// Package pgtest starts a real PostgreSQL for tests: one private cluster per test binary, one database per test.
+// Package pgtest starts a real PostgreSQL for tests: a private cluster that the tests of a binary share, with a database
+// for each test. Decodable starts a second shared cluster, and Cluster one for a single test.
 //
-// The shared cluster is started at its first use and stopped by Main. The functions may be called from parallel tests.
+// A shared cluster is started at its first use and stopped by Main. The functions may be called from parallel tests.
 // The package is never linked into the program and never connects to a server that it did not start.
 package pgtest
 

@@ -119,7 +119,7 @@ func possible() (string, error) {
 	return "", errors.New("cgroup2 is mounted nowhere, or read-only")
 }
 
-// boot waits until the box's systemd has started everything.
+// boot waits until the box's systemd has finished booting, even if some units have failed.
 func (b *Box) boot(shell int) {
 	b.t.Helper()
 	ctx, stop := context.WithTimeout(b.t.Context(), waittest.Patience)

@@ -48,7 +48,7 @@ func Plural(n int, noun string) string {
 	return Count(n) + " " + noun + "s"
 }
 
-// Span writes a duration with its two largest units: "12d", "4h12m", "38m", "5s".
+// Span writes a duration with one or two units: "12d", "4h12m", "38m", "5s".
 func Span(d time.Duration) string {
 	if d < 0 {
 		return "-" + Span(-d)
@@ -72,7 +72,7 @@ func Span(d time.Duration) string {
 	return part(d/day, "d")
 }
 
-// Elapsed writes how long something took, for tables and pages, with its two largest units: "4.2 s", "4 min 10 s",
+// Elapsed writes how long something took, for tables and pages, with one or two units: "4.2 s", "4 min 10 s",
 // "4 h 12 min", "9 d 3 h". Span is for sentences, which write durations as the configuration does.
 func Elapsed(d time.Duration) string {
 	two := func(large time.Duration, largeUnit string, small time.Duration, smallUnit string) string {
@@ -121,7 +121,7 @@ func Clock(t, now time.Time, loc *time.Location) string {
 	return t.Format(layout + " MST")
 }
 
-// Cut shortens a text to at most the given number of characters and marks where it was cut.
+// Cut returns at most the given number of a text's first characters, and a mark "…" if it has cut the text.
 func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -132,8 +132,8 @@ func Cut(s string, most int) string {
 	return s
 }
 
-// Brief returns the first line of a text, cut between two words to at most the given number of characters. It marks
-// where text was left out.
+// Brief returns at most the given number of characters of a text's first line, cut between two words if possible. If
+// text was left out, it adds the mark " …".
 func Brief(s string, most int) string {
 	s = strings.TrimSpace(s)
 	line, _, cut := strings.Cut(s, "\n")

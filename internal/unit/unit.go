@@ -1,9 +1,9 @@
 // Package unit contains the scalar types of the configuration that have a unit: durations, shares, points, sizes,
 // rates and times of day.
 //
-// It defines their text form, which is the same in YAML, JSON and messages: UnmarshalText accepts what String prints.
-// Everything here is a plain value, safe to copy and to share. A unit is never guessed: a number without its unit is
-// an error whose hint shows the correct form.
+// It defines their text form, which is the same in YAML, JSON and messages: for a valid value, UnmarshalText accepts
+// what String prints. Everything here is a plain value, safe to copy and to share. A unit is never guessed: a duration
+// or a size without a unit is an error whose hint shows the correct form. Fractions (0.85) and points need no unit.
 package unit
 
 import (

@@ -21,7 +21,7 @@ type Inbox struct {
 	events []watch.Event
 	seen   map[string]bool
 	fail   error  // returned by Take unless it is nil
-	Poison string // id of an item that Take always refuses
+	Poison string // id of an item: Take refuses every batch with an event about it
 }
 
 // NewInbox returns an empty Inbox.

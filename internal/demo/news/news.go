@@ -170,7 +170,7 @@ func (w *writer) title(t topic) string {
 	}
 }
 
-// accusative declines a subject: only the masculine article changes.
+// accusative declines a subject of the common vocabulary: only the masculine ones change.
 func accusative(subject string) string {
 	if rest, ok := strings.CutPrefix(subject, "der "); ok {
 		return "den " + rest

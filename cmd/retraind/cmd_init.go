@@ -71,7 +71,8 @@ it again for the present configuration.`,
 	return cmd
 }
 
-// placeRecipe sets the paths of a recipe. It resolves relative paths against the directory of the scripts.
+// placeRecipe makes the paths of a recipe absolute: that of the scripts from the working directory on, that of the file
+// with the connection string from dir on, where the prompts are written, too.
 func placeRecipe(e *configs.Example, dir string) (err error) {
 	if e.Recipe == "" {
 		return nil
@@ -135,7 +136,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	return nil
 }
 
-// initFlags maps each key of the configuration to the flag of init that sets it.
+// initFlags maps the keys of the configuration that init has a flag for to this flag.
 var initFlags = map[string]string{
 	"dsn_file": "dsn-file", "table": "table", "id": "id", "text": "text", "label": "label", "capture": "capture",
 	"watermark": "watermark", "state": "state",
@@ -164,7 +165,7 @@ func misfits(err error) error {
 	return fail(exitUsage, "%s; nothing was written", strings.Join(lines, "; "))
 }
 
-// nextSteps prints commands that can be copied as they are.
+// nextSteps prints the commands to run next. Only PASSWORD, HOST and DATABASE must be replaced.
 func (a *app) nextSteps(dir string, names []string, f *configs.File, e configs.Example) {
 	model := e.Model
 	m := f.Models[model]
@@ -244,7 +245,7 @@ To run step 5 as a service, install the files under systemd/ at the paths that `
 `, config, e.Dir, prompts, filepath.Join(dir, "retraind.sql"), m.Labels.Postgres.DSNFile, e.Model)
 }
 
-// migrations returns the SQL of all models, or of one, with the grants for the daemon's role.
+// migrations returns the SQL of all models, or of one, with the grants for the daemon's role if a role is given.
 func migrations(f *configs.File, model, role string, capture postgres.Capture) (string, error) {
 	var b strings.Builder
 	for _, name := range f.Names() {

@@ -144,7 +144,8 @@ func (add addition) line() (io.Reader, error) {
 // addBatch limits the bytes of one request.
 const addBatch = 1 << 20
 
-// addLabels sends the lines in batches and adds up the results.
+// addLabels sends the lines in batches and adds up the results. It writes a label file instead if offline is set, or if
+// no daemon answers to the first batch and the model reads label files.
 func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader,
 	offline bool,
 ) error {

@@ -21,9 +21,9 @@ const (
 	exitUnreachable = 4   // no daemon answers, or not in time
 	exitRefused     = 5   // refused by a safety rule
 	exitNotFound    = 6   // no such model, run or release
-	exitNotPromoted = 7   // the run ended without promoting the new model
+	exitNotPromoted = 7   // the run ended without promoting the new model, or the demo not as expected
 	exitGaveUp      = 8   // gave up waiting
-	exitConfig      = 78  // the daemon's configuration is invalid
+	exitConfig      = 78  // the daemon's configuration is invalid, or does not fit the source of labels
 	exitInterrupted = 130 // Ctrl-C
 )
 

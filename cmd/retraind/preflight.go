@@ -33,7 +33,8 @@ type preflight struct {
 	Findings map[string][]actions.Finding `json:"findings"` // by model
 }
 
-// checkPipeline checks the requirements of a pipeline's runs, as the daemon's user, without changing anything.
+// checkPipeline checks the requirements of a pipeline's runs without changing anything. If root calls it, it checks as
+// the daemon's user, otherwise as the present user.
 func (a *app) checkPipeline(cmd *cobra.Command, pipeline string) error {
 	l, _, err := a.load(cmd)
 	if err != nil {

@@ -24,8 +24,8 @@ func (a *app) fitHelp(root *cobra.Command) {
 	})
 }
 
-// reflow wraps a text to a width. It wraps each paragraph as a whole. It wraps each indented line separately, because
-// the line may be part of a table or an example.
+// reflow wraps a text to a width. It wraps each paragraph as a whole. It wraps a line separately if it is indented or
+// contains two spaces, because such a line may be part of a table or an example.
 func reflow(text string, width int) string {
 	p := &page{width: width}
 	var paragraph []string

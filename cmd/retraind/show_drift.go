@@ -68,7 +68,8 @@ func (p *page) showBeside(r drift.Report) {
 	}
 }
 
-// showChange prints how much of a change is due to corrected labels, and how much to changed texts.
+// showChange prints how much the accuracy has changed since the promotion, and then the effect of corrected labels and
+// the errors on new items.
 func (p *page) showChange(r drift.Report, d *drift.Decomposition) {
 	if r.Baseline == nil || r.Scored == 0 {
 		return

@@ -27,7 +27,8 @@ const (
 	simulatedLabels = 5000
 )
 
-// lastReport reads the last evaluation of a model from the state directory. It returns nil if there is none.
+// lastReport reads the last evaluation of a model from the state directory. It returns nil if there is none, or if this
+// user may not read it.
 func lastReport(state, model string) (*drift.Report, error) {
 	s, err := store.OpenReader(state)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
@@ -96,7 +97,8 @@ const rateUnknown = -1
 
 const notKnown = "unknown until labels have arrived for a day"
 
-// clusters describes what clustered errors mean for the guarantees. It returns "" if the policy promises no rates.
+// clusters describes what clustered errors mean for the guarantees. It returns "" if the policy promises no rates, or if
+// the errors were measured and are not clustered.
 func clusters(c policy.Config, n drift.NewItems) string {
 	promised := c.Probation != nil
 	for _, w := range []policy.Conditions{c.RetrainWhen, c.UrgentWhen} {

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// parseTime parses a date, or a date and a time of day in the zone of now, or RFC 3339.
+// parseTime parses a date, a date and a time of day, a time of day of today (all in the zone of now), or RFC 3339.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{
 		time.DateOnly, "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04",
@@ -25,7 +25,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q: write 20:00, 2027-03-27, \"2027-03-27 20:00\" or 2027-03-27T20:00:00+01:00", text)
 }
 
-// plan prints one model's openings in order of time, with the days between them that have no opening.
+// plan prints one model's openings in order of time, and after them the windows that an exception closes.
 func (p *page) plan(plan offline.Plan, at time.Time) {
 	p.line(bold(plan.Model)+"  "+plan.Rules+"  in "+plan.Location.String(), 4)
 	p.field("a run", "needs "+needs(plan))

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// plainWord writes a state as words: rolled back for rolled_back.
+// plainWord writes a state as words: "rolled back" for "rolled_back".
 func plainWord[S ~string](state S) string { return strings.ReplaceAll(string(state), "_", " ") }
 
 // outcome returns the outcome of a run that has ended, or else its state, with a colour.

@@ -24,7 +24,7 @@ func (p *page) showTargets(targets []drift.TargetFigures) {
 	}
 }
 
-// tableTargets prints the same targets as a table, with the mean F1 of each.
+// tableTargets prints a table of the targets other than the gating one, with the macro-F1 of each.
 func (p *page) tableTargets(targets []drift.TargetFigures) {
 	var rows [][]string
 	for _, t := range targets {

@@ -1,5 +1,5 @@
-// Package pgtest starts a real PostgreSQL for tests: a private cluster that the tests of a binary share, with a database
-// for each test. Decodable starts a second shared cluster, and Cluster one for a single test.
+// Package pgtest starts a real PostgreSQL for tests: a private cluster that the tests of a binary share, with a
+// database for each test. Decodable starts a second shared cluster, and Cluster one for a single test.
 //
 // A shared cluster is started at its first use and stopped by Main. The functions may be called from parallel tests.
 // The package is never linked into the program and never connects to a server that it did not start.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests of the Ollama client against a real server, which ollama.sh builds once per machine (6-8 minutes), and the
 # end-to-end test of configs/examples/liga-llm.yaml (4 minutes; -v shows its runs and its clients' answers). If the server
-# cannot be built, the reason is printed; `make test` runs the same tests against a fake.
+# cannot be built, the reason is printed; `make test` runs the tests of the client against a fake.
 #
 #   scripts/ollama_test.sh [go test flags]
 set -eu

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Checks everything that a change must pass: format, a tidy module, staticcheck and vet, both cgo variants, and every test once.
+# Checks everything that a change must pass: format, a tidy module, staticcheck and vet, both cgo variants, and every test at
+# least once, except those that `make e2e` runs.
 #
 # There are only two builds, because on a fresh machine compiling takes half of the time: one without cgo, and one with
 # cgo and the race detector. The tools use the first build; the linter (tools/lint) checks the second.

@@ -94,8 +94,8 @@ func (a *app) showPlans(plans []offline.Plan, at time.Time) error {
 	return nil
 }
 
-// planJSON is the output of --json. The times of openings are given both with the zone's offset and in UTC, durations in
-// seconds.
+// planJSON is the output of --json. The times of openings are given both with the zone's offset and in UTC, durations
+// in seconds.
 type planJSON struct {
 	Model    string               `json:"model"`
 	At       time.Time            `json:"at"`

@@ -150,8 +150,8 @@ func translate(o *daemon.Options, soft, hard func()) func() {
 	}
 }
 
-// newLogger returns a logger that writes JSON if the format is json, else text. If the output goes to systemd's journal,
-// the text has no time, because the journal adds one.
+// newLogger returns a logger that writes JSON if the format is json, else text. If the output goes to systemd's
+// journal, the text has no time, because the journal adds one.
 func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {

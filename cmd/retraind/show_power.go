@@ -97,8 +97,8 @@ const rateUnknown = -1
 
 const notKnown = "unknown until labels have arrived for a day"
 
-// clusters describes what clustered errors mean for the guarantees. It returns "" if the policy promises no rates, or if
-// the errors were measured and are not clustered.
+// clusters describes what clustered errors mean for the guarantees. It returns "" if the policy promises no rates, or
+// if the errors were measured and are not clustered.
 func clusters(c policy.Config, n drift.NewItems) string {
 	promised := c.Probation != nil
 	for _, w := range []policy.Conditions{c.RetrainWhen, c.UrgentWhen} {

@@ -27,7 +27,8 @@ func (m metrics) get(bench, metric string) (float64, error) {
 	return v, nil
 }
 
-// keep keeps the best of several runs: other load on the machine only makes a value worse.
+// keep keeps the best of several runs, because other load on the machine only makes a value worse: the highest value if
+// the unit ends in "/s", otherwise the lowest.
 func (m metrics) keep(bench, unit string, v float64) {
 	old, again := m[bench][unit]
 	switch {

@@ -12,7 +12,8 @@ import (
 
 // Holder returns who holds the device's lease, "" if no one does or the locks cannot be read. It reads /proc/locks and
 // takes no lock itself, so that it never makes the `flock -n` of another process fail. It does not see a holder in
-// another PID namespace; TryAcquire does.
+// another PID namespace, or on a file system (such as btrfs) whose device number is another one there than in stat(2);
+// TryAcquire does.
 func (l Leases) Holder(uuid string) string {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -97,10 +98,10 @@ const (
 	otherLeaseDir = "/var/lock/retraind-gpu"
 )
 
-// LeaseDir returns the directory of this host's leases and creates it if it is missing: the configured one, else
-// /run/retraind/gpu, else, if that is missing and cannot be created, /var/lock/retraind-gpu. Only its group may write
-// there. If an existing directory is not accessible, LeaseDir returns an error and uses no other one, because other
-// processes would not use the other one.
+// LeaseDir returns the directory of this host's leases: the configured one, else the first of /run/retraind/gpu and
+// /var/lock/retraind-gpu that exists. If none exists, it creates the first one that it can, in which only the owner and
+// the group may write. It does not check that this process may write there. A directory to whose parent this process
+// has no access counts as missing.
 func LeaseDir(configured string) (string, error) {
 	candidates := []string{leaseDir, otherLeaseDir}
 	if configured != "" {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the path of a Python with scikit-learn: RETRAIND_PYTHON if it is set, else the system's (Debian: python3-sklearn), or
-# else one in a virtual environment in the user's cache, which is created from PyPI. If none works, prints the reason and exits
-# with 1.
+# Prints the path of a Python with scikit-learn: RETRAIND_PYTHON if it is set, otherwise the system's (Debian:
+# python3-sklearn), or else one in a virtual environment in the user's cache, which is created from PyPI. If none works, prints
+# the reason and exits with 1.
 set -eu
 
 fail() {

@@ -10,7 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// cmdFakeGPU gives the script a GPU of 24 GiB, empty until the command card changes it. It replaces NVIDIA's library,
+// cmdFakeGPU gives the script a GPU of 24 GiB, empty until the command `card` changes it. It replaces NVIDIA's library,
 // and nvidia-smi in a binary without cgo.
 func cmdFakeGPU(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {

@@ -24,7 +24,7 @@ import (
 const repository = "../.."
 
 // TestPages runs the shell and SQL blocks of the documents in their order, as a reader would. The script
-// testdata/page/NAME.txtar sets up what docs/NAME.md assumes, and runs the blocks with the command blocks.
+// testdata/page/NAME.txtar sets up what docs/NAME.md assumes, and runs the blocks with the command `blocks`.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -84,8 +84,8 @@ func cmdReplace(ts *testscript.TestScript, neg bool, args []string) {
 	p.replace = append(args, p.replace...) // the latest one takes precedence
 }
 
-// cmdBlocks runs the page's next blocks; their output, normalized, is in the file out. With a text it stops before the
-// first block that contains the text: blocks 'retraind check'.
+// cmdBlocks runs the page's next blocks and writes their normalized output into the file `out`. With a text it stops
+// before the first block that contains the text: blocks 'retraind check'.
 func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: blocks [TEXT]")

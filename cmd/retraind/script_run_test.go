@@ -20,8 +20,8 @@ import (
 // patience is how long a script waits for anything; a busy machine under the race detector needs most of it.
 const patience = 60 * time.Second
 
-// cmdExits runs a program and checks its exit code: exits 3 retraind check. Its output is in the files out and err,
-// normalized.
+// cmdExits runs a program and checks its exit code: exits 3 retraind check. It writes the normalized output into the
+// files `out` and `err`.
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM [ARGUMENT…]")
@@ -161,7 +161,7 @@ func running(ts *testscript.TestScript, name string) *process {
 	return p
 }
 
-// cmdEnds ends a program with SIGTERM and checks its exit code: ends daemon 0. Its log is in the file err.
+// cmdEnds ends a program with SIGTERM and checks its exit code: ends daemon 0. It writes the log into the file `err`.
 func cmdEnds(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: ends NAME CODE")

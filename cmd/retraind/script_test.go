@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d scripts found: %v", len(files), err)
 	}
-	if testing.Short() { // with the race detector: one script of a daemon's life is enough; the others run without it
+	if testing.Short() { // with the race detector these scripts are enough; the others run without it
 		files = []string{"testdata/script/life.txtar", "testdata/script/reload.txtar", "testdata/script/trigger.txtar"}
 	}
 	testscript.Run(t, params(files))

@@ -66,9 +66,9 @@ func others(prefix string, w policy.Conditions, r drift.Report, rate float64) (r
 	return rows
 }
 
-// shiftText describes how often, at most, chance alone shifts the label distribution by the given PSI. The bound assumes
-// that two independent samples, each as large as the set of items that are not held out, are compared once a day. In
-// fact most items of two days are the same, so such a shift happens less often.
+// shiftText describes how often, at most, chance alone shifts the label distribution by the given PSI. The bound
+// assumes that two independent samples, each as large as the set of items that are not held out, are compared once a
+// day. In fact most items of two days are the same, so such a shift happens less often.
 func shiftText(psi float64, r drift.Report) string {
 	if r.Labels.PSI >= psi {
 		return "it trips now"

@@ -167,7 +167,7 @@ func snapshot(t *testing.T, models ...status.Model) status.Status {
 	}
 }
 
-// broken returns the same model with every fault at once.
+// broken returns the model of armed with many faults at once.
 func broken(t *testing.T) status.Model {
 	m := armed(t)
 	m.Name, m.Phase = "intent", status.Broken
@@ -182,7 +182,7 @@ func broken(t *testing.T) status.Model {
 	return m
 }
 
-// onProbation returns the same model on probation.
+// onProbation returns the model of armed on probation.
 func onProbation(t *testing.T) status.Model {
 	m := armed(t)
 	m.Phase, m.Sentence, m.Deployed = status.Watching, "no retrain is needed: no condition tripped", before(t, 2*time.Hour)

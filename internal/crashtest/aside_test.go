@@ -136,8 +136,8 @@ models:
 	return s
 }
 
-// play starts the daemon, requests a run, calls during, and waits until the run has ended and everything that was
-// stopped runs again.
+// play starts the daemon, requests a run, calls the function during if it is not nil, and waits until the run has ended
+// and everything that was stopped runs again.
 func (s *aside) play(during func() error) error {
 	if err := s.begin(); err != nil {
 		return err

@@ -27,7 +27,7 @@ import (
 // patience is the time limit of a scenario. A scenario takes about two seconds, and longer on a loaded machine.
 const patience = 90 * time.Second
 
-// story is one scenario from an empty state to the end of the second run.
+// story is one scenario from an empty state to the end of its second run, or of the third one (see takenBack).
 type story struct {
 	place
 	*guardian
@@ -145,7 +145,7 @@ func (s *story) play() error {
 	return nil
 }
 
-// model queries the daemon, even if it is restarted meanwhile, until the status satisfies ok.
+// model queries the daemon, even if it is restarted meanwhile, until ok returns true for the status.
 func (s *story) model(what string, ok func(status.Status, status.Model) bool) error {
 	return waittest.Until(s.ctx, what, func() (bool, error) {
 		snap, err := s.client.Snapshot(s.ctx)

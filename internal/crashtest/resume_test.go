@@ -76,7 +76,7 @@ func TestSupervisorDiesToo(t *testing.T) {
 	s.judge()
 }
 
-// held runs the scenario. Its training ends only after meanwhile has returned.
+// held runs the scenario and calls the function meanwhile. The training ends only after meanwhile has returned.
 func (s *story) held(meanwhile func() error) {
 	s.t.Helper()
 	hold := filepath.Join(s.dir, "hold")

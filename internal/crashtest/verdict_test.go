@@ -213,8 +213,8 @@ func (e *evidence) released(run int) string {
 	return ""
 }
 
-// currentIsWhole checks that `current` pointed to a complete release at any time, and points to the champion at the
-// end.
+// currentIsWhole checks that `current` pointed to a complete release whenever the witness read it, and to the champion
+// at the end.
 func (e *evidence) currentIsWhole() {
 	e.t.Helper()
 	w := e.s.witness

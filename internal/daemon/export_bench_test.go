@@ -81,8 +81,8 @@ func (w *world) known(rows int) {
 	r.stop()
 }
 
-// BenchmarkExportMemory exports 1,000,000 such rows with the real binary. It reports the maximum of the process's
-// resident memory, and of the part without the pages of the binary itself.
+// BenchmarkExportMemory exports 1,000,000 rows of about 1 kB with the real binary. It reports the maximum of the
+// process's resident memory, and of the part without the pages of the binary itself.
 func BenchmarkExportMemory(b *testing.B) {
 	const rows = 1_000_000
 	w := alone(b)

@@ -83,7 +83,7 @@ func TestKilledWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// TestDaemonKilledWhileOthersWrite does the same with the whole program.
+// TestDaemonKilledWhileOthersWrite does the same with the whole program, but only with triggers.
 func TestDaemonKilledWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	kills := 6
@@ -206,7 +206,7 @@ func (f *following) play(kills int) {
 	t.Logf("%d changes over %d kills", n, kills)
 }
 
-// write sets unique labels until stop. The server is killed meanwhile.
+// write sets unique labels until the channel stop is closed. The server may be killed meanwhile.
 func (f *following) write(w int, stop <-chan struct{}) {
 	random := rand.New(rand.NewPCG(uint64(w), 9))
 	var conn *pgx.Conn

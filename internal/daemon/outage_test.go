@@ -61,7 +61,7 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
-// told waits until want events are waiting for the broker, and returns their number. -1 only counts them.
+// told waits until the number of unpublished events equals want, and returns the number. If want is -1, it only counts.
 func (r *running) told(want int) (n int) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, "the outbox", func() (bool, error) {

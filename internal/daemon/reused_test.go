@@ -16,7 +16,7 @@ type counted struct {
 	heldOut, leaked, scored, correct int
 }
 
-// recount counts the figures, without the items that the release was trained on. trained has the ids of these.
+// recount counts the figures, without the items whose ids are in trained: the release was trained on these.
 func (w *world) recount(trained map[string]bool) (c counted) {
 	w.t.Helper()
 	w.read(func(t *store.Tx) error {

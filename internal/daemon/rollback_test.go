@@ -36,8 +36,8 @@ func (r *running) second() (first, second status.Model) {
 	return first, second
 }
 
-// arrive adds new items. Their numbers begin at from and end before to. If wrong is true, their labels contradict their
-// words.
+// arrive adds new items, with the numbers in the half-open range [from, to). If wrong is true, their labels contradict
+// their words.
 func (w *world) arrive(from, to int, wrong bool) {
 	w.t.Helper()
 	var all []string

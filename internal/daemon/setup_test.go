@@ -371,7 +371,7 @@ func (l logTo) Write(b []byte) (int, error) {
 // patience is the deadline of all waits.
 const patience = waittest.Patience
 
-// model waits until the status of the model satisfies ok.
+// model waits until ok returns true for the status of the model.
 func (r *running) model(what string, ok func(status.Model) bool) (m status.Model) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, what, func() (bool, error) {

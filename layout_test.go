@@ -17,7 +17,8 @@ import (
 
 const module = "github.com/retraind/retraind"
 
-// level orders the packages: a package imports only packages of a lower level, and its own subpackages.
+// level orders the packages: a package imports only packages of a lower level, its own subpackages, and those that
+// sameLevel allows. Packages of internal that are not listed have no level: any package may import them.
 var level = map[string]int{
 	"internal/check": 0, "internal/text": 0, "internal/unit": 0,
 	"serving": 1, "gpu": 1, "store": 1, "systemd": 1, "watch": 1,

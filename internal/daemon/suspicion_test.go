@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/status"
 )
 
-// decides waits until a decision satisfies ok.
+// decides waits until ok returns true for the last decision.
 func (r *running) decides(what string, ok func(policy.Decision) bool) {
 	r.w.t.Helper()
 	waittest.EventuallyHolds(r.w.t, what, func() (bool, error) {

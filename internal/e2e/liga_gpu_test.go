@@ -79,14 +79,14 @@ func TestLigaWithGPU(t *testing.T) {
 		t.Errorf("retraind restore: %s", out)
 	}
 
-	// The same after a training that fails.
+	// They also run again after a training that fails.
 	s.loadFor(kept)
 	s.write(liga+"/broken", "")
 	s.must("trigger", liga, "--reason", "another night")
 	s.end(liga, 2, policy.OutcomeFailed, "train")
 	s.back("after a failed training", kept)
 
-	// The same after a run that is cancelled during its training.
+	// They also run again after a run that is cancelled during its training.
 	s.remove(liga + "/broken")
 	s.write(liga+"/slow", "")
 	s.must("trigger", liga, "--reason", "another night")

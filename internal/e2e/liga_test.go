@@ -51,8 +51,8 @@ func TestLigaStory(t *testing.T) {
 		t.Errorf("after a rejected run release %s serves, want %s", now, first)
 	}
 
-	// The supervisor of stage is killed, and then the daemon during the deployment. There is still one promotion and one
-	// switch.
+	// The supervisor of the step `stage` is killed, and then the daemon during the deployment. There is still one
+	// promotion and one switch.
 	creation := s.hold("/api/create")
 	s.must("trigger", liga, "--reason", "another night")
 	s.await("the creation of the candidate", creation.reached)

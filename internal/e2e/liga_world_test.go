@@ -228,7 +228,7 @@ func (s *studio) hold(path string) *held {
 	return h
 }
 
-// questioned returns a channel that is closed when a candidate gets its times-th request.
+// questioned returns a channel that is closed when the candidates have got the given number of requests.
 func (s *studio) questioned(times int32) <-chan struct{} {
 	reached, count := make(chan struct{}), atomic.Int32{}
 	s.meanwhile(func(path, body string) {

@@ -166,7 +166,7 @@ func (o *operator) run() {
 	})
 }
 
-// model waits until the status of the model satisfies ok, and returns it.
+// model waits until ok returns true for the status of the model, and returns this status.
 func (o *operator) model(what string, ok func(status.Model) bool) (m status.Model) {
 	o.t.Helper()
 	o.eventually(what, func() (bool, error) {

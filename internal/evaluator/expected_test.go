@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// Nine of ten durations are at most the 90th percentile, and no shorter duration has that property.
+// At least nine of ten durations do not exceed the 90th percentile, and this is true of no shorter duration.
 func TestPercentile90(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

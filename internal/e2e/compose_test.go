@@ -19,8 +19,8 @@ type program struct {
 	v2    bool
 }
 
-// composeV1 returns the docker-compose on PATH, version 1 as in Debian 12. An empty Docker configuration hides a compose
-// plugin of this user.
+// composeV1 returns the docker-compose on PATH, version 1 as in Debian 12. An empty Docker configuration hides a
+// compose plugin of this user.
 func composeV1(t *testing.T) program {
 	t.Helper()
 	return program{words: "docker-compose", env: []string{"DOCKER_CONFIG=" + t.TempDir()}}

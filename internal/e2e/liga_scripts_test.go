@@ -34,8 +34,8 @@ func script(name string, args []string) error {
 	return fmt.Errorf("no script %s of %q", name, args)
 }
 
-// finetune reads the chats and saves an adapter. A test changes this by a file: if `worse` exists, the result is bad; if
-// `broken` exists, finetune fails; while `slow` exists, finetune does not end.
+// finetune reads the chats and saves an adapter. A test changes this by a file: if `worse` exists, the result is bad;
+// if `broken` exists, finetune fails; while `slow` exists, finetune does not end.
 func finetune() error {
 	c, err := learn(filepath.Join(os.Getenv("RETRAIND_DATA_DIR"), "train.jsonl"))
 	if err != nil {

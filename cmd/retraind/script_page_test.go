@@ -128,8 +128,8 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdEmbeddings starts a service at $EMBEDDINGS that answers as Ollama's /api/embed does: texts with words in common get
-// similar vectors.
+// cmdEmbeddings starts a service at $EMBEDDINGS that answers as Ollama's /api/embed does: texts with words in common
+// get similar vectors.
 func cmdEmbeddings(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: embeddings")

@@ -1,4 +1,5 @@
-// Package gpugate grants a GPU to the steps of runs: it applies the rules of package gpu with the configuration in force.
+// Package gpugate grants a GPU to the steps of runs: it applies the rules of package gpu with the configuration in
+// force.
 //
 // Before a step it looks at the devices, stops what is configured, waits until the memory is free, and takes a lease,
 // in this order. During the step it watches the device. It also keeps the peaks of memory that earlier steps used,

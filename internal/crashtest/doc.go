@@ -9,6 +9,7 @@
 // TestKillsAside instead kills the daemon, a supervisor or both at random times, 1,000 times in the long run. Its
 // service and training take almost no time. It prints its seed; RETRAIND_SEED sets it.
 //
-// Two scenarios run at a time, each with its own database and state directory. The package never runs under the race
-// detector, which would not see the child processes.
+// TestCrash, TestCrashAside and TestKillsAside each limit how many of their scenarios run at a time. Each scenario has
+// its own state directory, and its own database if it needs one. The package never runs under the race detector, which
+// would not see the child processes.
 package crashtest

@@ -65,7 +65,7 @@ func (w *Watcher) pause(ctx context.Context, t *tracker, next <-chan time.Time, 
 }
 
 // Owned returns a function that recognises the processes of a step by a variable ("NAME=value") in their environment
-// or in that of an ancestor. A process whose environment may not be read is recognised only by an ancestor.
+// or in that of an ancestor. If a process's environment may not be read, only those of its ancestors count.
 func Owned(proc fs.FS, variable string) func(pid int) (mine, there bool) {
 	proc = hostProc(proc)
 	return func(pid int) (mine, there bool) {

@@ -71,8 +71,8 @@ it again for the present configuration.`,
 	return cmd
 }
 
-// placeRecipe makes the paths of a recipe absolute: that of the scripts from the working directory on, that of the file
-// with the connection string from dir on, where the prompts are written, too.
+// placeRecipe makes the paths of a recipe absolute. It resolves the directory of the scripts against the working
+// directory, and the file with the connection string against dir, in which the prompts are written, too.
 func placeRecipe(e *configs.Example, dir string) (err error) {
 	if e.Recipe == "" {
 		return nil

@@ -15,7 +15,7 @@ func say(out io.Writer, format string, args ...any) {
 	fmt.Fprintln(out, text.Visible(fmt.Sprintf(format, args...)))
 }
 
-// sayLines prints a text of several lines, and each line in the same way as say.
+// sayLines prints a text of several lines, with the same characters replaced as by say.
 func sayLines(out io.Writer, said string) error {
 	var b strings.Builder
 	for line := range strings.Lines(said) {

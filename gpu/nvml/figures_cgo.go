@@ -35,7 +35,7 @@ func (i Inventory) figure(value int, ret binding.Return) gpu.Figure {
 	switch ret {
 	case binding.SUCCESS:
 		return gpu.Number(value)
-	case binding.ERROR_NOT_SUPPORTED, binding.ERROR_INVALID_ARGUMENT: // MIG instances return the latter
+	case binding.ERROR_NOT_SUPPORTED, binding.ERROR_INVALID_ARGUMENT: // MIG instances return ERROR_INVALID_ARGUMENT
 		return gpu.Figure{State: gpu.Unsupported}
 	default:
 		return gpu.Figure{State: gpu.Failed, Detail: i.lib.ErrorString(ret)}

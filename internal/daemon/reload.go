@@ -24,7 +24,7 @@ import (
 type reloads struct {
 	one sync.Mutex // one reload at a time
 
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards the fields below
 	loaded  time.Time
 	problem string
 	cold    []string // keys that changed and need a restart

@@ -21,7 +21,7 @@ type stage struct {
 	world *world
 	start time.Time
 
-	mu     sync.Mutex // guards the rest
+	mu     sync.Mutex // guards the fields below
 	act    string
 	what   string
 	lines  []line

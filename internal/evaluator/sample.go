@@ -19,7 +19,7 @@ type sampleText struct {
 }
 
 // recheckPool returns the texts from which samples are taken: held-out texts that the champion has answered, in random
-// order. Texts to which another release has given a different answer alternate with the rest.
+// order. Texts to which another release has given a different answer alternate with the other texts.
 func (l *Loop) recheckPool(ctx context.Context, champion string) ([]sampleText, error) {
 	var differ, rest []sampleText
 	err := l.o.Store.View(ctx, func(t *store.Tx) error {

@@ -106,8 +106,8 @@ func (g *Gate) setAside(
 	return entries, own, nil
 }
 
-// find lists the things of the plan that are running or that other runs have stopped. This run must restore the
-// latter too, so that they stay stopped when the other run ends.
+// find lists the things of the plan that are running, and those that only other runs have stopped. This run records the
+// stopped things as its own, too, so that they stay stopped when the other run ends.
 func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfig) ([]ledger.Thing, error) {
 	var things []ledger.Thing
 	for _, c := range stop {

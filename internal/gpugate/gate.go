@@ -116,8 +116,8 @@ func (g *Gate) config(model string) gpu.Config {
 	return gpu.Config{}.WithDefaults()
 }
 
-// Cards returns how many devices steps can use at once. It returns 1 if no step needs a device or the driver does not
-// answer.
+// Cards returns how many devices steps can use at once. It returns 1 if no model has a gpu section or the driver does
+// not answer.
 func (g *Gate) Cards(ctx context.Context) int {
 	needed := false
 	for _, m := range g.o.File().Models {

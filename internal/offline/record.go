@@ -118,8 +118,8 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 	return nil
 }
 
-// usual sets the usual duration of a run: the median duration of the runs that produced a candidate, or the expected
-// duration if there are none.
+// usual sets Needs, Took and GPU. Took and GPU are medians over the runs that produced a candidate, or expected times
+// if there are none.
 func (o *Recorded) usual(e evaluator.Expected) {
 	var took, gpu []time.Duration
 	for _, r := range o.Record.Runs {

@@ -25,7 +25,7 @@ type Classifier struct {
 	// Template is the chat template in the file, as a Jinja template; default none.
 	Template string
 	// Embeds makes it a model that returns vectors instead of answers: each word has a direction, which several words may
-	// share, and the vector of a text is the mean of those of its words. Labels are ignored then.
+	// share, and the vector of a text is the mean of its words' vectors. Labels are ignored then.
 	Embeds bool
 }
 

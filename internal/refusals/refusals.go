@@ -19,7 +19,7 @@ type Series struct {
 	log   *slog.Logger
 	count func() // called for each refusal; may be nil
 
-	mu    sync.Mutex // guards the rest
+	mu    sync.Mutex // guards the fields below
 	n     int        // refusals in the present series, 0 if there is none
 	timer *time.Timer
 }

@@ -16,7 +16,7 @@ import (
 
 // Inbox is a watch.Inbox in memory: it stores the same as the daemon's inbox, but applies no rules between sources.
 type Inbox struct {
-	mu     sync.Mutex // guards the rest
+	mu     sync.Mutex // guards the fields below
 	marks  map[string]string
 	events []watch.Event
 	seen   map[string]bool

@@ -14,7 +14,7 @@ const (
 	tableHead  = "| key | type | default | meaning |\n|---|---|---|---|\n"
 )
 
-// repeated reports whether the keys of a section are those of another one, whose table has them.
+// repeated reports whether a section has the same keys as another one, so that they are not listed again.
 func repeated(path string) bool {
 	return path == urgentPath || strings.HasPrefix(path, modelPath+"shadow.")
 }

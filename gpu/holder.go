@@ -61,7 +61,8 @@ func (p Process) Kind() Kind {
 	}
 }
 
-// String names the process for a person: the program and its owner, which is what can be stopped, then PID and memory.
+// String describes the process for a person: program, owner, PID and memory. The owner is before the PID, because the
+// owner is what can be stopped.
 func (p Process) String() string {
 	if p.Gone {
 		return fmt.Sprintf("pid %d, which does not exist%s", p.PID, p.amount())

@@ -81,7 +81,7 @@ func newTestJSON(f testedFile, t tested) testJSON {
 	return out
 }
 
-// The part of JUnit's format that every reader supports.
+// The part of JUnit's format that --junit writes.
 type junitSuites struct {
 	XMLName xml.Name     `xml:"testsuites"`
 	Suites  []junitSuite `xml:"testsuite"`

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// Audit recomputes every counter from the items and returns the first difference as an error. A difference is always a
-// bug of this program, never a fault of the data: the caller should raise an alarm and call Reset.
+// Audit recomputes the counts, the label mix, the texts that wait for answers and the confusion matrices from the
+// items, and returns the first difference as an error. It cannot recompute the sequential tests. A difference is always
+// a bug of this program, never a fault of the data: the caller should raise an alarm and call Reset.
 func (m *Monitor) Audit() error {
 	fresh := make([]*confusion, len(m.confusions))
 	for t, b := range m.confusions {
@@ -97,8 +98,8 @@ func (b *confusion) differs(want *confusion) error {
 	return nil
 }
 
-// Compare returns the first difference between the figures of two Monitors that have seen the same changes. It compares
-// labels by name, because their numbers depend on the order of first use.
+// Compare returns the first difference between two Monitors that have seen the same changes, in the figures that Audit
+// checks. It compares labels by name, because their numbers depend on the order of first use.
 func (m *Monitor) Compare(other *Monitor) error {
 	fail := func(what string, mine, theirs any) error {
 		return fmt.Errorf("audit %s: %s: %v in memory, %v recomputed from the store", m.opts.Model, what, mine, theirs)

@@ -24,7 +24,7 @@ type storedCategoryTest struct {
 	AtLeast float64      `json:"at_least,omitempty"` // categoryTest.fall
 }
 
-// Missed returns, for each category, the number of its items and of those that are answered with another category.
+// Missed returns, for each category that has items, the number of these and of those that are not answered with it.
 func Missed(categories []Category) map[string]stats.Stretch {
 	out := map[string]stats.Stretch{}
 	for _, c := range categories {

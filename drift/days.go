@@ -10,7 +10,7 @@ type days struct {
 	count       map[int64]int
 	first, last int64
 
-	// sum is the number of labels in the 30 days that end with the day summed. It is cached, because each new item
+	// sum is the number of labels in the 30 days that end with the day in `summed`. It is cached, because each new item
 	// needs it.
 	summed int64
 	sum    int

@@ -52,8 +52,8 @@ type Rare struct {
 type LearningCurve struct {
 	Points []CurvePoint `json:"points,omitempty"` // fewest examples first
 	// Gain is the accuracy, in points, that twice as many examples add: the slope b of accuracy = a + b log2(examples),
-	// fitted by least squares. Error is the standard error of Gain. Known reports whether the runs had enough different
-	// numbers of examples.
+	// fitted by least squares. Error is the standard error of Gain. Known reports whether there are enough runs, and their
+	// numbers of examples differ enough.
 	Known bool    `json:"known"`
 	Gain  float64 `json:"gain_per_doubling"`
 	Error float64 `json:"standard_error"`
@@ -62,7 +62,7 @@ type LearningCurve struct {
 
 const (
 	curvePoints = 4   // runs needed for a slope
-	curveSpread = 1.3 // least ratio of their largest number of examples to the smallest
+	curveSpread = 1.3 // least ratio of the largest number of examples of a run to the smallest
 	// rareExamples is the number of training examples below which a category counts as rare. Measured on German news,
 	// 10 examples have no effect, 20 to 40 do.
 	rareExamples = 40

@@ -42,7 +42,8 @@ type CategoryShift struct {
 func (c CategoryShift) Total() float64 { return c.Mix + c.Recall + c.New }
 
 // Decompose splits the drop since the baseline by its causes. It returns nil if there is no baseline or no item, or if
-// the target's items have several categories at once.
+// the items of the categories do not add up to all items: because the target's items have several categories or none,
+// or because the baseline has no figures by category.
 func Decompose(base *Baseline, r Report) *Decomposition {
 	if base == nil || base.N <= 0 || r.Scored <= 0 {
 		return nil

@@ -155,7 +155,7 @@ func (m *Monitor) labelMix() map[string]int {
 	return mix
 }
 
-// carried reports whether any scored held-out item has the label.
+// carried reports whether any scored held-out item has the label; it is always false for sets.
 func (m *Monitor) carried(name string) bool {
 	b := m.confusions[0]
 	v, ok := b.values.index[name]

@@ -72,8 +72,9 @@ func (c HeldoutConfig) Validate() check.Problems {
 	return p
 }
 
-// Membership decides which groups are held out. The decision depends only on the salt and the group key, never on a
-// label, so it does not change when items are relabelled, added, deleted or exported again. Safe for concurrent use.
+// Membership decides which groups are held out. The decision depends only on the salt, the share and the group key,
+// never on a label, so it does not change when items are relabelled, added, deleted or exported again. Safe for
+// concurrent use.
 type Membership struct {
 	share float64
 	salt  []byte

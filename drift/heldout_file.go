@@ -14,7 +14,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// maxHeldoutLine is the length, in bytes, of the longest line of a heldout.file that is read.
+// maxHeldoutLine is the length, in bytes, of the longest line of a heldout.file or a training file that is read.
 const maxHeldoutLine = 64 << 20
 
 // HeldoutFile is the user's own test set, a list of items by id or by text. Labels in the file are ignored, because

@@ -177,8 +177,8 @@ func (m *Monitor) Delete(id string, seq int64) {
 	m.feed()
 }
 
-// Answer stores the release's answers for a text. If the text has changed meanwhile or the item was deleted, it drops
-// the answers and returns false.
+// Answer stores the release's answers for a text. It returns false if the text has changed meanwhile, the item was
+// deleted, or the answer for a target is missing; the text then still lacks an answer.
 func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	slot, known := m.find(item)
 	if !known || m.entries[slot].hash != packHash(textHash) {
@@ -191,8 +191,8 @@ func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	return ok
 }
 
-// Unscored lists the held-out texts without an answer, in the order of their last change. It takes time proportional to
-// their number.
+// Unscored lists the labelled held-out texts without an answer, in the order of their last change. It leaves out those
+// that the release was trained on. It takes time proportional to their number.
 func (m *Monitor) Unscored() []Unscored {
 	slots := make([]int32, 0, len(m.unscored))
 	for slot := range m.unscored {

@@ -31,7 +31,7 @@ type OnProbation struct {
 // Over reports whether the probation ended without failing: its end has passed and the test did not reject the release.
 func (p OnProbation) Over(now time.Time) bool { return !p.Crossed && !now.Before(p.Until) }
 
-// trial is the running test of a Probation. Unlike the other tests, it starts once and is never restarted.
+// trial is the running test of a Probation. It starts once: Rebase, which restarts the other tests, ends it.
 type trial struct {
 	Probation `json:"-"`
 

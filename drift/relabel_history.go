@@ -21,7 +21,7 @@ type step struct {
 	first, now string // labels of the gating target; never empty
 	second     string // the label before the present one
 	changes    int
-	back       int // how often it returned to an earlier label
+	back       int // how often it returned to the first label or the one before the last change
 	author     int32
 	minute     int64
 	heldout    bool
@@ -32,7 +32,7 @@ func NewRelabelHistory(target serving.Target) *RelabelHistory {
 	return &RelabelHistory{target: target, items: map[string]*step{}}
 }
 
-// Add records a relabel by people; first labels, removals and retraind's own writes are ignored.
+// Add records a relabel by people; it ignores first labels and removals. The caller leaves out retraind's own writes.
 func (t *RelabelHistory) Add(item string, heldout bool, old, new map[string]string, author string, at time.Time) {
 	from, _ := t.target.Value(old)
 	to, _ := t.target.Value(new)
@@ -66,8 +66,8 @@ func (t *RelabelHistory) Len() int {
 	return n
 }
 
-// Restless counts the items whose label went back and forth: it changed at least three times, and at least twice to an
-// earlier label.
+// Restless counts the items whose label went back and forth: it changed at least three times, and at least twice to the
+// first label or to the one before the last change.
 func (t *RelabelHistory) Restless() int {
 	n := 0
 	for _, s := range t.items {
@@ -121,7 +121,8 @@ const (
 	ByMinute RelabelGroupKind = "minute"
 )
 
-// Groups lists the authors and minutes that relabelled the most items, at most three of each, the largest first.
+// Groups lists the authors and then the minutes that relabelled the most items, at most three of each, the largest
+// first.
 func (t *RelabelHistory) Groups() []RelabelGroup {
 	byAuthor, byMinute := map[int32]int{}, map[int64]int{}
 	all := 0

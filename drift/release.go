@@ -40,7 +40,7 @@ type Release struct {
 	TrainedSeq int64
 	// TrainLabels is the mix of the gating target's labels in its training snapshot; nil if unknown.
 	TrainLabels map[string]int
-	// Baseline are its figures at the promotion; nil until Rebase.
+	// Baseline are its figures at the promotion, or when they were measured again; nil until Rebase.
 	Baseline *Baseline
 	// BaselineSeq is the sequence number of the last label change in the baseline.
 	BaselineSeq int64

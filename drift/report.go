@@ -39,8 +39,9 @@ type Report struct {
 	// FormatErrors is the number of scored items with an unusable answer of a language model. They count as wrong.
 	FormatErrors int `json:"format_errors,omitempty"`
 
-	// Figures are computed from the present labels, People from the labels that people wrote; People is nil if these
-	// are the same. Labels that retraind itself wrote since the promotion are shown, but are not evidence.
+	// Figures are computed from the present labels. For People, each label that retraind itself wrote over a person's
+	// since the baseline is replaced by the person's label; People is nil if there is none. A first label by retraind
+	// counts in both.
 	Figures
 	People *Figures `json:"by_people,omitempty"`
 
@@ -62,9 +63,9 @@ type Report struct {
 type Figures struct {
 	Correct  int     `json:"correct"`
 	Accuracy float64 `json:"accuracy"`
-	Low      float64 `json:"low"`  // Wilson 95 %
-	High     float64 `json:"high"` // Wilson 95 %
-	// The 95 % interval that is valid at all times at once, for a chart over time.
+	Low      float64 `json:"low"`  // Wilson 95%
+	High     float64 `json:"high"` // Wilson 95%
+	// The 95% interval that is valid at all times at once, for a chart over time.
 	AnytimeLow  float64 `json:"anytime_low"`
 	AnytimeHigh float64 `json:"anytime_high"`
 
@@ -86,12 +87,13 @@ type TargetFigures struct {
 	N        int     `json:"n"` // held-out items with a label of the target and an answer of this release
 	Correct  int     `json:"correct"`
 	Accuracy float64 `json:"accuracy"` // 0 without items
-	Low      float64 `json:"low"`      // Wilson 95 %
-	High     float64 `json:"high"`     // Wilson 95 %
+	Low      float64 `json:"low"`      // Wilson 95%
+	High     float64 `json:"high"`     // Wilson 95%
 	MacroF1  float64 `json:"macro_f1"`
 }
 
-// ByPeople returns the report with the figures computed from people's labels, because only these may be evidence.
+// ByPeople returns the report with the figures in People, if there are any, because retraind's own labels may not be
+// evidence.
 func (r Report) ByPeople() Report {
 	if r.People != nil {
 		r.Figures = *r.People
@@ -113,7 +115,7 @@ type Category struct {
 	F1        float64 `json:"f1"`
 }
 
-// Baseline are the release's figures at its promotion.
+// Baseline are the release's figures at its promotion, or when they were measured again.
 type Baseline struct {
 	Accuracy float64   `json:"accuracy"`
 	MacroF1  float64   `json:"macro_f1"`
@@ -137,8 +139,8 @@ type Relabels struct {
 	Authors      int     `json:"authors"`
 }
 
-// NewItems counts the held-out items that arrived since the baseline and the wrong answers to them, monitored by an
-// e-CUSUM.
+// NewItems counts the held-out items that people labelled since the baseline and that were tested, and the wrong
+// answers to them, monitored by an e-CUSUM.
 type NewItems struct {
 	N       int     `json:"n"`
 	Errors  int     `json:"errors"`
@@ -176,11 +178,11 @@ type NewInCategory struct {
 // Labels counts all label changes, held-out or not, since the release was trained.
 type Labels struct {
 	Items   int            `json:"items"`              // labelled items now
-	Changed int            `json:"changed"`            // items that someone other than retraind changed since the training
-	Own     int            `json:"own,omitempty"`      // items that only retraind changed since: shown, never evidence
+	Changed int            `json:"changed"`            // items changed since the training, not only by retraind, and still different
+	Own     int            `json:"own,omitempty"`      // items changed since by retraind only, and still different: no evidence
 	Share   float64        `json:"share"`              // Changed / Items
 	New     map[string]int `json:"new,omitempty"`      // categories that were not in the training, with their present examples
-	Gone    map[string]int `json:"vanished,omitempty"` // categories that no item has any longer, with their training examples
+	Gone    map[string]int `json:"vanished,omitempty"` // categories lost among training and scored items, by training examples
 	// The label mix compared with the training snapshot: population stability index, Jensen-Shannon distance and
 	// Pearson's test. If the snapshot is unknown, these are 0, 0 and nil.
 	PSI  float64          `json:"psi"`

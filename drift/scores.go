@@ -5,7 +5,8 @@ import "math"
 // tally counts the items that have one category as label, as answer, and as both.
 type tally struct{ support, predicted, correct int }
 
-// Scores are the figures of a confusion matrix, as defined by scikit-learn. Undefined figures are 0, never NaN.
+// Scores are the figures of a confusion matrix, as defined by scikit-learn, except that an unusable answer is no
+// category. Undefined figures are 0, never NaN.
 type Scores struct {
 	N, Correct int
 	Accuracy   float64 // 0 without items

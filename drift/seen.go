@@ -13,8 +13,8 @@ import (
 
 // Seen is a set of items and their texts, such as those that a release was trained on. It takes 16 bytes per item: the
 // first 8 bytes of a SHA-256 over the id, and the first 8 bytes of a SHA-256 over the group hash. With a million ids
-// and a million groups, a false match has a probability of one in ten million. The zero value is empty. One goroutine
-// fills a Seen; afterwards any goroutine may read it.
+// and a million groups, the probability that any of a million lookups matches falsely is one in ten million. The zero
+// value is empty. One goroutine fills a Seen; afterwards any goroutine may read it.
 type Seen struct {
 	ids, groups []uint64
 	sorted      bool
@@ -31,7 +31,7 @@ func (s *Seen) Add(id, group string) {
 	s.sorted = false
 }
 
-// Len returns the number of items.
+// Len returns the number of ids or of groups, whichever is larger.
 func (s *Seen) Len() int { return max(len(s.ids), len(s.groups)) }
 
 // Has reports whether the item, or a text of its group, is in the set. Call it after Sort, MarshalBinary or

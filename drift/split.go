@@ -17,8 +17,8 @@ const (
 )
 
 // Split decides which items are held out, and which of the others are for validation. The decision depends only on the
-// salt, the item's id and group key, and the user's own file, not on labels, order or other items. Safe for concurrent
-// use.
+// configured shares, the salt, the item's id and group key, and the user's own file, not on labels, order or other
+// items. Safe for concurrent use.
 type Split struct {
 	members    Membership
 	validation float64
@@ -49,8 +49,9 @@ func (s *Split) FileDigest() string {
 	return s.file.Digest
 }
 
-// Place returns the group of an item and whether it is held out. A side decided by the share stays the same as long as
-// the item exists, so the caller must store it. A side decided by a file changes with the file (see Follows).
+// Place returns the group of an item and whether it is held out. A side decided by the share must stay the same as long
+// as the item exists, even if its text is edited, so the caller stores it. A side decided by a file changes with the
+// file (see Follows).
 func (s *Split) Place(id string, text map[string]string) (group string, heldout bool) {
 	p := s.Find(id, text)
 	return p.Group, p.Heldout

@@ -152,7 +152,8 @@ func (m *Monitor) risen() stats.Rise {
 }
 
 // bound returns the e-value at which the test must alarm to keep a promised rate of false retrains: the number of
-// held-out labels that arrive in the time in which one false retrain is allowed. It is 0 if no rate is configured.
+// held-out labels that arrive in the time in which one false retrain is allowed, but at least minBound. It is 0 if no
+// rate is configured.
 func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	if r.Count <= 0 || r.Per <= 0 {
 		return 0
@@ -161,8 +162,8 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 	return max(minBound, max(minRate, m.days.careful(today))*period)
 }
 
-// overwritten maps each item that retraind itself relabelled since the baseline to the last label that a person gave
-// it, as a value number.
+// overwritten maps each item whose label retraind itself replaced since the baseline to the label before that, as a
+// value number. The comments call the replaced label the person's.
 type overwritten map[string]int32
 
 // note records a change of an item's label. It keeps the person's label until a person labels the item again, the
@@ -179,8 +180,8 @@ func (o overwritten) note(e *entry, before, now int32, own bool) {
 	}
 }
 
-// figuresByPeople computes the figures from each item's last label by a person. It returns nil if retraind has changed
-// no label.
+// figuresByPeople computes the figures with people's labels in place of those by which retraind replaced them. It
+// returns nil if there is no such label.
 func (m *Monitor) figuresByPeople() *Figures {
 	if len(m.tests.own) == 0 {
 		return nil

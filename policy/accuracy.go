@@ -125,9 +125,9 @@ type recallBelow struct {
 	but   []string // sorted
 }
 
-// find returns as worst the category with the lowest recall among those with enough items, and as below how many of
-// these are below the floor. If none of them is, find also returns as small the category with the lowest recall below
-// the floor among those with too few items.
+// find looks at the categories with enough items: `worst` is the one with the lowest recall, `below` is how many of
+// them are below the floor. If none of them is below it, `small` is, among the categories with too few items, the one
+// with the lowest recall below the floor.
 func (a recallBelow) find(r *drift.Report) (worst, small *drift.Category, below int) {
 	for i := range r.Category {
 		k := &r.Category[i]

@@ -68,7 +68,8 @@ func (p *Policy) clock(t, now time.Time) string { return text.Clock(t, now, p.wi
 // everyPaused is the beginning of the text for a pause of all models.
 const everyPaused = "every model is paused"
 
-// blockRuns adds the blockers that depend on earlier runs: breaker, no new labels, cooldown, budget.
+// blockRuns adds the blockers that depend on earlier runs: breaker, no new labels, cooldown or a GPU in use, and the
+// budgets for one night and for a period.
 func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	limits := &p.config.Limits
 	if n, open := breakerOpen(h, limits.Breaker); open {
@@ -125,9 +126,10 @@ func (p *Policy) nightSpent(h *History) time.Time {
 	return ended.Add(dayless)
 }
 
-// breakerOpen counts the latest consecutive runs that ended without a promotion, and reports whether they open the
-// breaker: there are enough of them, and no label has changed since the last one. After a label change one run may
-// start; if that fails too, the breaker is open again until labels change.
+// breakerOpen counts the runs since the last promotion that failed after training had begun, were rejected, or were
+// rolled back; blocked and cancelled runs do not count. It reports whether these runs open the breaker: there are
+// enough of them, and no label is known to have changed since the last one. After a label change one run may start; if
+// that fails too, the breaker is open again until labels change.
 func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
@@ -158,9 +160,9 @@ func breakerOpen(h *History, most int) (n int, open bool) {
 func sameInfo(then, now string) bool { return then == now || now == "" || then == "" }
 
 // rejectedOn looks for a run that shows that a new run would have the same result. That is the latest run whose
-// candidate was rejected, if the labels are the same, or any run whose release was rolled back, if labels and code are
-// the same. Runs before the last promotion do not count, unless a rollback undid that promotion. same reports whether
-// there is such a run.
+// candidate was rejected, if the labels are the same, or a later run whose release was rolled back, if labels and code
+// are the same. Runs before the last promotion do not count, unless a rollback undid that promotion. `same` reports
+// whether there is such a run.
 func rejectedOn(h *History) (run *RunFact, same bool) {
 	for i := range h.Runs {
 		switch run := &h.Runs[i]; run.Outcome {
@@ -180,10 +182,11 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 	return nil, false
 }
 
-// cooledDown returns when the cooldown after the last run ends, and that run. The cooldown starts at the run's end, so
-// that a long run does not use it up. It applies after every outcome: otherwise a run that failed immediately would be
-// retried immediately, and a rolled back release would be trained again. After runs that failed before they trained
-// anything, there is a short pause instead, which doubles with each such run.
+// cooledDown returns the run whose cooldown ends last, and when that is. The cooldown starts at the run's end, so that
+// a long run does not use it up. It applies after every outcome, except after a run that the next one continues:
+// otherwise a run that failed immediately would be retried immediately, and a rolled back release would be trained
+// again. After runs that failed before they trained anything, there is a short pause instead, which doubles with each
+// such run.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	pause := untrainedPause
 	for i := 1; i < len(h.Runs) && h.Runs[i].Untrained && pause < cooldown; i++ { // newest first

@@ -75,7 +75,7 @@ func digest(cfg Config, w *quiethours.Windows) (string, error) {
 }
 
 // Digest returns the SHA-256 of the effective configuration in hexadecimal. Two policies with the same digest make the
-// same decisions.
+// same decisions on the same input.
 func (p *Policy) Digest() string { return p.digest }
 
 // Warnings returns the settings that are valid but questionable.

@@ -208,7 +208,7 @@ func (l *LabelChanges) SetDefaults() { l.AtLeast = 50 }
 // SetDefaults sets 20 examples.
 func (n *NewCategory) SetDefaults() { n.Examples = 20 }
 
-// SetDefaults sets a share of 2 %.
+// SetDefaults sets a share of 2%.
 func (f *FormatErrorsAbove) SetDefaults() { f.Share = 0.02 }
 
 // SetDefaults sets a PSI of 0.2, a clear shift.

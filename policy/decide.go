@@ -10,10 +10,10 @@ import (
 
 // Decide returns the decision for a report at the time now. It is pure: the same arguments give the same decision.
 //
-// Any tripped condition makes a retrain due; so does a model that has no release yet. Blocked lists everything that
-// prevents the start, the most important reasons first. Only an active run, a hold, or a service whose answers are not
-// the champion's blocks a forced retrain; a pause does not, because it blocks automatic starts only. An urgent retrain
-// skips only quiet hours.
+// A retrain is due if any condition trips or if the model has no release yet. Only the condition of the probation is
+// different: it makes a rollback due. Blocked lists everything that prevents the start, the most important reasons
+// first. Only an active run, a hold, or a service whose answers are not the champion's blocks a forced retrain; a pause
+// does not, because it blocks automatic starts only. An urgent retrain skips only quiet hours.
 func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 	r = r.ByPeople()
 	d := Decision{At: now, Model: r.Model, PolicyDigest: p.digest, Release: r.Release, Seq: r.Seq, Targets: r.Targets}

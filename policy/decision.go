@@ -24,7 +24,8 @@ const (
 // State is the result of judging a condition.
 type State string
 
-// The states of a condition: pass, fail (the condition trips), or inconclusive (too little data).
+// The states of a condition: pass, fail (the condition trips), or inconclusive (too little data or evidence, or a
+// breach that has not lasted long enough).
 const (
 	StatePass         State = "pass"
 	StateFail         State = "fail"
@@ -34,7 +35,8 @@ const (
 // Reason is why nothing starts, or why a release is rolled back. Records and metric labels use no other values.
 type Reason string
 
-// The reasons. Other packages set those from gpu_held to indistinguishable, as results of runs.
+// The reasons. Those from gpu_held to indistinguishable are results of runs, which other packages set; gpu_held also
+// blocks the next run.
 const (
 	ReasonNothingTripped   Reason = "nothing_tripped"
 	ReasonInsufficientData Reason = "insufficient_data"
@@ -87,8 +89,8 @@ type Decision struct {
 	Forced bool `json:"forced,omitempty"`
 	// Pipeline is the pipeline of the first tripped condition that names one; empty for the default.
 	Pipeline string `json:"pipeline,omitempty"`
-	// Reason is empty if a retrain may start now, and probation_failed if a rollback starts. Otherwise it is why
-	// nothing starts: the first blocker, if any.
+	// Reason is empty if a retrain may start now, and probation_failed if a rollback starts. Otherwise it is why nothing
+	// starts: the first blocker of a retrain or rollback that is due, or why none is due.
 	Reason Reason `json:"reason,omitempty"`
 	// Text is the decision in one sentence.
 	Text       string      `json:"text"`
@@ -96,14 +98,16 @@ type Decision struct {
 	// Baseline is why the figures are compared with a baseline that was measured again, not with that of the
 	// promotion.
 	Baseline string `json:"baseline,omitempty"`
-	// Blocked lists everything that prevents a retrain from starting now, whether or not one is due.
+	// Blocked lists everything that prevents a retrain from starting now, whether or not one is due. If a rollback is due,
+	// it lists what prevents that instead.
 	Blocked      []Blocker `json:"blocked,omitempty"`
 	PolicyDigest string    `json:"policy_digest"`
 	Release      string    `json:"release,omitempty"`
 	Seq          int64     `json:"seq"` // last label change in the report
 	// Targets are the report's figures of the targets that do not gate: shown, but not used for decisions.
 	Targets []drift.TargetFigures `json:"targets,omitempty"`
-	// WindowNext is when the quiet hours open next; zero if they are open now or always.
+	// WindowNext is when the quiet hours open next; zero if they are open now or never open again, and if they do not
+	// apply.
 	WindowNext time.Time `json:"window_next,omitzero"`
 }
 
@@ -156,11 +160,12 @@ type Condition struct {
 	Value    float64 `json:"value"`
 	Bound    float64 `json:"bound"`
 	Distance float64 `json:"distance"`
-	// Unit is share (a fraction), points, labels, items, psi, hours, e_value, or empty for a yes or no.
+	// Unit is share (a fraction), points, labels, psi, hours, e_value, or empty for a yes or no.
 	Unit Unit `json:"unit,omitempty"`
-	// Labels is the least number of further labels that would trip it, 0 if it has tripped, -1 if unknown.
+	// Labels is the least number of further labels that would trip it; 0 if no more are needed, -1 if unknown or if no
+	// number of them suffices.
 	Labels int `json:"labels"`
-	// Since is when its present breach began, as far as decisions have seen it; zero if there is none.
+	// Since is when decisions first saw its present breach, with enough evidence; zero if there is none.
 	Since time.Time `json:"since,omitzero"`
 	// Trips is when it will trip if the breach lasts; zero unless it waits for the end of its `for`.
 	Trips time.Time `json:"trips,omitzero"`
@@ -184,10 +189,10 @@ const (
 	UnitHours  Unit = "hours"
 	UnitNone   Unit = ""
 
-	UnitEvidence Unit = "e_value" // of a sequential test: 1 is no evidence, 20 corresponds to a level of 5 %
+	UnitEvidence Unit = "e_value" // of a sequential test: 1 is no evidence, 20 corresponds to a level of 5%
 )
 
-// Blocker is one reason why a retrain may not start.
+// Blocker is one reason why a retrain, or a rollback that is due, may not start.
 type Blocker struct {
 	Reason Reason `json:"reason"`
 	// Until is when it ends by itself; zero if it needs an event: new labels, a person, the end of a run.

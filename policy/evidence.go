@@ -8,7 +8,7 @@ import (
 )
 
 // The significance levels at which a drop counts as more than chance. The level of the score test is small because it
-// tests the same held-out items again and again: at 5 % it would trip in most weeks without any change.
+// tests the same held-out items again and again: at 5% it would trip in most weeks without any change.
 const (
 	signLevel  = 0.05 // of the corrections since one promotion, however often they are tested
 	signPairs  = 10   // corrections below which the sign test is not used
@@ -24,7 +24,7 @@ type evidenceKind int
 const (
 	evidenceSign     evidenceKind = iota + 1 // corrections of held-out labels
 	evidenceArrivals                         // newly arrived items
-	evidenceScore                            // accuracy then and now
+	evidenceScore                            // accuracy at the promotion and now
 )
 
 // evidence reports whether a drop is more than chance. Any of three tests suffices:
@@ -38,8 +38,8 @@ const (
 //     items, which makes the test conservative.
 //
 // least is the smallest drop that matters, in points. wrong is a number of hypothetical further corrections from right
-// to wrong, used to compute how many would suffice. For these the sign test is not evaluated, because SignE implies
-// it: SignE rises with b and has mean 1, so if it reaches 1/level, then P(Bin(b+c, 1/2) >= b) is at most level
+// to wrong, used to compute how many would suffice. If it is above 0, the sign test is not evaluated, because SignE
+// implies it: SignE rises with b and has mean 1, so if it reaches 1/level, then P(Bin(b+c, 1/2) >= b) is at most level
 // (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight

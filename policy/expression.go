@@ -92,8 +92,9 @@ var (
 	wrongType   = regexp.MustCompile(`expected bool, but got (\w+)`)
 )
 
-// compileWhen checks and compiles an expression. It may contain numbers, comparisons, arithmetic, the words and, or,
-// not, and the functions abs, min, max. It contains no loops, so its cost is limited by its length.
+// compileWhen checks and compiles an expression. It may contain the names of numbers, constants, comparisons,
+// arithmetic, choices (a ? b : c), the words and, or, not, and the functions abs, min, max. It contains no loops, so
+// its cost is limited by its length.
 func compileWhen(text string) (*vm.Program, error) {
 	const longest = 1000
 	if len(text) > longest {
@@ -143,7 +144,7 @@ func compileWhen(text string) (*vm.Program, error) {
 const whenHint = "write comparisons joined by and, or, not, as in drop > 0.02 and changed > 100"
 
 // plainWords looks for parts of an expression that could loop or that are neither number nor boolean (lists, ranges,
-// closures, texts, variables). refused describes one of them; it is empty if there is none.
+// closures, texts, declarations of variables). refused describes one of them; it is empty if there is none.
 type plainWords struct{ refused string }
 
 // Visit checks one node of the expression.

@@ -24,13 +24,13 @@ type RunFact struct {
 	Forced  bool
 	Info    string // digest of the labels it trained on
 	Code    string // digest of its steps and the files that they name; "" if unknown
-	// Why is the reason why a run changed nothing: not_worse if the gate kept the champion, gpu_held if the GPU was
-	// in use, window_… if the quiet hours ended before the run did, budget if a step used up its budget for one night.
+	// Why is the reason why a run changed nothing, such as not_worse if the gate kept the champion, gpu_held if the GPU
+	// was in use, window_… if the quiet hours ended before the run did, budget if a step used up its budget for one night.
 	Why    Reason
 	Text   string // how it ended, in one sentence
 	Undoes string // id of the run whose promotion it undid, for a rollback run
-	// Untrained: the run failed before it trained anything, for example in an export while the database was
-	// unreachable. No limit counts such a run.
+	// Untrained: the run failed before it trained anything, for example in an export while the database was unreachable.
+	// Neither the breaker nor the budget counts such a run, and a short pause replaces its cooldown.
 	Untrained bool
 }
 
@@ -45,7 +45,7 @@ func (h *History) undone(run *RunFact) bool {
 }
 
 // continued reports whether the run stopped because the quiet hours ended or a step had used up its budget for one
-// night. The next run resumes it; the two count as one, so no limit counts the stopped run.
+// night. The next run resumes it; the two count as one, so breaker, budget and cooldown ignore the stopped run.
 func (r *RunFact) continued() bool {
 	return r.Outcome == OutcomeBlocked &&
 		(r.Why == ReasonWindowClosed || r.Why == ReasonWindowTooShort || r.spentNight())

@@ -20,7 +20,7 @@ type Probation struct {
 	FalseRollbacks unit.Percent `yaml:"false_rollbacks"`
 }
 
-// SetDefaults sets a day, and a chance of 5 % for a false rollback.
+// SetDefaults sets a day, and a chance of 5% for a false rollback.
 func (p *Probation) SetDefaults() { *p = Probation{For: unit.Duration(day), FalseRollbacks: 0.05} }
 
 // YAMLForm accepts 24h as a short form of {for: 24h}.

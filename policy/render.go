@@ -32,8 +32,9 @@ func (o RenderOptions) line(config string) string {
 }
 
 // Render explains the decision with a sentence and two lists: the conditions for a retrain, with yes if they trip, and
-// the blockers, with NO if they block. A condition is unsure if it is beyond its bound but possibly by chance, and
-// unknown if there is too little data.
+// the blockers, with NO if they block. If there are targets that do not gate, a third list has their figures. A
+// condition is unsure if it is beyond its bound, but possibly by chance or not yet for long enough. It is unknown if it
+// could not be judged.
 func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	if opts.Location == nil {
 		opts.Location = time.UTC
@@ -185,7 +186,8 @@ func (c Condition) distance() string {
 	return strings.Join(parts, ", ")
 }
 
-// blockerRows returns a row for each check, even if that allows a start, so that the table always has the same rows.
+// blockerRows returns a row for each usual check, even if the check allows a start, so that these rows are always
+// shown. Rare checks have a row only if they block.
 func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	type group struct {
 		name    string

@@ -76,9 +76,10 @@ type Shadow struct {
 	Real  Doing  `json:"real"`
 	Would Doing  `json:"would"`
 	Text  string `json:"text"`
-	// At is when the pair last changed.
+	// At is when one of the two last changed in effect (see class).
 	At time.Time `json:"at"`
-	// Starts are the runs that the shadow would have started, newest first, as far back as its limits need.
+	// Starts are the times at which the shadow would have started a run and the active policy did not, newest first, as
+	// far back as the shadow's limits need.
 	Starts []time.Time `json:"starts,omitempty"`
 	Last   *Decision   `json:"last,omitempty"`
 }
@@ -96,9 +97,9 @@ func class(d Doing) Doing {
 }
 
 // Beside makes the shadow's decision on the same input as the active policy's decision (was), and returns the next
-// state. The history is the real one plus the runs that the shadow would have started. These count only for the
-// shadow's cooldown and budget. A forced decision is not compared. began reports whether a difference has begun. Each
-// difference is counted once, and again if one of the two policies would start a run during it.
+// state. The history is the real one plus the runs in Starts, which count only for the shadow's cooldown and budget. A
+// forced decision is not compared. `began` reports whether the decision counts as a new difference: when a difference
+// begins, and again when one of the two policies would start a run during it.
 func (s Shadow) Beside(
 	p *Policy, was *Decision, decide func(History) Decision, h History, now time.Time,
 ) (next Shadow, began bool) {

@@ -21,8 +21,8 @@ func lasting(d unit.Duration, margin float64) sustain { return sustain{d.D(), ma
 
 // hold combines a judged condition with its state in the previous decision; before is nil if there is none.
 //
-// A condition that cannot be judged now keeps its previous state, because an unreachable service neither confirms a
-// breach nor ends it.
+// A condition that cannot be judged now does not trip, but keeps Since and Latched, because an unreachable service
+// neither confirms a breach nor ends it.
 func (s *sustain) hold(c, before *Condition, now time.Time) {
 	var since time.Time
 	latched := false
@@ -86,8 +86,9 @@ func (p *Policy) memory(last *Decision, release string) memory {
 	return memory{last: last, same: last.PolicyDigest == p.digest}
 }
 
-// of returns a condition's entry in the previous decision, nil if its rule has changed since. An edit of one rule
-// therefore does not reset the state of the others.
+// of returns a condition's entry in the previous decision, nil if its bound or unit has changed since. An edit of one
+// rule therefore does not reset the state of the others, except that any edit resets an expression (when), whose text a
+// decision does not contain.
 func (m memory) of(c *Condition) *Condition {
 	if m.last == nil {
 		return nil

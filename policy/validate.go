@@ -11,8 +11,9 @@ import (
 	"github.com/retraind/retraind/policy/quiethours"
 )
 
-// Validate reports everything that cannot work: rules that cannot be judged, limits that allow nothing, quiet hours
-// that never start. loc is the configured time zone. Validate does not read calendar files; only Compile does.
+// Validate reports what cannot work (rules that cannot be judged, limits that allow nothing, quiet hours that never
+// start), and warns of questionable settings. loc is the configured time zone. Validate does not read calendar files;
+// only Compile does.
 func (c Config) Validate(loc *time.Location) check.Problems {
 	var p check.Problems
 	p.Under("evaluate", c.Evaluate.validate(loc))

@@ -11,8 +11,8 @@ import "math"
 //	B(k+1, n-k+1) / (p^k (1-p)^(n-k)) < 1/(1-level)
 //
 // (Robbins 1970, "Statistical methods related to the law of the iterated logarithm"). The guarantee is exact for every
-// n and every share. The normal mixture that is often used instead is valid only asymptotically: for a share of 90 %
-// and a level of 95 % it fails in 12 % of all streams, because it estimates the variance from the first few answers.
+// n and every share. The normal mixture that is often used instead is valid only asymptotically: for a share of 90% and
+// a level of 95% it fails in 12% of all streams, because it estimates the variance from the first few answers.
 func ConfidenceSequence(k, n int, level float64) (low, high float64) {
 	if n <= 0 || k < 0 || k > n || !(level > 0 && level < 1) {
 		return 0, 1

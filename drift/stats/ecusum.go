@@ -6,7 +6,8 @@ import "math"
 // guarantees that while the true rate is at most P0, the expected number of observations before a false alarm at bound
 // c is at least c.
 //
-// For each alternative q above P0, a sum of log-likelihood ratios restarts at zero like a CUSUM:
+// For each of several assumed error rates q above P0, the alternatives, a sum of log-likelihood ratios restarts at zero
+// like a CUSUM:
 //
 //	L = max(L, 0) + (error ? ln(q/P0) : ln((1-q)/(1-P0)))
 //
@@ -42,7 +43,7 @@ func (r Stretch) Rate() float64 {
 	return float64(r.Errs) / float64(r.N)
 }
 
-// alternatives are the assumed excesses over the tolerated error rate.
+// alternatives are the differences between the assumed error rates and the tolerated one.
 var alternatives = [...]float64{.02, .05, .1, .15, .2, .3, .4}
 
 // steps are the logarithms of the likelihood ratio for an error and for a right answer.
@@ -70,7 +71,7 @@ func fill(table *[len(alternatives)]steps, p0 float64) int {
 	return n
 }
 
-// NewECUSUM starts a test against the tolerated error rate p0. Rates outside (0, 1) are clamped.
+// NewECUSUM starts a test against the tolerated error rate p0, clamped to [0.001, 0.97].
 func NewECUSUM(p0 float64) ECUSUM {
 	e := ECUSUM{P0: tolerated(p0)}
 	n := fill(&e.steps, e.P0)

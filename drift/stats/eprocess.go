@@ -17,7 +17,7 @@ type EProcess struct {
 	steps [len(alternatives)]steps
 }
 
-// NewEProcess starts a test against the tolerated error rate p0. Rates outside (0, 1) are clamped.
+// NewEProcess starts a test against the tolerated error rate p0, clamped to [0.001, 0.97].
 func NewEProcess(p0 float64) EProcess {
 	e := EProcess{P0: tolerated(p0)}
 	e.L = make([]float64, fill(&e.steps, e.P0))

@@ -12,10 +12,10 @@ func normalQuantile(p float64) float64 {
 	return distuv.UnitNormal.Quantile(p)
 }
 
-// z95 is the two-sided 95 % normal quantile.
+// z95 is the two-sided 95% normal quantile.
 const z95 = 1.959963984540054
 
-// Wilson returns the 95 % score interval of a share, k of n (Wilson 1927). With n = 0 it is (0, 1).
+// Wilson returns the 95% score interval of a share, k of n (Wilson 1927). With n = 0 it is (0, 1).
 func Wilson(k, n int) (low, high float64) {
 	return wilson(k, n, z95)
 }

@@ -8,15 +8,14 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// HalfWidth returns half the width of the 95 % interval (Wilson) for k right answers of n, as a fraction; 0.5 with n =
-// 0.
+// HalfWidth returns half the width of the 95% interval (Wilson) for k right answers of n, as a fraction; 0.5 if n is 0.
 func HalfWidth(k, n int) float64 {
 	low, high := Wilson(k, n)
 	return (high - low) / 2
 }
 
 // ToleratedError returns the error rate up to which a release with k right answers of n does not count as worse. It is
-// the upper end of the error rate's 95 % interval (Wilson), so that a lucky baseline causes no alarm; 1 with n = 0.
+// the upper end of the error rate's 95% interval (Wilson), so that a lucky baseline causes no alarm; 1 if n is 0.
 func ToleratedError(k, n int) float64 {
 	low, _ := Wilson(k, n)
 	return 1 - low

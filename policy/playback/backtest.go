@@ -36,9 +36,9 @@ type BacktestOptions struct {
 	Needs, Took, GPU time.Duration
 	// Floor is the accuracy for Totals.Below; with 0 that total stays 0.
 	Floor float64
-	// MendsNothing selects the pessimistic assumption that simulated retrains fix no condition. Without it, a
-	// simulated retrain is assumed to fix the conditions that caused it, until the record shows another release, or
-	// shows that the condition cleared.
+	// MendsNothing selects the pessimistic assumption that simulated retrains fix no configured condition. Without it, a
+	// simulated retrain is assumed to fix the conditions that caused it, until the record shows another release, or shows
+	// that the condition cleared.
 	MendsNothing bool
 }
 

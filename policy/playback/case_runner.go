@@ -25,7 +25,7 @@ type caseRunner struct {
 	release  int
 	promoted time.Time
 	base     drift.Baseline
-	offset   int // changed labels at the last training
+	offset   int // changed labels at the last promotion
 	seq      int64
 	last     string // figures of the labels in the previous report
 	out      []policy.Decision
@@ -45,7 +45,7 @@ func ParseCaseTime(given string, loc *time.Location) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is not a time: write 2027-03-27 20:00", text.Cut(given, 60))
 }
 
-// play makes decisions like the daemon: at every step, and in between whenever an evaluation is due.
+// play makes decisions like the daemon: at every step that has an evaluation, and in between whenever one is due.
 func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	start, err := ParseCaseTime(c.Start, p.Windows().Location())
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *caseRunner) evaluated(i int) bool {
 }
 
 // figure returns the value of a series at a step, or the last earlier value if the step has none. If there is no
-// earlier value either, it returns the default that is passed as otherwise.
+// earlier value either, it returns the parameter `otherwise`.
 func (s *caseRunner) figure(name string, i int, otherwise float64) float64 {
 	list := s.series[name]
 	for i = min(i, len(list)-1); i >= 0; i-- {

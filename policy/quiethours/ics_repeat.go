@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// seriesEnd is the date up to which a series without an end is expanded.
+// seriesEnd is the date up to which a series is expanded if it has no end, or a later one.
 var seriesEnd = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // mostRepetitions is the maximum number of repetitions of an event: weekly for a century.

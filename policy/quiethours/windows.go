@@ -27,8 +27,8 @@ func (i Interval) Fits(t time.Time, d time.Duration) bool {
 	return i.End.IsZero() || !t.Add(d).After(i.End)
 }
 
-// Windows are compiled quiet hours. A window starts on a configured day, at one wall-clock time (from), and ends at
-// another (to):
+// Windows are compiled quiet hours. A window starts on a configured day, at the wall-clock time `from`, and ends at the
+// wall-clock time `to`:
 //
 //   - a start or end that the clock skips in spring moves to the instant of the jump; a window completely within the
 //     skipped hour starts at that instant and keeps its length;
@@ -71,7 +71,7 @@ func (w *Windows) Always() bool { return len(w.rules) == 0 }
 // Location returns the time zone of the wall clock.
 func (w *Windows) Location() *time.Location { return w.loc }
 
-// Contains reports whether a run may start at t.
+// Contains reports whether quiet hours are open at t.
 func (w *Windows) Contains(t time.Time) bool {
 	_, ok := w.Current(t)
 	return ok

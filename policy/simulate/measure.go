@@ -44,7 +44,7 @@ func CountFalses(w World, p *policy.Policy, streams, years, every int, seed uint
 // Found is how quickly a rule detected a change.
 type Found struct {
 	Streams int
-	Early   int   // it tripped before the change: a false retrain, not a detection
+	Early   int   // streams in which it tripped before the change: a false retrain, not a detection
 	Delays  []int // labels from the change to the detection, sorted
 }
 

@@ -55,7 +55,7 @@ type Stream struct {
 	rng     *rand.Rand
 	monitor *drift.Monitor
 
-	n       int     // labels that have arrived since the promotion
+	n       int     // labels that have arrived since the start
 	truth   []uint8 // by item
 	answers []uint8
 	churn   float64 // corrections that are due

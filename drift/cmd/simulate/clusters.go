@@ -19,7 +19,8 @@ var rare = unit.Rate{Count: 1, Per: unit.Duration(720 * 24 * time.Hour)}
 // clusterRises are the rises to detect in each world of clusters.
 var clusterRises = [...]float64{.05, .10, .25}
 
-// clusterWorlds returns worlds without change in which wrong answers occur in clusters.
+// clusterWorlds returns worlds without change in which wrong answers occur in clusters and, for comparison, worlds with
+// independent errors.
 func clusterWorlds() []simulate.World {
 	world := func(items, length int, correlation float64) simulate.World {
 		return simulate.World{

@@ -10,7 +10,7 @@ const (
 
 // ddm is the drift detection method (Gama, Medas, Castillo and Rodrigues 2004) with its published defaults. After 30
 // observations it remembers where error rate plus standard deviation, p + s, was least, and alarms at p + s > pmin + 3
-// smin. It detects only rises. It guarantees no rate of false alarms: with a constant error of 10 % about half of all
+// smin. It detects only rises. It guarantees no rate of false alarms: with a constant error of 10% about half of all
 // streams of 5,000 labels alarm.
 type ddm struct {
 	n, errs    int

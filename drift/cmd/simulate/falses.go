@@ -19,7 +19,7 @@ const accuracy = 0.88
 // because a test that is evaluated for ten years has more opportunities for a false alarm.
 const streamYears = 10
 
-// quiet is a world without change; look is the number of labels between two decisions.
+// quiet is a world without change, in which a decision is made after each group of `look` labels.
 type quiet struct {
 	simulate.World
 	look int

@@ -28,8 +28,8 @@ func (w *newest) add(wrong bool) {
 	w.n++
 }
 
-// pointRule returns the naive rule: it trips if the accuracy of the newest items is more than drop, a fraction, below
-// that at the promotion.
+// pointRule returns the naive rule: it trips if the accuracy of the newest items is below that at the promotion by more
+// than `drop`, a fraction.
 func pointRule(drop float64) func() simulate.Rule {
 	return func() simulate.Rule {
 		w := &newest{}

@@ -44,7 +44,7 @@ func (v Value) From() string {
 }
 
 // Values lists every key that has a value, in the order in which the keys are declared, and models by name. Passwords
-// are masked. flags are those that Overlay was given; they may be nil.
+// in URLs and connection strings are masked. flags are those that Overlay was given; they may be nil.
 func (l *Loaded) Values(flags *pflag.FlagSet, s Settings) []Value {
 	w := &effective{l: l}
 	w.object("", reflect.ValueOf(*l.File))
@@ -156,7 +156,7 @@ func (w *effective) leaf(path string, v reflect.Value) {
 	w.list = append(w.list, out)
 }
 
-// hidden masks the password in a connection string.
+// hidden masks the password in a connection string or a URL; it leaves the texts of other keys unchanged.
 func hidden(path, text string) string {
 	url := strings.HasSuffix(path, ".url") || strings.HasSuffix(path, ".serving.classify") ||
 		strings.HasSuffix(path, ".serving.health")

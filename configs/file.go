@@ -104,7 +104,7 @@ const (
 	defaultListen = "127.0.0.1:7420"
 )
 
-// DefaultPipeline is the name of the pipeline that a policy starts if the condition names no other.
+// DefaultPipeline is the name of the pipeline that a policy starts if no tripped condition names another.
 const DefaultPipeline = "default"
 
 func (f *File) withDefaults() {

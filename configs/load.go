@@ -28,7 +28,7 @@ type Loaded struct {
 	Source   []byte
 	Warnings strictyaml.Problems
 	// Files are the files that the configuration names and that were read with it, such as calendars: the hash of the
-	// content by absolute path; "" for one that could not be read.
+	// content by absolute path; "" for one that could not be read or is empty.
 	Files map[string]string
 
 	doc *strictyaml.Document
@@ -107,6 +107,7 @@ func Load(path string) (*Loaded, error) {
 }
 
 // Parse decodes and validates the text of a configuration; relative paths are resolved against the directory of path.
+// Unlike Load, it accepts passwords that everyone may read, and prompt files that do not exist.
 func Parse(path string, source []byte) (*Loaded, error) {
 	sum := sha256.Sum256(source)
 	l := &Loaded{Path: path, Source: source, Digest: "sha256:" + hex.EncodeToString(sum[:]), File: &File{}}

@@ -164,7 +164,7 @@ func (c *checked) model(f *File, name string, b broken) {
 	}
 }
 
-// teachers reads the files that the steps label name.
+// teachers reads the files that steps of the kind `label` name, and validates these steps.
 func (c *checked) teachers(m *Model, here string) {
 	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
 		for i, step := range m.Pipeline[name] {
@@ -186,7 +186,7 @@ func (c *checked) teachers(m *Model, here string) {
 	}
 }
 
-// writes finds faults of the statement with which a step label writes into the table.
+// writes finds faults of the statement with which a step of the kind `label` writes into the table.
 func (m *Model) writes(w *actions.LabelWrite) check.Problems {
 	var p check.Problems
 	switch {
@@ -259,7 +259,7 @@ func (m *Model) validateFloors(p *check.Problems) {
 	}
 }
 
-// validateFigures checks that each pipeline has a step that can write the figures which its gate needs.
+// validateFigures checks that each pipeline has a command that writes figures, if promote.figures names some.
 func (m *Model) validateFigures(p *check.Problems) {
 	if len(m.Promote.Figures) == 0 {
 		return
@@ -383,7 +383,7 @@ func (c *checked) compile(f *File, m *Model, unread func(section string) bool) c
 	})
 }
 
-// named records a file that the rules name, so that a change of it is noticed.
+// named records a file that the configuration names, so that a change of it is noticed.
 func (c *checked) named(path string, content []byte) {
 	if c.files == nil {
 		c.files = map[string]string{}

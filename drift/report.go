@@ -177,12 +177,14 @@ type NewInCategory struct {
 
 // Labels counts all label changes, held-out or not, since the release was trained.
 type Labels struct {
-	Items   int            `json:"items"`              // labelled items now
-	Changed int            `json:"changed"`            // items changed since the training, not only by retraind, and still different
-	Own     int            `json:"own,omitempty"`      // items changed since by retraind only, and still different: no evidence
-	Share   float64        `json:"share"`              // Changed / Items
-	New     map[string]int `json:"new,omitempty"`      // categories that were not in the training, with their present examples
-	Gone    map[string]int `json:"vanished,omitempty"` // categories lost among training and scored items, by training examples
+	Items   int            `json:"items"`         // labelled items now
+	Changed int            `json:"changed"`       // items changed since the training, not only by retraind, and still different
+	Own     int            `json:"own,omitempty"` // items changed since by retraind only, and still different: no evidence
+	Share   float64        `json:"share"`         // Changed / Items
+	New     map[string]int `json:"new,omitempty"` // categories that were not in the training, with their present examples
+	// Gone are the categories that no item outside the held-out set and no scored held-out item has any longer, with
+	// their numbers of training examples.
+	Gone map[string]int `json:"vanished,omitempty"`
 	// The label mix compared with the training snapshot: population stability index, Jensen-Shannon distance and
 	// Pearson's test. If the snapshot is unknown, these are 0, 0 and nil.
 	PSI  float64          `json:"psi"`

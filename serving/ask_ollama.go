@@ -11,9 +11,9 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// FormatError is the value of every target if a model answered in another form than asked: not JSON, against the
-// schema, cut off, or with a value that is not a category. It is the model's error and counts as wrong. Labels and
-// categories with this name are refused.
+// FormatError is the value of every target if a language model gave no usable answer: not JSON, against the schema, cut
+// off, or with a value that is not a category. It is also their value if the text is too long for the model. It is the
+// model's error and counts as wrong. Labels and categories with this name are refused.
 const FormatError = "(format error)"
 
 // IsFormatError reports whether an answer is FormatError.
@@ -60,8 +60,8 @@ func newLanguageModel(c Config) (*languageModel, error) {
 	return m, err
 }
 
-// classify asks about one text, as clients do: the tag has the system prompt and the template, the request has the
-// prompt, schema and options.
+// classify asks about one text, as clients do: the request has the prompt, schema and options, and the tag has the
+// template. The system prompt is in the tag or, if retraind does not create the model, in the request.
 func (m *languageModel) classify(ctx context.Context, text Text) (Answer, error) {
 	start := time.Now()
 	prompt, err := m.prompts.Prompt(text.Fields)

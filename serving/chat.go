@@ -21,7 +21,8 @@ type Chat struct {
 	schema  *schema
 }
 
-// ErrIncomplete is returned when labels lack a field that the schema requires.
+// ErrIncomplete is wrapped by the errors of Messages if labels lack a field that the schema requires, and by those of
+// Whole if the answer breaks the schema.
 var ErrIncomplete = errors.New("a label that the schema requires is missing")
 
 // NewChat returns the Chat of a loaded configuration.

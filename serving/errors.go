@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// ErrAsleep means that the service cannot be reached, or answers that it has no model. Texts without an answer do not
-// count as wrong.
+// ErrAsleep means that the service cannot be reached, or answers that it has no model or is too busy. Texts without an
+// answer do not count as wrong.
 var ErrAsleep = errors.New("the classifier does not answer")
 
-// ErrService means that the service answers, but not as configured.
+// ErrService means that the service answers too late, incompletely, or not as configured.
 var ErrService = errors.New("the classifier's answer cannot be used")
 
 // transportError returns the error of a request without an answer: ErrAsleep if the service is unreachable, the cause
@@ -73,8 +73,8 @@ func rootCause(err error) error {
 	}
 }
 
-// statusError returns ErrAsleep for status 503, because no model is loaded then, and a ServiceError for another
-// status.
+// statusError returns ErrAsleep for status 503, which a service without a loaded model sends, and a ServiceError for
+// another status.
 func statusError(url string, status int, body []byte, about string) error {
 	if status == http.StatusServiceUnavailable {
 		return fmt.Errorf("%w: %s returns status 503 %s; the service has no model loaded, or is still starting",
@@ -95,7 +95,7 @@ func statusError(url string, status int, body []byte, about string) error {
 	}
 }
 
-// ServiceError is an unusable answer, with the cause and what to check.
+// ServiceError is a missing or unusable answer of a service that can be reached, with the cause and what to check.
 type ServiceError struct {
 	URL    string
 	Status int    // HTTP status, 0 if there was none

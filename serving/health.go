@@ -9,7 +9,7 @@ import (
 
 // HealthInfo is the service's health answer.
 type HealthInfo struct {
-	OK      bool   // status 200 with a JSON object
+	OK      bool   // the model is there: status 200 with a JSON object, or the Ollama server lists it
 	Release string // digest of the deployed release; empty if the answer does not have it
 	Runtime string // program and version that run the model, such as ollama 0.17.4; empty for an HTTP service
 	// Size is a language model's memory in bytes, VRAM its part on a GPU; 0 if it is not loaded.

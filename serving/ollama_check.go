@@ -46,7 +46,8 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	return p
 }
 
-// exposed returns an address of a server that is not a loopback address; "" if only loopback reaches the server.
+// exposed returns an address of a server that is not a loopback address; "" if only loopback reaches the server or that
+// cannot be determined.
 func exposed(ctx context.Context, base string) string {
 	u, err := url.Parse(base)
 	if err != nil {

@@ -191,8 +191,8 @@ func (c *OllamaConfig) request(prompt string) ollama.ChatRequest {
 	}
 }
 
-// Digest identifies the settings that requests, exported chats and created models share: system prompt, prompt,
-// template, schema and options.
+// Digest identifies the settings that requests, exported chats and created models share: system prompt, template, and
+// those of Asked.
 func (c *OllamaConfig) Digest() string { return digest(c.System, c.Template, c.Asked()) }
 
 // Asked identifies the settings in requests: prompt, schema, options and think. A change of them changes the answers.

@@ -106,10 +106,10 @@ func (s *Scorer) Close() {
 	}
 }
 
-// Score asks about texts concurrently and calls got once for each answer, one call at a time and in no particular
-// order. Answers before an error remain valid. The error is nil if every text was answered; it wraps ErrAsleep if the
-// service is unreachable, ErrService if its answers cannot be used. After a failed text the others are still asked,
-// until the service is unreachable or several texts in a row have failed.
+// Score asks about texts concurrently and calls `got` once for each answer, one call at a time and in no particular
+// order. Answers that `got` received remain valid after an error. The error is nil if every text was answered; it wraps
+// ErrAsleep if the service is unreachable, ErrService if its answers cannot be used. After a failed text the others are
+// still asked, until the service is unreachable or several texts in a row have failed.
 func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)) error {
 	if s.broken != nil {
 		return fmt.Errorf("score: %w", s.broken)
@@ -203,8 +203,7 @@ func (s *Scorer) read(object map[string]any) (out Answer, err error) {
 	return out, err
 }
 
-// post sends a JSON document and passes the answer to the function use, whose error is reported as a fault of the
-// service.
+// post sends a JSON document and calls `use` with the answer. An error of `use` is reported as a fault of the service.
 func (s *Scorer) post(ctx context.Context, to string, body []byte, about string, most int64, use func([]byte) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {

@@ -41,8 +41,8 @@ type Target struct {
 	Normalize Normalize `yaml:"-"`
 }
 
-// Answers maps targets to a service's answers, as canonical values: a category unchanged, "true" or "false", or for a
-// set a JSON array of sorted, distinct strings.
+// Answers maps targets to a service's answers, as canonical values: a category, unchanged or as Normalize spells it,
+// "true" or "false", or for a set a JSON array of sorted, distinct strings.
 type Answers map[string]string
 
 // Agrees reports whether got has the same value in every target of a.
@@ -55,9 +55,9 @@ func (a Answers) Agrees(got Answers) bool {
 	return true
 }
 
-// ParseAnswer reads the targets from a service's JSON answer. A missing or invalid field is an error that lists the
-// fields of the answer, never a wrong answer. The confidence is the number in [0, 1] beside the first target's answer
-// (named "confidence" or "<field>_confidence"), or 0 without one.
+// ParseAnswer reads the targets from a service's JSON answer. A missing or invalid field is an error, never a wrong
+// answer; for a missing one, the error lists the fields of the answer. The confidence is the number in [0, 1] beside
+// the first target's answer (named "confidence" or "<field>_confidence"), or 0 without one.
 func ParseAnswer(targets []Target, body []byte) (Answers, float64, error) {
 	answer, err := decodeAnswer(body)
 	if err != nil {

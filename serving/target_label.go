@@ -8,7 +8,8 @@ import (
 
 // CanonicalLabel converts the label of a source to the target's canonical text. Columns and expressions return texts,
 // numbers, booleans or arrays, which are interpreted by the target's kind. For a set, a single value becomes a set of
-// one. For a bool, a text that means neither true nor false is an error.
+// one, and an empty text an empty set. For a bool, a text that means neither true nor false is an error; for a label,
+// an empty text is.
 func (t Target) CanonicalLabel(s string) (string, error) {
 	switch t.Kind {
 	case KindBool:
@@ -107,7 +108,7 @@ func (t Target) JSON(canonical string) any {
 	return canonical
 }
 
-// NullValue returns the value of the configured null, in canonical form.
+// NullValue returns the value of the configured null, for a set in canonical form. It does not apply Normalize.
 func (t Target) NullValue() string {
 	if t.Kind != KindSet {
 		return t.Null

@@ -11,9 +11,9 @@ import (
 
 // Errors that a Backend wraps and that a Client returns wrapped, so that errors.Is works on both sides of the socket.
 var (
-	// ErrUnreachable: no daemon listens on the socket.
+	// ErrUnreachable: no daemon listens on the socket, the caller may not open it, or the connection broke.
 	ErrUnreachable = errors.New("daemon not reachable")
-	// ErrNoAnswer: a daemon accepted the request and did not answer in time; whether it carried out a change is unknown.
+	// ErrNoAnswer: no answer came in time; whether the daemon carried out a change is unknown.
 	ErrNoAnswer = errors.New("timed out")
 	// ErrNotFound: there is no such model, run or release.
 	ErrNotFound = errors.New("not found")
@@ -54,7 +54,7 @@ type Serving interface {
 type Backend interface {
 	Reader
 	Serving
-	// Trigger starts a retraining now; it ignores thresholds, cooldown and quiet hours, but no safety rule.
+	// Trigger starts a retraining now; it ignores thresholds, limits, pauses and quiet hours, but no safety rule.
 	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
 	// Evaluate evaluates the model now.
 	Evaluate(ctx context.Context, model string) (drift.Report, error)

@@ -18,8 +18,8 @@ const outputMark = "; its output: "
 // BriefSentence returns the model's state, cut for overviews.
 func (m Model) BriefSentence() string { return text.Brief(m.Sentence, briefSentence) }
 
-// BriefReason returns how the run ended, cut for overviews, and the command that shows the rest; the latter is empty
-// if nothing was cut.
+// BriefReason returns how the run ended, cut for overviews and without the path of a command's output, and the command
+// that shows what was left out; that command is empty if nothing was.
 func (r Run) BriefReason() (said, more string) {
 	step := ""
 	for _, s := range r.Steps {
@@ -30,7 +30,7 @@ func (r Run) BriefReason() (said, more string) {
 	return r.brief(r.Reason, step, briefSentence)
 }
 
-// BriefDetail returns the detail of one of the run's steps, cut in the same way, and the command that shows the rest.
+// BriefDetail returns the detail of one of the run's steps in the same form as BriefReason.
 func (r Run) BriefDetail(s Step) (said, more string) { return r.brief(s.Detail, s.Name, briefDetail) }
 
 func (r Run) brief(whole, step string, most int) (said, more string) {

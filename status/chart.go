@@ -57,7 +57,8 @@ func (s scale) y(accuracy float64) float64 {
 	return plotBottom - (plotBottom-plotTop)*(accuracy-s.low)/(s.high-s.low)
 }
 
-// newChart draws the history with its band, the thresholds of the rules, and the ends of runs.
+// newChart draws the history with its band, the baseline, the floor, and a mark for each run that has started: at its
+// end or, while it is active, at its start.
 func newChart(now time.Time, m Model, history []Point, runs []Run) chartView {
 	points := thin(history)
 	if len(points) == 0 {
@@ -142,7 +143,7 @@ func fit(now time.Time, m Model, points []Point) scale {
 	return s
 }
 
-// tickStep returns a step that gives three to six grid lines.
+// tickStep returns a step that gives two to seven grid lines.
 func tickStep(span float64) float64 {
 	for _, step := range []float64{0.005, 0.01, 0.02, 0.05, 0.1} {
 		if span/step <= 5 {
@@ -235,8 +236,8 @@ func (s scale) paths(points []Point) (line, band string) {
 	return over.String(), upper.String() + lower.String() + "Z"
 }
 
-// WriteChart writes the page's chart of a model's accuracy as an SVG: with the 95 % band, the baseline, the floor, and
-// the ends of runs. Without a measurement it writes nothing and reports false.
+// WriteChart writes the page's chart of a model's accuracy as an SVG: with the 95% band, the baseline, the floor, and
+// the runs. Without a measurement it writes nothing and reports false.
 func WriteChart(w io.Writer, now time.Time, m Model, history []Point, runs []Run) (bool, error) {
 	chart := newChart(now, m, history, runs)
 	if !chart.Shown {

@@ -25,8 +25,8 @@ import (
 type Client struct {
 	path  string
 	http  *http.Client
-	quick time.Duration // limit of requests that the daemon answers from memory
-	slow  time.Duration // limit of requests that query the classifier, or compute
+	quick time.Duration // limit of requests that the daemon answers from its memory or its store
+	slow  time.Duration // limit of requests that may wait for the classifier, a source, or a computation
 	quiet time.Duration // limit of the time without a line on the stream of events
 }
 
@@ -106,7 +106,7 @@ func (c *Client) Releases(ctx context.Context, model string) (r []Release, err e
 	return r, c.get(ctx, "/v1/models/"+url.PathEscape(model)+"/releases", nil, &r)
 }
 
-// Subscribe implements Reader. The channel is also closed when the daemon stops.
+// Subscribe implements Reader. The channel is also closed when the daemon stops or sends no line for three heartbeats.
 func (c *Client) Subscribe(ctx context.Context) <-chan Event {
 	feed := make(chan Event)
 	go func() {

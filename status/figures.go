@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// interval formats the bounds of a fraction: "85.0 to 88.9".
+// interval formats the bounds of a fraction: "85.0 to 88.9%".
 func interval(low, high float64) string {
 	return fmt.Sprintf("%.1f to %.1f%%", 100*low, 100*high)
 }

@@ -27,19 +27,21 @@ var heldNames = [heldKinds]string{"connection", "stream", "body"}
 // Guard limits the connections, streams and bodies of one listener, so that clients cannot exhaust what the daemon
 // needs for its own work.
 //
-// A connection beyond a limit replaces the oldest idle one of the same peer, so that a user with abandoned connections
-// can still connect. If none is idle, the new one is refused.
+// A connection beyond a limit replaces the oldest idle one: if the peer is at its own limit, one of the same peer, so
+// that a user with abandoned connections can still connect; else one of any peer. If none is idle, the new one is
+// refused.
 type Guard struct {
 	limits  Limits
 	refused [heldKinds]*refusals.Series
 
-	mu    sync.Mutex     // guards the rest
+	mu    sync.Mutex     // guards the fields below
 	conns []*guardedConn // oldest first
 	all   [heldKinds]int
 	peers map[string]*[heldKinds]int
 }
 
-// NewGuard returns the guard of a listener. count is called for each refusal; it may be nil.
+// NewGuard returns the guard of a listener. `count` is called for each refusal and for each connection that replaces an
+// idle one; it may be nil.
 func NewGuard(listener string, limits Limits, count func(listener, what string), log *slog.Logger) *Guard {
 	g := &Guard{limits: limits, peers: map[string]*[heldKinds]int{}}
 	for k := range heldKinds {

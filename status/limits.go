@@ -35,8 +35,8 @@ func NewLimits() Limits {
 	}
 }
 
-// peerName returns the peer that a connection is counted for. Every address of 127.0.0.0/8 is this machine, and an
-// IPv6 peer is its whole network.
+// peerName returns the peer that a connection is counted for. Every address of 127.0.0.0/8 is this machine, and any
+// other IPv6 peer is its /64 network.
 func peerName(conn net.Conn) string {
 	if p, ok := credentials(conn); ok {
 		return "uid " + strconv.FormatUint(uint64(p.UID), 10)

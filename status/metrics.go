@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// Metrics is the daemon's own registry. Gauges come from a snapshot at each scrape; counters of single occurrences are
-// incremented by the daemon and start at zero with the process.
+// Metrics is the daemon's own registry. At each scrape a snapshot gives the gauges, except that of GPUIdle. Counters
+// and histograms of single occurrences are updated by the daemon and start empty with the process.
 type Metrics struct {
 	registry  *prometheus.Registry
 	decisions *prometheus.CounterVec
@@ -109,10 +109,10 @@ func (m *Metrics) GPUContended(model, kind, holder string) {
 	m.contended.WithLabelValues(model, kind, holder).Inc()
 }
 
-// GPUReleased counts a thing that was stopped for steps of a run.
+// GPUReleased counts one program or model that was stopped to free the GPU for steps of a run.
 func (m *Metrics) GPUReleased(model string) { m.released.WithLabelValues(model).Inc() }
 
-// GPURestored counts the outcome of restoring one thing that was stopped.
+// GPURestored counts the result of starting one such program or model again.
 func (m *Metrics) GPURestored(model, ending string) { m.restored.WithLabelValues(model, ending).Inc() }
 
 // GPUIdle sets the share of the time in which a step left its GPU idle, in [0, 1].
@@ -248,7 +248,7 @@ func collectModel(m Model, put func(d *prometheus.Desc, value float64, labels ..
 	put(descPending, float64(r.Labels.Changed), m.Name)
 	collectTargets(m.Name, r, put)
 	if r.Scored == 0 {
-		return // omit the figure: 0 % would be wrong
+		return // omit the figure: 0% would be wrong
 	}
 	put(descAccuracy, r.Accuracy, m.Name)
 	put(descLow, r.Low, m.Name)

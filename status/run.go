@@ -22,8 +22,9 @@ type Run struct {
 	State    store.RunState `json:"state"`
 	Outcome  policy.Outcome `json:"outcome,omitempty"`
 	Reason   string         `json:"reason,omitempty"`
-	// Why is not_worse if the gate kept the champion, gpu_held if the run did not get the GPU, window_closed or
-	// window_too_short if it continues in the next quiet hours, probation_failed if it rolled a release back.
+	// Why is the policy.Reason with which the run ended, if any: for example not_worse if the gate kept the champion,
+	// gpu_held if the run did not get the GPU, window_closed, window_too_short or budget if it continues later,
+	// probation_failed if it rolled back a release that failed its probation.
 	Why string `json:"why,omitempty"`
 	// Parent is the run that this one repeats, From the step with which it began.
 	Parent string `json:"parent,omitempty"`
@@ -45,8 +46,8 @@ type Run struct {
 type Compared struct {
 	Before *float64 `json:"before,omitempty"` // nil: there was no champion
 	After  float64  `json:"after"`
-	Low    float64  `json:"low"`  // 95 % interval of After
-	High   float64  `json:"high"` // 95 % interval of After
+	Low    float64  `json:"low"`  // 95% interval of After
+	High   float64  `json:"high"` // 95% interval of After
 	N      int      `json:"n"`
 }
 
@@ -83,8 +84,9 @@ type Step struct {
 	Ends time.Time `json:"ends,omitzero"`
 }
 
-// Left estimates the remaining time of a running step: as reported by the step, else extrapolated linearly from its
-// share. It reports false if the step reports no share, or one that is too small.
+// Left estimates the remaining time of a running step: until the time in Ends, if that is in the future, else
+// extrapolated linearly from Progress. It reports false if the step does not run, or if it reports neither that time
+// nor a share of at least 1%.
 func (s Step) Left(now time.Time) (time.Duration, bool) {
 	const least = 0.01
 	if s.Ends.After(now) && s.Ended.IsZero() {
@@ -154,7 +156,7 @@ type Request struct {
 	By string `json:"by,omitempty"`
 	// ID is the sender's id of the request: a second request with the same id gets the answer of the first. Optional.
 	ID string `json:"id,omitempty"`
-	// At is when the request was made; one that is too old is refused. Optional, default now.
+	// At is when the request was made; one that is too old or in the future is refused. Optional, default now.
 	At time.Time `json:"at,omitzero"`
 }
 
@@ -179,7 +181,8 @@ func (r Request) Fresh(now time.Time) error {
 	return nil
 }
 
-// Refusal is an ErrRefused with a code for programs: 409 a run is active, 410 stale, 423 held.
+// Refusal is an ErrRefused with a code for programs: 409 a conflict, such as an active run, 410 the request's time is
+// too old or in the future, 423 the model is held.
 type Refusal struct {
 	Code int
 	Text string

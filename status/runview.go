@@ -112,7 +112,7 @@ type segmentView struct {
 	Title string
 }
 
-// least is the minimum visible width of a segment, in percent.
+// least is the minimum width of a segment, in percent, before all are scaled (see shares).
 const least = 0.8
 
 func newBar(now time.Time, r Run) barView {
@@ -125,7 +125,7 @@ func newBar(now time.Time, r Run) barView {
 			known++
 		}
 	}
-	// Pending steps have no duration yet: each gets the mean of the others.
+	// Pending steps have no duration yet: each gets the mean of the started ones.
 	for i, s := range r.Steps {
 		if s.Started.IsZero() && r.Outcome == "" {
 			seconds[i] = math.Max(total, 1) / math.Max(float64(known), 1)
@@ -151,7 +151,8 @@ func newBar(now time.Time, r Run) barView {
 	return bar
 }
 
-// shares converts lengths into percentages of their sum. None is below least, and together they are 100.
+// shares converts lengths into percentages of their sum. Smaller ones are raised to least; then all are scaled so that
+// together they are 100.
 func shares(lengths []float64) []float64 {
 	sum := 0.0
 	for _, l := range lengths {

@@ -81,7 +81,8 @@ func (s socket) gid() int {
 // Serve answers requests on the listener, within the guard's limits, until ctx ends; then it waits up to 2 s for the
 // requests in progress. It closes the listener.
 func Serve(ctx context.Context, listener net.Listener, guard *Guard, handler http.Handler, log *slog.Logger) error {
-	// Streams of events are cancelled at once; other requests may finish.
+	// The end of this context ends streams of events, and most queries, at once; requests that change something may finish
+	// (see ordered).
 	streams, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if s, ok := listener.(socket); ok {

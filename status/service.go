@@ -273,7 +273,7 @@ func (s *service) fail(r micro.Request, code int, text string) {
 	}, body)
 }
 
-// warn logs a warning if a stream captures the subjects of requests, because clients would take its acknowledgement for
+// warn logs an error if a stream captures the subjects of requests, because clients would take its acknowledgement for
 // the answer.
 func (s *service) warn(conn *nats.Conn) {
 	js, err := jetstream.New(conn)

@@ -16,7 +16,7 @@ type Status struct {
 	Started  time.Time `json:"started"`
 	Config   Config    `json:"config"`
 	Models   []Model   `json:"models"`
-	// OutboxPending counts notifications that are not yet published to NATS.
+	// OutboxPending counts events that NATS has not acknowledged yet.
 	OutboxPending int `json:"outbox_pending"`
 }
 
@@ -98,7 +98,7 @@ type Shadow struct {
 	Text    string    `json:"text"` // the shadow's sentence
 }
 
-// Audit is the last comparison of the stored figures with recomputed ones.
+// Audit is the last audit: a comparison of the figures with recomputed ones, and a check of the champion's files.
 type Audit struct {
 	At time.Time `json:"at,omitzero"` // zero before the first
 	// Damage is what is wrong with the champion's files; empty if they are intact.
@@ -107,7 +107,7 @@ type Audit struct {
 	Difference string `json:"difference,omitempty"`
 }
 
-// Window is whether a run may start now.
+// Window is whether quiet hours allow a run to start now.
 type Window struct {
 	Open bool `json:"open"`
 	// Changes is when it next closes or opens; zero if it never does.

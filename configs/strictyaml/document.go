@@ -59,7 +59,8 @@ func (d *Document) Locate(found check.Problems) Problems {
 	return out
 }
 
-// place records the position of a value: its own for a scalar or {…}, that of the key for a block or an empty value.
+// place records the position of a value: its own for a scalar, {…} or […], that of the key for a block or an empty
+// value.
 func (d *decoder) place(path string, key, value *yaml.Node) {
 	at := value
 	block := (value.Kind == yaml.MappingNode || value.Kind == yaml.SequenceNode) && value.Style&yaml.FlowStyle == 0

@@ -10,9 +10,9 @@ import (
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// expand replaces environment variables in fields with the tag `env:"expand"`. An unset variable is an error, since an
-// empty password would be hard to diagnose later. In other fields ${NAME} stays unchanged, with a warning unless it
-// may be meant for a shell.
+// expand replaces environment variables in fields with the tag `env:"expand"`. An unset or empty variable is an error,
+// since an empty password would be hard to diagnose later. In other fields ${NAME} stays unchanged, with a warning
+// unless it may be meant for a shell.
 func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 	text := n.Value
 	switch {

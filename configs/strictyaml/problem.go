@@ -37,7 +37,7 @@ func (p Problem) text() string {
 	return p.Message + " (" + p.Hint + ")"
 }
 
-// Problems are all problems of a file.
+// Problems are the problems of a file; Decode reports at most maxProblems.
 type Problems []Problem
 
 // Error returns one line for each problem.

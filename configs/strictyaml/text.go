@@ -49,7 +49,8 @@ func checkText(data []byte) ([]byte, *Problem) {
 	return data, nil
 }
 
-// forbidden reports control characters and those that reorder text on the screen, which would hide what is parsed.
+// forbidden reports control characters, and characters that break or reorder lines on the screen, which would hide what
+// is parsed.
 func forbidden(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t' || r == '\r':

@@ -21,9 +21,9 @@ type CreateRequest struct {
 	Quantize   string            `json:"quantize,omitempty"`
 }
 
-// Create creates a model and reads the answer until success; status is called for each line, and may be nil. It first
-// checks that From exists, since the server would fetch a missing one. A created model may still fail to load: only a
-// request shows that.
+// Create creates a model and reads the answer, which must end with success. It calls `status`, which may be nil, with
+// the status in each line. It first checks that From exists, since the server would fetch a missing one. A created
+// model may still fail to load: only a request shows that.
 func (c *Client) Create(ctx context.Context, r CreateRequest, status func(string)) error {
 	if r.From != "" {
 		if _, err := c.Show(ctx, r.From); err != nil {

@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// The kinds of errors, for errors.Is. Any other error is the server's own: its text is in Error.Text.
+// The kinds of errors, for errors.Is. In other errors, Error.Cause says what is wrong, and Error.Text is what the
+// server said, if anything.
 var (
 	ErrAway       = errors.New("the Ollama server does not answer")
 	ErrBusy       = errors.New("the Ollama server's queue is full")
@@ -48,7 +49,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap returns the sentinel.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // broken returns the error of a request without a complete answer. If the context has ended, the error wraps the

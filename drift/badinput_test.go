@@ -150,7 +150,7 @@ func TestCategoriesKeepTheirPromise(t *testing.T) {
 			found++
 		}
 	}
-	// The 600 labels, at 20 a day, arrive in the 30 days in which one false alarm is allowed.
+	// At 20 a day, the 600 labels arrive in the 30 days in which one false alarm is allowed.
 	if alarms > 2 {
 		t.Errorf("false alarms in %d of %d streams", alarms, streams)
 	}

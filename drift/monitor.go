@@ -191,8 +191,8 @@ func (m *Monitor) Answer(item, textHash string, answers serving.Answers) bool {
 	return ok
 }
 
-// Unscored lists the labelled held-out texts without an answer, in the order of their last change. It leaves out those
-// that the release was trained on. It takes time proportional to their number.
+// Unscored lists the held-out texts that lack an answer although a target has a label for them, in the order of their
+// last change. It leaves out those that the release was trained on. It takes time proportional to their number.
 func (m *Monitor) Unscored() []Unscored {
 	slots := make([]int32, 0, len(m.unscored))
 	for slot := range m.unscored {

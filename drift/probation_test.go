@@ -204,7 +204,7 @@ func TestRebaseEndsAProbation(t *testing.T) {
 	}
 }
 
-// The power of a probation over whole streams, as the command check prints it.
+// SmallestFault computes the power of a probation by simulating whole streams: more labels find a smaller rise.
 func TestProbationKeepsItsPromise(t *testing.T) {
 	t.Parallel()
 	p0 := stats.ToleratedError(450, 500)

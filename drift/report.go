@@ -175,11 +175,12 @@ type NewInCategory struct {
 	Alarmed  bool    `json:"alarmed"`
 }
 
-// Labels counts all label changes, held-out or not, since the release was trained.
+// Labels counts the items, held-out or not, that changed since the release was trained. An item whose labels were
+// changed back does not count.
 type Labels struct {
 	Items   int            `json:"items"`         // labelled items now
-	Changed int            `json:"changed"`       // items changed since the training, not only by retraind, and still different
-	Own     int            `json:"own,omitempty"` // items changed since by retraind only, and still different: no evidence
+	Changed int            `json:"changed"`       // items changed since the training, not only by retraind
+	Own     int            `json:"own,omitempty"` // items changed since by retraind only: shown, never evidence
 	Share   float64        `json:"share"`         // Changed / Items
 	New     map[string]int `json:"new,omitempty"` // categories that were not in the training, with their present examples
 	// Gone are the categories that no item outside the held-out set and no scored held-out item has any longer, with

@@ -27,7 +27,7 @@ func rising(t *testing.T, points float64) *bench {
 	return b
 }
 
-// serve simulates a year with ten new labels a day; wrong is the share of wrong answers.
+// serve simulates a year with ten new labels a day; the share `wrong` of the answers is wrong.
 func (b *bench) serve(rng *rand.Rand, wrong float64) {
 	for i := range 3650 {
 		answer := "a"

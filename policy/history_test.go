@@ -191,7 +191,7 @@ func (m *model) forbidden(d policy.Decision, h policy.History) string {
 		return "the quiet hours are over"
 	}
 	needs := h.Needs + limits.Reserve.D()
-	// It must fit: every minute of the run lies in the window.
+	// It must fit: quiet hours are open at every quarter of an hour of the run, and at its end.
 	for at := m.now; at.Before(m.now.Add(needs)); at = at.Add(15 * time.Minute) {
 		if !m.w.Contains(at) {
 			return "it does not fit"

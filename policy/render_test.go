@@ -114,7 +114,7 @@ func TestDecisionJSON(t *testing.T) {
 	}
 }
 
-// A decision that is blocked because the champion does not serve has a row for it, and also for a forced retrain.
+// A decision that is blocked because the champion does not serve has a row for it, even if the retrain is forced.
 func TestForeignHasARow(t *testing.T) {
 	t.Parallel()
 	for name, force := range map[string]*policy.Force{"due": nil, "forced": {By: "ann"}} {

@@ -16,7 +16,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// batched starts a service that answers batches, with the title as the label; odd replaces answers by title.
+// batched starts a service that answers batches, with the title as the label. If `odd` is not nil, it gives the answer
+// for each title instead; nil leaves the answer out.
 func batched(t *testing.T, odd func(title string) map[string]any) (*serving.Scorer, *atomic.Int64) {
 	t.Helper()
 	var requests atomic.Int64

@@ -47,8 +47,8 @@ func benchTexts() []serving.Text {
 }
 
 // BenchmarkScore scores held-out texts as an evaluation does. It alternates with a bare load generator, so that other
-// load on the machine affects both. The generator has as many goroutines, which send prepared bodies over kept
-// connections and discard the answers.
+// load on the machine affects both. The generator has as many goroutines as the Scorer; they send prepared bodies over
+// kept connections and discard the answers.
 func BenchmarkScore(b *testing.B) {
 	url, texts := benchService(b), benchTexts()
 	s := serving.NewScorer(serving.Config{

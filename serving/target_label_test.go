@@ -80,7 +80,7 @@ func TestNullOfASet(t *testing.T) {
 	}
 }
 
-// An invalid label does not count, also if the target has a value for null: it is neither that value nor missing.
+// An invalid label does not count, even if the target has a value for null: it is neither that value nor missing.
 func TestInvalidLabelIsNotNull(t *testing.T) {
 	t.Parallel()
 	targets := []serving.Target{

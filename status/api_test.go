@@ -24,7 +24,7 @@ import (
 // daemon serves a backend on a socket and returns a client for it.
 func daemon(t *testing.T, backend Backend) (*Client, string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "st") // short: a socket's path has at most 107 bytes
+	dir, err := os.MkdirTemp("", "st") // short: ListenSocket accepts a path of at most 104 bytes
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,7 +150,7 @@ func (c *chromium) await(what string, wanted func(cdpAnswer) bool) cdpAnswer {
 	}
 }
 
-// open loads a page in a window of that width, light or dark, and waits until it has loaded.
+// open loads a page in a window of the given width and color scheme, and waits until it has loaded.
 func (c *chromium) open(url string, width int, scheme string) {
 	c.t.Helper()
 	c.call("Emulation.setDeviceMetricsOverride", map[string]any{

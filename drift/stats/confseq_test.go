@@ -52,7 +52,7 @@ func TestConfidenceSequenceHoldsAtEveryLook(t *testing.T) {
 				once++
 			}
 		}
-		// 5 % plus four standard deviations of the binomial: a correct program fails for one of 30,000 seeds.
+		// 5% plus four standard deviations of the binomial: a correct program fails for one of 30,000 seeds.
 		if most := .05 + 4*math.Sqrt(.05*.95/streams); float64(ever)/streams > most {
 			t.Errorf("p = %v: outside in %.3f of the streams, allowed %.3f", p, float64(ever)/streams, most)
 		}

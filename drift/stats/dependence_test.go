@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/drift/stats"
 )
 
-// clusters draws errors with a mean rate. Each block of observations has its own rate, so that two errors of one block
-// have the correlation rho.
+// clusters draws errors with a mean rate. Each block of observations has its own rate, so that the errors of two
+// observations in one block have the correlation `rho`.
 func clusters(seed uint64, block int, rho float64) func(mean float64) bool {
 	rng := rand.New(rand.NewPCG(seed, 25))
 	n, own, of := 0, 0.0, -1.0

@@ -121,7 +121,7 @@ func TestNonInferior(t *testing.T) {
 	if s := stats.NonInferior(0, 0, 400, .01, .05); !s.Pass {
 		t.Errorf("400 items can: %+v", s)
 	}
-	// Tango 1998, table of the crossover study: 44 pairs, b = 0, c = 1, 90 % two-sided score interval.
+	// Tango 1998, table of the crossover study: 44 pairs, b = 0, c = 1, 90% two-sided score interval.
 	near(t, "one loss", stats.NonInferior(0, 1, 44, .01, .05).Difference, -1./44, 1e-12)
 	if stats.NonInferior(0, 0, 0, .01, .05).Pass {
 		t.Error("nothing passes without items")
@@ -169,7 +169,7 @@ func TestECUSUMKeepsItsPromise(t *testing.T) {
 			}
 		}
 	}
-	if share := float64(alarms) / runs; share > .06 { // another simulation: 2 %
+	if share := float64(alarms) / runs; share > .06 { // another simulation: 2%
 		t.Errorf("false alarms in %.3f of the runs", share)
 	}
 	sum := 0

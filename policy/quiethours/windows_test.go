@@ -20,8 +20,8 @@ var zones = []string{
 	"Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia", "Pacific/Auckland",
 }
 
-// oracle is a simple model that uses only the local time of each minute. A window opens at the first minute whose
-// local date and time are at least from on its day, and closes at the first minute at which they are at least to.
+// oracle is a simple model that uses only the local time of each minute. A window opens at the first minute whose local
+// date and time are at least `from` on its day, and closes at the first minute at which they are at least `to`.
 type oracle struct {
 	start time.Time
 	wall  []int64 // minutes of the local calendar since 1970, for each minute since start
@@ -82,8 +82,8 @@ func (o *oracle) open(list []quiethours.WindowConfig, except map[string]bool) []
 	return open
 }
 
-// compare checks the windows of list, of which rules are those that open something, against the oracle in each minute
-// of the span. The first and last days are left out, because the oracle lacks the minutes beyond the span.
+// compare checks the windows of `list` against the oracle in each minute of the span. `rules` are the entries of `list`
+// that open something. The first and last days are left out, because the oracle lacks the minutes beyond the span.
 func compare(t interface{ Fatalf(string, ...any) }, list, rules []quiethours.WindowConfig, except map[string]bool,
 	o *oracle, loc *time.Location,
 ) {

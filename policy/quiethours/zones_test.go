@@ -77,7 +77,8 @@ func changesOf(loc *time.Location, from, to int) (list []time.Time) {
 }
 
 // Every night with a clock change, in every zone of Go, with windows whose edges are at that time, against the local
-// time of each minute. Zones with the same changes are tested once, and two years suffice, unless long is set.
+// time of each minute. Zones with the same changes are tested once. The test covers two years, or more if `long`
+// returns true.
 func TestEveryZonesNights(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)
@@ -119,7 +120,7 @@ func TestEveryZonesNights(t *testing.T) {
 	}
 }
 
-// Whole years of twenty zones, minute by minute.
+// Whole years, minute by minute: one year of five zones, or eight years of all test zones if `long` returns true.
 func TestWholeYears(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)

@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// stream returns a deterministic sequence of errors that other programs can reproduce. Its rate changes from before to
-// after at jump.
+// stream returns a deterministic sequence of errors that other programs can reproduce. Its rate is `before` for the
+// first `jump` observations, and `after` from then on.
 func stream(n, jump int, before, after float64) []bool {
 	out := make([]bool, n)
 	for i := range out {

@@ -20,8 +20,8 @@ func arithmetic(t *testing.T) {
 // sigmas is the tolerance in standard deviations: a correct program fails for one of 30,000 seeds.
 const sigmas = 4
 
-// A short version of the table of false retrains. The number in so many years is at most that of a Poisson process
-// with the promised rate.
+// A short version of the table of false retrains. The number of false retrains is at most the expectation of a Poisson
+// process with the promised rate, plus the tolerance.
 func TestPromiseIsKept(t *testing.T) {
 	t.Parallel()
 	arithmetic(t)

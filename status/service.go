@@ -22,7 +22,7 @@ import (
 // any stream.
 const ServiceRoot = "retraind.api.v1"
 
-// WholeDaemon, in place of a model's name, means the whole daemon.
+// WholeDaemon, in place of a model's name in a request for the status, means all models.
 const WholeDaemon = "_daemon"
 
 // ServiceOptions are the options for requests by NATS.

@@ -54,7 +54,7 @@ type Backtest struct {
 // Totals summarizes the effect of one policy.
 type Totals struct {
 	Retrains int
-	Urgent   int // of them, those that did not wait for quiet hours
+	Urgent   int // of them, those that did not wait for quiet hours; not counted for the record
 	Forced   int
 	// Delays are how long each retrain that was not forced waited after a condition first made it due.
 	Delays []time.Duration

@@ -139,7 +139,7 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 func folded(line string) bool { return line != "" && (line[0] == ' ' || line[0] == '\t') }
 
 // close sets the missing end of an event as the standard defines it: after the event's duration, or after one day if
-// the start is a date.
+// the start is a date. A time at midnight is treated like a date.
 func (e *event) close() {
 	switch {
 	case !e.end.IsZero():

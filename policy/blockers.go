@@ -126,10 +126,10 @@ func (p *Policy) nightSpent(h *History) time.Time {
 	return ended.Add(dayless)
 }
 
-// breakerOpen counts the runs since the last promotion that failed after training had begun, were rejected, or were
-// rolled back; blocked and cancelled runs do not count. It reports whether these runs open the breaker: there are
-// enough of them, and no label is known to have changed since the last one. After a label change one run may start; if
-// that fails too, the breaker is open again until labels change.
+// breakerOpen counts the runs since the last promotion that was not undone, if they failed, were rejected, or were
+// rolled back. Blocked and cancelled runs do not count, nor do those that are Untrained. It reports whether these runs
+// open the breaker: there are enough of them, and no label is known to have changed since the last one. After a label
+// change one run may start; if that fails too, the breaker is open again until labels change.
 func breakerOpen(h *History, most int) (n int, open bool) {
 	if most <= 0 {
 		return 0, false
@@ -183,9 +183,9 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 }
 
 // cooledDown returns the run whose cooldown ends last, and when that is. The cooldown starts at the run's end, so that
-// a long run does not use it up. It applies after every outcome, except after a run that the next one continues:
-// otherwise a run that failed immediately would be retried immediately, and a rolled back release would be trained
-// again. After runs that failed before they trained anything, there is a short pause instead, which doubles with each
+// a long run does not use it up. It applies after every outcome: otherwise a run that failed immediately would be
+// retried immediately, and a rolled back release would be trained again. Only a run that the next one continues has
+// none. After runs that failed before they trained anything, there is a short pause instead, which doubles with each
 // such run.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	pause := untrainedPause

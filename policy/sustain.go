@@ -87,8 +87,8 @@ func (p *Policy) memory(last *Decision, release string) memory {
 }
 
 // of returns a condition's entry in the previous decision, nil if its bound or unit has changed since. An edit of one
-// rule therefore does not reset the state of the others, except that any edit resets an expression (when), whose text a
-// decision does not contain.
+// rule therefore does not reset the state of the others, except that any edit of the policy resets `when`, whose bound
+// is always the same.
 func (m memory) of(c *Condition) *Condition {
 	if m.last == nil {
 		return nil

@@ -12,8 +12,8 @@ import (
 )
 
 // FormatError is the value of every target if a language model gave no usable answer: not JSON, against the schema, cut
-// off, or with a value that is not a category. It is also their value if the text is too long for the model. It is the
-// model's error and counts as wrong. Labels and categories with this name are refused.
+// off, with a value that is not a category, or none because the text is too long for the model. It is the model's error
+// and counts as wrong. Labels and categories with this name are refused.
 const FormatError = "(format error)"
 
 // IsFormatError reports whether an answer is FormatError.

@@ -41,8 +41,8 @@ type Target struct {
 	Normalize Normalize `yaml:"-"`
 }
 
-// Answers maps targets to a service's answers, as canonical values: a category, unchanged or as Normalize spells it,
-// "true" or "false", or for a set a JSON array of sorted, distinct strings.
+// Answers maps targets to a service's answers, as canonical values: a category (unchanged, or normalized if Normalize
+// is set), "true" or "false", or for a set a JSON array of sorted, distinct strings.
 type Answers map[string]string
 
 // Agrees reports whether got has the same value in every target of a.

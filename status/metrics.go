@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// Metrics is the daemon's own registry. At each scrape a snapshot gives the gauges, except that of GPUIdle. Counters
-// and histograms of single occurrences are updated by the daemon and start empty with the process.
+// Metrics is the daemon's own registry. Most gauges come from a snapshot at each scrape. Counters and histograms of
+// single occurrences, and the gauge of GPUIdle, are updated by the daemon and start empty with the process.
 type Metrics struct {
 	registry  *prometheus.Registry
 	decisions *prometheus.CounterVec

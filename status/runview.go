@@ -151,8 +151,8 @@ func newBar(now time.Time, r Run) barView {
 	return bar
 }
 
-// shares converts lengths into percentages of their sum. Smaller ones are raised to least; then all are scaled so that
-// together they are 100.
+// shares converts lengths into percentages of their sum. Those below least are raised to it; then all are scaled so
+// that together they are 100.
 func shares(lengths []float64) []float64 {
 	sum := 0.0
 	for _, l := range lengths {

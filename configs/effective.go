@@ -44,7 +44,7 @@ func (v Value) From() string {
 }
 
 // Values lists every key that has a value, in the order in which the keys are declared, and models by name. Passwords
-// in URLs and connection strings are masked. flags are those that Overlay was given; they may be nil.
+// in URLs and connection strings are masked. `flags` are those that Overlay was given; they may be nil.
 func (l *Loaded) Values(flags *pflag.FlagSet, s Settings) []Value {
 	w := &effective{l: l}
 	w.object("", reflect.ValueOf(*l.File))

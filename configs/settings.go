@@ -30,7 +30,7 @@ func Flags(flags *pflag.FlagSet) {
 	flags.String("log-format", "", "auto, text or json (default auto: text)")
 }
 
-// Overlay computes the settings and writes state, listen and socket back into the file. flags may be nil.
+// Overlay computes the settings and writes State, Listen and Socket back into f. `flags` may be nil.
 func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	v := viper.New()
 	v.SetEnvPrefix("RETRAIND")

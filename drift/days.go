@@ -61,7 +61,7 @@ func (d *days) restore(stored map[int64]int) {
 
 // rate returns the mean number of labels a day and the number of days that it was measured over: the last 30, or fewer
 // if the first day is more recent. The first day is left out, because its count includes the labels that existed before
-// counting began. If over is 0, the rate is unknown.
+// counting began. If `over` is 0, the rate is unknown.
 func (d *days) rate(today int64) (perDay float64, over int) {
 	if d.count == nil || today <= d.first {
 		return 0, 0

@@ -69,8 +69,8 @@ const (
 	rareRecall   = 0.5
 )
 
-// NewLearningCurve fits the curve to points. training maps each category to its number of examples in the release's
-// training data, and each new category to its number for the next run.
+// NewLearningCurve fits the curve to `points`, and finds the rare categories among `now`. `training` maps each category
+// to its number of examples in the release's training data, and each new category to its number for the next run.
 func NewLearningCurve(points []CurvePoint, training map[string]int, now []Category) LearningCurve {
 	c := LearningCurve{Points: slices.DeleteFunc(slices.Clone(points), func(p CurvePoint) bool { return p.Examples <= 0 })}
 	slices.SortStableFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Examples, b.Examples) })

@@ -27,7 +27,7 @@ type HeldoutFile struct {
 	ids, groups map[string]struct{}
 }
 
-// OpenHeldoutFile reads the held-out file at path. columns are the text columns of the source.
+// OpenHeldoutFile reads the held-out file at path. `columns` are the text columns of the source.
 func OpenHeldoutFile(path string, c HeldoutConfig, columns []string) (*HeldoutFile, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -18,8 +18,8 @@ type Scores struct {
 }
 
 // scores computes every figure from the marginals and the number of correct answers; these suffice for kappa and MCC
-// too. exclusive is false for sets, because one item has several categories: then kappa and MCC are undefined and stay
-// 0.
+// too. `exclusive` is false for sets, because one item has several categories: then kappa and MCC are undefined and
+// stay 0.
 func scores(rows []tally, n, correct int, exclusive bool) Scores {
 	s := Scores{N: n, Correct: correct}
 	if n == 0 {

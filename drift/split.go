@@ -27,7 +27,7 @@ type Split struct {
 	saltID     string
 }
 
-// NewSplit returns the split of a validated configuration. file is nil if the configured share decides.
+// NewSplit returns the split of a validated configuration. `file` is nil if the configured share decides.
 func NewSplit(c HeldoutConfig, salt []byte, file *HeldoutFile) *Split {
 	c = c.WithDefaults()
 	id := hmac.New(sha256.New, salt)

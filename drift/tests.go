@@ -192,8 +192,8 @@ func (m *Monitor) figuresByPeople() *Figures {
 	return &f
 }
 
-// exchange replaces retraind's labels by those of people in the gating target's matrix if by is 1, and undoes that if
-// by is -1.
+// exchange replaces retraind's labels by those of people in the gating target's matrix if `by` is 1, and undoes that if
+// `by` is -1.
 func (m *Monitor) exchange(by int) {
 	b := m.confusions[0]
 	for id, people := range m.tests.own {

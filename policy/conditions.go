@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// condition is one compiled threshold. judge sets the figures and the state of a Condition. explain sets how many more
-// labels would trip it, and returns a sentence about its figures.
+// condition is one compiled threshold. judge sets the figures and the state of a Condition. explain sets Labels, the
+// number of further labels that would trip the condition, and returns a sentence about the condition's figures.
 type condition interface {
 	judge(r *drift.Report, now time.Time, c *Condition)
 	explain(r *drift.Report, now time.Time, c *Condition) string
@@ -22,7 +22,7 @@ type named struct {
 	condition
 }
 
-// conditions compiles the configured conditions, in the order of the configuration's keys. under is the path before
+// conditions compiles the configured conditions, in the order of the configuration's keys. `under` is the path before
 // their names.
 func (cfg *Conditions) conditions(under string) ([]named, error) {
 	var list []named
@@ -90,8 +90,8 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	return list, nil
 }
 
-// settle sets the figures and the state. high means that large values trip the condition. A breach trips if convinced
-// is true, that is, if the evidence suffices; a breach without enough evidence is inconclusive.
+// settle sets the figures and the state. With `high`, large values trip the condition. A breach trips with `convinced`,
+// that is, if the evidence suffices; a breach without enough evidence is inconclusive.
 func (c *Condition) settle(value, bound float64, high, breached, convinced bool) {
 	c.Value, c.Bound = value, bound
 	c.Distance = value - bound
@@ -113,7 +113,7 @@ func (c *Condition) settle(value, bound float64, high, breached, convinced bool)
 // unknown marks a condition whose value is unknown as inconclusive.
 func (c *Condition) unknown(bound float64) { c.State, c.Bound = StateInconclusive, bound }
 
-// missing sets how many more labels would trip the condition. how computes that number; it is nil if the number is
+// missing sets how many more labels would trip the condition. `how` computes that number; it is nil if the number is
 // unknown.
 func (c *Condition) missing(how func() int) {
 	switch {
@@ -126,8 +126,8 @@ func (c *Condition) missing(how func() int) {
 	}
 }
 
-// fewest returns the smallest k in [0, most] for which reached is true, or -1 if there is none. It starts the search at
-// an estimate; reached must be monotonic.
+// fewest returns the smallest k in [0, most] for which `reached` returns true, or -1 if there is none. It starts the
+// search at an estimate; `reached` must be monotonic.
 func fewest(estimate float64, most int, reached func(k int) bool) int {
 	if math.IsNaN(estimate) {
 		return -1

@@ -37,10 +37,10 @@ const (
 //   - the accuracies at the promotion and now as two samples, by stats.ScoreTest. Both samples contain mostly the same
 //     items, which makes the test conservative.
 //
-// least is the smallest drop that matters, in points. wrong is a number of hypothetical further corrections from right
-// to wrong, used to compute how many would suffice. If it is above 0, the sign test is not evaluated, because SignE
-// implies it: SignE rises with b and has mean 1, so if it reaches 1/level, then P(Bin(b+c, 1/2) >= b) is at most level
-// (Markov's inequality).
+// `least` is the smallest drop that matters, in points. `wrong` is a number of hypothetical further corrections from
+// right to wrong, used to compute how many would suffice. If it is above 0, the sign test is not evaluated, because
+// SignE implies it: SignE rises with b and has mean 1, so if it reaches 1/level, then P(Bin(b+c, 1/2) >= b) is at most
+// level (Markov's inequality).
 func evidence(r *drift.Report, least float64, wrong int) (kind evidenceKind, ok bool) {
 	b, c := r.Relabels.RightToWrong+wrong, r.Relabels.WrongToRight
 	if b+c >= signPairs && b > c && (wrong > 0 || r.Relabels.P <= signLevel) && stats.SignE(b, c) >= 1/signLevel {

@@ -17,7 +17,7 @@ func cutText(s string) string { return text.Cut(s, nameLength) }
 
 func number(f float64, digits int) string { return strconv.FormatFloat(f, 'f', digits, 64) }
 
-// choose returns a if yes is true, else b.
+// choose returns `a` if `yes` is true, else `b`.
 func choose(yes bool, a, b string) string {
 	if yes {
 		return a
@@ -28,7 +28,7 @@ func choose(yes bool, a, b string) string {
 // threshold writes the bound of a condition after the value that it is compared with.
 func threshold(bound string) string { return ", threshold " + bound }
 
-// change describes the change of a figure since the promotion; drop is positive for a fall.
+// change describes the change of a figure since the promotion; `drop` is positive for a fall.
 func change(what string, drop float64) string {
 	switch {
 	case math.Round(drop*10) == 0:

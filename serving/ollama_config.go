@@ -67,7 +67,7 @@ func (Option) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "number"}, {Type: "boolean"}, {Type: "string"}}}
 }
 
-// Value returns the option as a JSON value; name is the name of the option.
+// Value returns the option as a JSON value; `name` is the name of the option.
 func (o Option) Value(name string) any {
 	if name == "stop" {
 		return []string{string(o)}

@@ -24,8 +24,8 @@ var (
 // Reader has the queries of the API, the page and the command line. A run is named by its id or by a suffix of it.
 type Reader interface {
 	Snapshot(ctx context.Context) (Status, error)
-	// Explain returns the decision of a model that was in force at a time, now if at is zero. If run is not "", it returns
-	// the decision that started that run.
+	// Explain returns the decision of a model that was in force at the time `at`; zero means now. If `run` is not "", it
+	// returns the decision that started that run.
 	Explain(ctx context.Context, model, run string, at time.Time) (policy.Decision, error)
 	// History returns the evaluations since a time, oldest first.
 	History(ctx context.Context, model string, since time.Time) ([]Point, error)
@@ -58,18 +58,18 @@ type Backend interface {
 	Trigger(ctx context.Context, model string, r Request) (Triggered, error)
 	// Evaluate evaluates the model now.
 	Evaluate(ctx context.Context, model string) (drift.Report, error)
-	// AddLabels stores label events: one, a list, or JSON Lines. by is the author of events that name no author; run is
-	// the run that sends them, "" if a person does.
+	// AddLabels stores label events: one, a list, or JSON Lines. `by` is the author of events that name no author; `run`
+	// is the run that sends them, "" if a person does.
 	AddLabels(ctx context.Context, model string, events []byte, by, run string) (Added, error)
 	// AcceptLabels accepts the full read that was refused because too many items were missing.
 	AcceptLabels(ctx context.Context, model, by string) error
-	// Pin excludes a release's files from the deletion of old ones; Unpin reverts that. release is the digest or a prefix
-	// of it.
+	// Pin excludes a release's files from the deletion of old ones; Unpin reverts that. `release` is the digest or a
+	// prefix of it.
 	Pin(ctx context.Context, model, release string, p Pin) (Done, error)
 	Unpin(ctx context.Context, model, release, by string) (Done, error)
 	// Cancel ends a run at its next safe point.
 	Cancel(ctx context.Context, run, by string) error
-	// Retry starts a run that repeats an ended one, beginning with the named step, or with the failed one if from is "".
+	// Retry starts a run that repeats an ended one, beginning with the step `from`, or with the failed one if that is "".
 	Retry(ctx context.Context, run, from, by string) (Triggered, error)
 	// Pause prevents automatic runs of one model or, with Every, of all models; a request still starts a run.
 	Pause(ctx context.Context, model string, p Pause) error

@@ -211,8 +211,8 @@ func (c *Client) ask(ctx context.Context, limit time.Duration, method, path stri
 	return nil
 }
 
-// withPatience returns a context that ends, with a timeoutError as its cause, when alive has not been called for the
-// limit.
+// withPatience returns a context that ends, with a timeoutError as its cause, when `alive` has not been called for as
+// long as the limit.
 func withPatience(ctx context.Context, limit time.Duration) (_ context.Context, alive, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(limit, func() { cancel(&timeoutError{limit}) })

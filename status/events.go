@@ -61,7 +61,7 @@ func events(backend Reader) http.HandlerFunc {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // readEvents reads a stream on the client's side and sends each event on the channel until the stream or ctx ends. It
-// calls alive for each line, heartbeats included.
+// calls `alive` for each line, heartbeats included.
 func readEvents(ctx context.Context, stream io.Reader, into chan<- Event, alive func()) {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, 1<<20)

@@ -187,7 +187,7 @@ func withGuarded(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// hold counts a stream or a body on the request's connection; ok is false if it must be refused. Without a guard
+// hold counts a stream or a body on the request's connection; `ok` is false if it must be refused. Without a guard
 // everything is allowed.
 func hold(ctx context.Context, k held) (release func(), ok bool) {
 	c, guarded := ctx.Value(guardedKey{}).(*guardedConn)
@@ -208,7 +208,7 @@ func hold(ctx context.Context, k held) (release func(), ok bool) {
 	}, true
 }
 
-// working marks the request's connection as busy until done is called.
+// working marks the request's connection as busy until `done` is called.
 func working(ctx context.Context) (done func()) {
 	c, ok := ctx.Value(guardedKey{}).(*guardedConn)
 	if !ok {

@@ -156,7 +156,7 @@ type Request struct {
 	By string `json:"by,omitempty"`
 	// ID is the sender's id of the request: a second request with the same id gets the answer of the first. Optional.
 	ID string `json:"id,omitempty"`
-	// At is when the request was made; one that is too old or in the future is refused. Optional, default now.
+	// At is when the request was made; one that is too old or too far in the future is refused. Optional, default now.
 	At time.Time `json:"at,omitzero"`
 }
 
@@ -182,7 +182,7 @@ func (r Request) Fresh(now time.Time) error {
 }
 
 // Refusal is an ErrRefused with a code for programs: 409 a conflict, such as an active run, 410 the request's time is
-// too old or in the future, 423 the model is held.
+// too old or too far in the future, 423 the model is held.
 type Refusal struct {
 	Code int
 	Text string

@@ -111,7 +111,7 @@ func find(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// unshare replaces every alias of a value for which changes reports true by a copy of the value.
+// unshare looks for aliases of values for which `changes` returns true, and replaces each by a copy of the value.
 func unshare(n *yaml.Node, changes func(*yaml.Node) bool) {
 	for i, child := range n.Content {
 		if child.Kind == yaml.AliasNode && changes(child.Alias) {

@@ -11,7 +11,7 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Render prints each problem with the lines around it and a caret below the fault, then the count. source is the text
+// Render prints each problem with the lines around it and a caret below the fault, then the count. `source` is the text
 // that was decoded.
 func (ps Problems) Render(w io.Writer, source []byte) error {
 	var b strings.Builder

@@ -36,10 +36,10 @@ type Former interface {
 }
 
 // Variant is implemented, on the pointer, by a type that is one of several structs, depending on what is written. For a
-// scalar, word is its text and keys is nil. For a mapping, keys has the mapping's keys, each with the text of its value
-// if that is a scalar. YAMLVariant returns a pointer to decode the mapping into, or nil if the word is complete by
-// itself. A problem's path is the key that is wrong, "" for the whole value. YAMLChosen returns the chosen struct, nil
-// before the choice.
+// scalar, `word` is its text and `keys` is nil. For a mapping, `keys` has the mapping's keys, each with the text of its
+// value if that is a scalar. YAMLVariant returns a pointer to decode the mapping into, or nil if the word is complete
+// by itself. A problem's path is the key that is wrong, "" for the whole value. YAMLChosen returns the chosen struct,
+// nil before the choice.
 type Variant interface {
 	YAMLVariant(word string, keys map[string]string) (any, *check.Problem)
 	YAMLChosen() any
@@ -52,9 +52,9 @@ type Defaulter interface {
 	SetDefaults()
 }
 
-// Decode decodes data into the struct that into points to, which contains the defaults. file only names the data in
-// messages. The error is of type Problems, ordered by position; after an error the struct is incomplete and must not be
-// used. The document is returned whenever the text could be parsed, even with an error.
+// Decode decodes `data` into the struct that `into` points to, which contains the defaults. `file` only names the data
+// in messages. The error is of type Problems, ordered by position; after an error the struct is incomplete and must not
+// be used. The document is returned whenever the text could be parsed, even with an error.
 func Decode(file string, data []byte, into any) (*Document, error) {
 	target := reflect.ValueOf(into)
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {

@@ -95,7 +95,7 @@ const waldDiscordant = 25
 // point) worse than the second on n common items. With d = (wins-losses)/n the lower bound of the difference is
 //
 //	wald:  d - z sqrt(((wins+losses)/n - d^2)/n)                       from 25 discordant items on
-//	score: the smallest D with (wins - losses - nD) / sqrt(n(2q + D(1-D))) <= z   below
+//	score: the smallest D with (wins - losses - nD) / sqrt(n(2q + D(1-D))) <= z   with fewer
 //
 // Here q is the maximum likelihood estimate, given the difference D, of the share of items that only the second gets
 // right (Tango 1998, Statistics in Medicine 17, 891-908). With n = 0 it does not pass.

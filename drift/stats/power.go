@@ -75,8 +75,8 @@ func SmallestDrop(accuracy float64, n0, n1 int, level, power float64) float64 {
 }
 
 // Delay returns how quickly an ECUSUM against the tolerated rate p0 detects a constant error rate. It simulates
-// streams, always with the same seed. found is the share of streams that reach the bound within the given number of
-// labels; median is the median number of labels that these streams needed, 0 if there are none.
+// streams, always with the same seed. `found` is the share of streams that reach the bound within the given number of
+// labels; `median` is the median number of labels that these streams needed, 0 if there are none.
 func Delay(p0, rate, bound float64, labels, streams int) (found float64, median int) {
 	return delay(func() evidence { e := NewECUSUM(p0); return &e }, rate, bound, labels, streams)
 }

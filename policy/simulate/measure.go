@@ -71,7 +71,7 @@ type Rule func(s *Stream, wrong bool) bool
 // Policy is the rule of the stream's own policy, evaluated after each label.
 func Policy(s *Stream, _ bool) bool { return s.Decide().Verdict == policy.VerdictRetrain }
 
-// Find simulates streams with a jump, and applies all rules to each of them until every rule has tripped or horizon
+// Find simulates streams with a jump, and applies all rules to each of them until every rule has tripped or `horizon`
 // labels have arrived after the jump. The results are in the order of the rules.
 func Find(w World, p *policy.Policy, rules []func() Rule, streams, horizon int, seed uint64) []Found {
 	out := make([]Found, len(rules))

@@ -86,7 +86,7 @@ func New(w World, p *policy.Policy, seed uint64) *Stream {
 	return s
 }
 
-// draw generates an item and returns its id and its label. wrong is the error rate of the stream.
+// draw generates an item and returns its id and its label. `wrong` is the error rate of the stream.
 func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	truth = uint8(s.rng.IntN(2))
 	answer := truth
@@ -98,7 +98,7 @@ func (s *Stream) draw(wrong float64) (id string, truth uint8) {
 	return id, truth
 }
 
-// clustered returns the error rate of the next item. wrong is the error rate of the stream.
+// clustered returns the error rate of the next item. `wrong` is the error rate of the stream.
 func (s *Stream) clustered(wrong float64) float64 {
 	rho := s.world.Correlation
 	if !(rho > 0) || wrong <= 0 || wrong >= 1 {
@@ -136,7 +136,7 @@ func (s *Stream) Next() (wrong bool) {
 	return wrong
 }
 
-// correct flips the label of a random item: one that is answered rightly if right is true, else one that is answered
+// correct flips the label of a random item: one that is answered rightly if `right` is true, else one that is answered
 // wrongly.
 func (s *Stream) correct(right bool) {
 	for range 1000 { // if hardly any such item exists, there is no correction

@@ -1,12 +1,12 @@
-// Package watch defines the contract between the sources of label changes and the daemon: each committed change is
-// counted exactly once, even if retraind or a server restarts in between.
+// Package watch defines the contract between the sources of label changes and the daemon: each change that a source
+// reports is counted exactly once, even if retraind or a server restarts in between.
 //
 // It defines the types that pass between sources and daemon (Change, Event, Item, Batch), the interfaces Source, Sink
 // and Inbox, the code that all sources share (Retrier with Health, Fault), the rule that recognises retraind's own
 // writes, and the Coalescer, which merges wake-ups. The sources are sub-packages: postgres, labelfiles, natssource,
-// webhook. A source's Run is one goroutine; a Retrier and a Coalescer are safe for concurrent use. It never imports a
-// source, never does I/O, and keeps no position in memory: a source continues from the position that its Sink or
-// Inbox stored.
+// webhook. One goroutine calls a source's Run; a Retrier and a Coalescer are safe for concurrent use. The package never
+// imports a source, never does I/O, and keeps no position in memory: a source continues from the position that its Sink
+// or Inbox stored.
 package watch
 
 import (
@@ -40,8 +40,8 @@ type Item struct {
 
 // Change is the change of one item by one committed write.
 type Change struct {
-	// Key identifies the change permanently within its source, e.g. "xid:seq"; a change whose key was stored before is
-	// ignored.
+	// Key identifies the change permanently within its source, e.g. "xid:seq". A change is ignored if a change with its
+	// key is stored.
 	Key    string
 	Op     Op
 	Item   string
@@ -62,7 +62,8 @@ type Sink interface {
 	// Append stores changes in order and moves the cursor.
 	Append(ctx context.Context, source string, changes []Change, cursor string) error
 	// Replace stores the items of a full read, deletes the table's items that the read does not contain, and moves the
-	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows.
+	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows; a few
+	// items may be deleted in any case.
 	Replace(ctx context.Context, source string, read FullRead) error
 }
 
@@ -70,7 +71,7 @@ type Sink interface {
 type FullRead struct {
 	Items  iter.Seq2[Item, error] // iterated only once; an error that it yields aborts the transaction
 	Cursor string
-	// MaxGone is the share of the known items that may be missing, from 0 to 1. 1 or more allows any.
+	// MaxGone is the share of the table's known items that may be missing, from 0 to 1. 1 or more allows any.
 	MaxGone float64
 }
 
@@ -91,10 +92,10 @@ type Respeller interface {
 
 // Source delivers label changes from one place.
 type Source interface {
-	// Name is the name under which the cursor is stored, e.g. "postgres".
+	// Name is one of the names such as SourcePostgres. A source that has a cursor stores it under this name.
 	Name() string
 	// Run reads what was missed, then waits for changes and reads them until ctx ends. It reports errors through Health
-	// and retries after them with back-off; it returns only ctx's error.
+	// and retries after them with back-off. It returns only when ctx ends, with context.Cause(ctx).
 	Run(ctx context.Context) error
 	// Health returns the present condition of the source; safe for concurrent use.
 	Health() Health
@@ -106,12 +107,14 @@ type Source interface {
 type Health struct {
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`
-	// Error is the last error in one sentence with cause and cure; empty while the source is up.
+	// Error is the last error on one line, with its cure if one is known; empty while the source is up.
 	Error string `json:"error,omitempty"`
-	// Notice is a warning while the source is up: why the whole table was read again, which changes are late.
+	// Notice is a warning that does not stop the source, such as why the whole table was read again, which changes are
+	// late, or which event was refused last.
 	Notice string `json:"notice,omitempty"`
-	// LastEvent is when the last change arrived.
+	// LastEvent is when changes of the source were last stored.
 	LastEvent time.Time `json:"last_event,omitzero"`
-	// Refused counts the events that were refused since the daemon started.
+	// Refused counts the calls of Retrier.Refused since the daemon started: refused events, requests and files. One call
+	// may report several events.
 	Refused int `json:"refused,omitempty"`
 }

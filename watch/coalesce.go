@@ -27,7 +27,8 @@ func NewCoalescer(wait, maxWait time.Duration, maxEvents int) *Coalescer {
 	return &Coalescer{wait: wait, maxWait: maxWait, maxEvents: maxEvents, fired: make(chan struct{}, 1)}
 }
 
-// Set changes the bounds. A timer that is already running still fires at its old time.
+// Set changes the bounds. It fires at once if the new maxEvents is already reached. Otherwise a running timer keeps its
+// time until the next Poke.
 func (c *Coalescer) Set(wait, maxWait time.Duration, maxEvents int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The names of the sources. The cursor of a source is stored under its name, and an item that came from events stores
-// the name of its source.
+// The names of the sources. A source that has a cursor stores it under its name, and an item that came from events
+// stores the name of its source. SourceCLI is the command line, which is not a Source.
 const (
 	SourcePostgres = "postgres"
 	SourceNATS     = "nats"
@@ -22,24 +22,25 @@ const (
 // command line) that it does not contain. If the table contains an item that came from an event, the item and its text
 // belong to the table from then on.
 //
-// Any event may label any item. For each target the last event or table change wins, whatever its source. Reading the
-// same event or row again does not count as a new one. After an event has relabelled an item of the table, the item
-// keeps that label until the label in the table changes: a full read that finds unchanged rows changes nothing. The
-// same rule applies to a label file that is read again from its start. An event that deletes an item of the table
-// removes only the labels that events gave it, because the row still exists; an item that came from events is
-// deleted.
+// Any event may label any item. For each target the last event or table change that is stored wins, whatever its
+// source; only an older event of the same source is ignored (see Event.Ordered). Reading the same event or row again
+// does not count as a new one. After an event has relabelled an item of the table, the item keeps that label until the
+// table reports other labels for the item: a full read that finds unchanged rows changes nothing. A label file that is
+// read again from its start changes nothing by the lines that it had before. An event that deletes an item of the table
+// removes only the labels that events gave it, because the row still exists; an item that came from events is deleted.
 //
-// A label for an unknown item is buffered until the item arrives, because the sources are not ordered relative to
-// each other. A text in an event for an item of the table is ignored, because the next full read would undo it.
+// A label for an unknown item is buffered until the item arrives, because the sources are not ordered relative to each
+// other; the daemon deletes labels that were buffered for long. A text in an event for an item of the table is ignored,
+// because the next full read would undo it.
 
 // Event is what an event source reports about one item: labels, a text or a deletion.
 type Event struct {
-	// Key identifies the event permanently within its source; the sender chooses it. An event whose key was stored
-	// before changes nothing. Empty if the sender gave no key.
+	// Key identifies the event within its source: the sender's key, or one that the source derives from the message.
+	// An event whose key is stored changes nothing; the daemon deletes old keys. Without a key it is "".
 	Key string
 	// File is the label file that contains the event. Reading identifies the pass over the file: it changes when the
-	// file is read again from its start. Again marks the events of such a pass: those that the previous pass also
-	// contained are ignored.
+	// file is read again from its start. In such a pass, Again is set until the file's writer pauses: events with Again
+	// that the previous pass also contained are ignored.
 	File    string
 	Reading int64
 	Again   bool
@@ -79,9 +80,9 @@ type Batch struct {
 // Receipt counts what happened to the events of a batch.
 type Receipt struct {
 	Taken   int `json:"accepted"`        // stored, whether or not they changed a label
-	Known   int `json:"duplicate"`       // stored before
-	Waiting int `json:"waiting"`         // stored, and buffered until their item is known
-	Older   int `json:"older,omitempty"` // ignored: a newer event of the same source has set the text and each label that the event would set
+	Known   int `json:"duplicate"`       // ignored: their key is stored
+	Waiting int `json:"waiting"`         // part of Taken: buffered until their item is known
+	Older   int `json:"older,omitempty"` // ignored: newer events replaced all of it, or the item to delete is unknown
 }
 
 // Inbox stores the events of event sources. Each Take is one transaction. The daemon implements it; safe for

@@ -28,8 +28,8 @@ type Retrier struct {
 	unstored bool // the last batch could not be stored
 }
 
-// NewRetrier returns the Retrier of a model's source. poke is called after each stored batch with the number of
-// changes; it must not block, and may be nil.
+// NewRetrier returns the Retrier of a model's source. poke is called after each batch in which changes were stored,
+// with their number; it must not block, and may be nil.
 func NewRetrier(model, source string, poke func(n int), log *slog.Logger) *Retrier {
 	return &Retrier{
 		Log: log.With("component", "watch", "model", model, "source", source), poke: poke,
@@ -155,7 +155,7 @@ func (r *Retrier) Down(err error) {
 	}
 }
 
-// Stored records that a batch was stored, and calls poke.
+// Stored records that a batch was stored, and calls poke unless the batch contained nothing new.
 func (r *Retrier) Stored(receipt Receipt) {
 	r.storeWorks()
 	if receipt.Taken == 0 {
@@ -172,7 +172,7 @@ func (r *Retrier) Stored(receipt Receipt) {
 	}
 }
 
-// Refused counts a refused event and records it in Health as the last refused one.
+// Refused counts a refused event, request or file, and records it in Health as the last refused one.
 func (r *Retrier) Refused(place, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,8 +15,8 @@ type content struct {
 	*os.File
 	size   int64 // of the content
 	mtime  int64 // when the file itself was last written, in ns
-	packed int64 // the size of the gzip file; 0 if the file is not gzip
-	final  bool  // the file was removed: this is the last read
+	packed int64 // the size of the gzip file; 0 if the file is not gzip or is empty
+	final  bool  // the file was removed or replaced: this is the last read
 	own    bool  // File is a temporary unpacked file, which done closes
 }
 
@@ -49,12 +49,13 @@ func (c content) done() {
 	}
 }
 
-// gzipError is a fault in the content of a gzip file. It is reported until the file is written again.
+// gzipError is a fault in the content of a gzip file. The file is not unpacked again until it changes.
 type gzipError string
 
 func (e gzipError) Error() string { return string(e) }
 
-// unpack writes the content of a gzip file, at most the given number of bytes, to an unlinked temporary file.
+// unpack writes the content of a gzip file to an unlinked temporary file. It returns a gzipError if the content is
+// damaged or larger than the limit "most".
 func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) {
 	out, err = os.CreateTemp("", "retraind-labels-")
 	if err != nil {

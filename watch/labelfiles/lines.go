@@ -14,7 +14,7 @@ import (
 type lineReader struct {
 	f      io.ReaderAt
 	r      *bufio.Reader
-	end    byte    // of a line: '\n', or '\r' in files that have no other
+	end    byte    // of a line: '\n', or '\r' (see Source.format)
 	csv    *record // nil in other files
 	offset int64   // of the line
 	raw    []byte  // the line, or its beginning

@@ -94,7 +94,8 @@ func (s *Source) handleMissing(ctx context.Context, files map[string]fileState, 
 	return nil
 }
 
-// drain reads the rest of a removed file, and returns the position after it.
+// drain reads the rest of a removed or replaced file, and returns the position after it. If the file is not open any
+// more, it returns the position unchanged.
 func (s *Source) drain(ctx context.Context, name string, m position) (position, error) {
 	f := s.open[m.inode]
 	if f == nil {

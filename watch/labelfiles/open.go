@@ -22,8 +22,8 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// openFile returns the open file with a name. The file stays open, so that lines that are written while the file is
-// renamed or removed are still read.
+// openFile opens a file of the directory, or returns it if it is still open. Up to maxOpen files stay open, so that
+// lines that are written while a file is renamed or removed are still read.
 func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	if f := s.open[id]; f != nil {
 		return f, nil
@@ -50,7 +50,8 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	return f, nil
 }
 
-// errReplaced means that a name now refers to a different file than a moment ago. The next scan reads the new file.
+// errReplaced means that a name refers to a different file than when the directory was listed. The next scan reads the
+// new file.
 var errReplaced = errors.New("the file was replaced just now")
 
 // explainFile returns the cause and the cure of an error from opening or reading a file.

@@ -80,8 +80,8 @@ const (
 	rewriteEnds = 2 * time.Second
 	// quietAfter is the time since the last write after which a last line is read even if it has no line end.
 	quietAfter = 5 * time.Second
-	// maxCompare is the size up to which all content is compared again. In a larger file, a change of earlier lines in
-	// place that keeps the length is not detected.
+	// maxCompare is the number of bytes up to which all that was read is compared again. In a larger file, a change of
+	// earlier lines in place that keeps the length is not detected.
 	maxCompare = 256 << 20
 )
 
@@ -96,8 +96,8 @@ func tail(f io.ReaderAt, offset int64) ([]byte, error) {
 	return sum[:8], nil
 }
 
-// continues reports whether the file still contains what was read from it. It compares the last bytes that were read,
-// or all of them if thorough is set.
+// continues reports whether the file still contains what was read from it. It compares the last bytes that were read;
+// if thorough is set, it compares all of them, unless they are more than maxCompare.
 func (m position) continues(f io.ReaderAt, size int64, thorough bool) (bool, error) {
 	if size < m.Offset {
 		return false, nil

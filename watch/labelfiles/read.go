@@ -23,8 +23,8 @@ const (
 	maxNamedLines = 10      // refused lines of one file that are logged one by one; the others are only counted
 )
 
-// readFile reads the new lines of a file. Errors of the file itself are kept for Health; only errors of the store
-// and the end of ctx are returned.
+// readFile reads the new lines of a file. If the file cannot be opened, unpacked or understood, it records a fault and
+// returns nil, so that the other files are still read.
 func (s *Source) readFile(ctx context.Context, name string, now fileState, m position, thorough bool) error {
 	size := m.Offset
 	if isGzip(name) {
@@ -71,8 +71,8 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 	return err
 }
 
-// readOpen reads an open file from the position to its last whole line, and returns the position after that line.
-// changed means that the position must be stored even if nothing was read.
+// readOpen reads the lines of an open file that follow the position, and returns the new position. changed means that
+// the position must be stored even if nothing was read.
 func (s *Source) readOpen(ctx context.Context, name string, f content, m position, changed bool) (position, error) {
 	h, err := m.hash()
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	}
 	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
-		return r.mark, nil // only the beginning of a line was added
+		return r.mark, nil // nothing to store: at most the beginning of a line was added
 	}
 	r.mark.MTime, r.mark.Packed = f.mtime, f.packed
 	return r.mark, r.store(ctx, lines)
@@ -120,7 +120,7 @@ type fileReader struct {
 	mark   position // stored, or about to be
 	hash   hash.Hash
 	form   form
-	quiet  bool // not written to for quietAfter: its last line is complete
+	quiet  bool // its last line counts as complete: it is gzip, was removed, or was not written to for quietAfter
 
 	events  []watch.Event
 	bytes   int
@@ -179,8 +179,9 @@ func (r *fileReader) unclosed(at *lineReader) bool {
 	return true
 }
 
-// lastLine handles a last line without a line end. In a quiet file it reads the line, but the position stays before the
-// line, so that the whole line is read again if the rest of it follows later. For any other file it schedules a scan.
+// lastLine handles a last line that has no line end and may be incomplete. In a quiet file it reads the line, but the
+// position stays before the line, so that the whole line is read again if the rest of it follows later. For any other
+// file it schedules a scan.
 func (r *fileReader) lastLine(raw []byte, place string) {
 	if !r.quiet {
 		r.source.lookAgain(time.Unix(0, r.file.mtime))

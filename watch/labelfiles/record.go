@@ -20,7 +20,7 @@ const (
 	plainField
 	quotedField
 	quoteInside // a quote in a quoted field: its end, or the first of two
-	badQuotes   // a character other than a separator follows the end of a quoted field
+	badQuotes   // a character other than a separator or a line end follows the end of a quoted field
 )
 
 // begin begins a record.

@@ -23,8 +23,8 @@ type fileState struct {
 	size, mtime int64
 }
 
-// scan reads all new lines of the directory. If thorough is set, everything that was read before is compared with the
-// current content.
+// scan reads all new lines of the directory. If thorough is set, it also compares what was read before with the current
+// content, in each file that was written to since its last full comparison.
 func (s *Source) scan(ctx context.Context, thorough bool) error {
 	files, err := s.list()
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package labelfiles follows a directory of label files, JSON Lines or CSV, plain or gzip.
 //
-// It keeps the reading position of each file, by inode and with a hash of the content that was read. A Source runs in
+// It keeps the reading position of each file, with its inode and a hash of the content that was read. A Source runs in
 // one goroutine; Health and Retry are safe for concurrent use. It never writes to the directory, and never relies on
 // a file-system notification alone: it compares the files with what was read.
 package labelfiles
@@ -23,9 +23,10 @@ import (
 // Source follows the label files of a directory. It implements watch.Source.
 //
 // A file is a sequence of events, one per line. It may grow, and it may be replaced, truncated, renamed and rotated,
-// because its position is stored by inode, together with a hash of everything that was read. The position moves in
-// the transaction that stores the lines. A line is read only when it is complete. File-system notifications only save
-// time: all files are checked again after each Poll, and their content is then compared with what was read.
+// because its position is stored with its inode and a hash of everything that was read. The position moves in the
+// transaction that stores the lines. A last line without a line end is read only if it is a whole JSON object, or when
+// the file has not been written to for quietAfter. File-system notifications only save time: all files are checked
+// again after each Poll, and the content of those that were written to is then compared with what was read.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config
@@ -40,8 +41,8 @@ type Source struct {
 
 var _ watch.Source = (*Source)(nil)
 
-// New returns the source of a model's label files. poke is called after each stored batch with the number of
-// events; it must not block.
+// New returns the source of a model's label files. poke is called after each batch in which events were stored, with
+// their number; it must not block.
 func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int),
 	log *slog.Logger,
 ) *Source {

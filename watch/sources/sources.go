@@ -2,8 +2,8 @@
 // sources.
 //
 // The package of each source defines its Config with Validate; this package only assembles them, so that the contract
-// in package watch imports no source, and configs does not depend on the sources. It contains only values, which are
-// safe for concurrent use as long as they are not changed. It never starts a source: the daemon does.
+// in package watch imports no source. It contains only values, which are safe for concurrent use as long as they are
+// not changed. It never starts a source: the daemon does.
 package sources
 
 import (
@@ -61,7 +61,8 @@ func (c *Config) Blind() []string {
 	return c.Postgres.Blind()
 }
 
-// TextFields lists the fields of an item's text that the configuration names.
+// TextFields lists the fields of an item's text: those of the table, else those that the first event source with such
+// a setting names, else "text".
 func (c *Config) TextFields() []string {
 	if c.Postgres != nil {
 		return c.Postgres.Text

@@ -27,7 +27,8 @@ func (s *Handler) showsSecret(r *http.Request, secret []byte) bool {
 	return subtle.ConstantTimeCompare(is[:], want[:]) == 1
 }
 
-// checkSigned refuses a request whose headers contain no signature or an old one. It does not need the body.
+// checkSigned refuses a request whose headers contain no signature, or a time too far from now. It does not need the
+// body.
 func checkSigned(h http.Header, now time.Time) error {
 	stamp := h.Get("webhook-timestamp")
 	if h.Get("webhook-id") == "" || stamp == "" || h.Get("webhook-signature") == "" {

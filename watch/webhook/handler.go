@@ -47,8 +47,8 @@ var (
 	_ http.Handler = (*Handler)(nil)
 )
 
-// New returns the source of a model's requests. poke is called after each stored batch with the number of events;
-// it must not block.
+// New returns the source of a model's requests. poke is called after each batch in which events were stored, with their
+// number; it must not block.
 func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inbox, poke func(n int),
 	log *slog.Logger,
 ) *Handler {
@@ -91,13 +91,13 @@ func (s *Handler) Run(ctx context.Context) error {
 // answer is the JSON body of a response.
 type answer struct {
 	watch.Receipt
-	Ignored int                  `json:"ignored,omitempty"`         // events that do not concern labels
-	Because []string             `json:"ignored_because,omitempty"` // why the first of these were ignored
+	Ignored int                  `json:"ignored,omitempty"`         // parts of the payload that set no label
+	Because []string             `json:"ignored_because,omitempty"` // why, for the first of these
 	Refused []labelevent.Refusal `json:"rejected,omitempty"`
 	Error   string               `json:"error,omitempty"`
 }
 
-// ServeHTTP handles one request. It answers 202 only when the events are stored.
+// ServeHTTP handles one request. It answers 202 only when the accepted events, if there are any, are stored.
 func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	code, a := s.serve(w, r)
 	body, err := json.Marshal(a)

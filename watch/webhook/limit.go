@@ -8,7 +8,8 @@ import (
 )
 
 // limitedListener bounds the number of connections, in all and per peer. When a bound is reached, a new connection
-// replaces the one that has been idle for longest, so that idle connections cannot keep other senders out.
+// replaces the one that has been idle for longest, so that idle connections cannot keep other senders out. If no
+// connection is idle, the new one is closed.
 type limitedListener struct {
 	net.Listener
 	most, mostOfPeer int

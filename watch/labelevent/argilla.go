@@ -96,8 +96,8 @@ func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error
 }
 
 // answers returns the labels of a response by target. A question gives the label of the target with the same name.
-// Exception: if the model has one target and exactly one question gives a label, that question is used whatever its
-// name. A free text is used only if the question has the target's name.
+// Exception: if the model has one target and no question has its name, the only question that gives a label is used.
+// A free text is used only if the question has the target's name.
 func (d *Decoder) answers(data, record map[string]any) (map[string]any, error) {
 	values, _ := data["values"].(map[string]any)
 	kinds := questionKinds(record)

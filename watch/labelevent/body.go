@@ -69,7 +69,7 @@ func splitBody(body []byte) ([][]byte, error) {
 	return out, nil
 }
 
-// Reasons joins refusals on one line.
+// Reasons joins refusals on one line: the first three, and the number of the others.
 func Reasons(refused []Refusal) string {
 	parts := make([]string, 0, len(refused))
 	for i, r := range refused {

@@ -20,7 +20,8 @@ type formError struct{ error }
 
 func (formError) Is(target error) bool { return target == ErrRecord }
 
-// Row decodes one record of a CSV file; ok is false for an empty record and for the header.
+// Row decodes one line of a label file, or one record if the file is CSV; ok is false for an empty line and for a CSV
+// header.
 type Row func(line []byte, now time.Time) (e watch.Event, ok bool, err error)
 
 // CSV returns the decoder for records with the given header, and the file's field separator. If the file cannot be

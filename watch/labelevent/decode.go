@@ -37,10 +37,10 @@ const (
 
 // Decoder turns the payloads of one source into events. It is pure and safe for concurrent use.
 type Decoder struct {
-	id, author, at, deleted string
-	text                    map[string]string // nil: the field "text" as it is
-	label                   string            // of the only target
-	labels                  map[string]string // by target; nil: the object "labels"
+	id, author, at, deleted string            // paths
+	text                    map[string]string // paths by field; nil: the field "text" as it is
+	label                   string            // path of the label of the only target
+	labels                  map[string]string // paths by target; nil: the object "labels"
 	targets                 map[string]serving.Target
 	onlyTarget              string   // the only target, "" when there are several
 	required                []string // text fields that identify an item: an event with a text must have them

@@ -15,8 +15,8 @@ import (
 // Webhook is the decoded content of an annotation tool's webhook.
 type Webhook struct {
 	Events  []watch.Event
-	Ignored []string  // parts that do not concern labels, and why
-	Refused []Refusal // parts that were refused
+	Ignored []string  // for each part of the payload that sets no label: what it is, and why
+	Refused []Refusal // parts of the payload that were refused
 }
 
 func (w *Webhook) ignore(format string, args ...any) {
@@ -24,7 +24,8 @@ func (w *Webhook) ignore(format string, args ...any) {
 }
 
 // LabelStudio decodes a webhook of Label Studio. If the message has no key, a key is derived from the content of the
-// message: Label Studio sends no id, and the timestamp in the payload makes repeated payloads differ.
+// message: Label Studio sends no id, but a timestamp in the payload distinguishes two messages that are otherwise
+// equal.
 func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) (w Webhook) {
 	object, err := decodeObject(body)
 	if err == nil {
@@ -108,8 +109,8 @@ func list(object map[string]any, names ...string) (out []map[string]any) {
 	return nil
 }
 
-// nameOf returns a name for an object of the tool, made of its kind and its id. It returns "" if the object has no
-// id.
+// nameOf returns a name for an object of the tool, made of its kind and its id. It returns "" if the id is missing,
+// too long, or neither a number nor a text.
 func nameOf(kind string, id any) string {
 	switch id := id.(type) {
 	case json.Number:
@@ -271,9 +272,9 @@ type region struct {
 }
 
 // results returns the labels of an annotation by target. A region has the name of its tag in the labelling interface,
-// and gives the label of the target with the same name. Exception: if the model has one target and exactly one tag
-// gives a choice, a rating or a number, that tag is used whatever its name. A free text is used only if the tag has
-// the target's name.
+// and gives the label of the target with the same name. Exception: if the model has one target and no region has its
+// name, the only region with a choice, a rating or a number is used. A free text is used only if the tag has the
+// target's name.
 func (d *Decoder) results(v any) (map[string]any, error) {
 	all, ok := v.([]any)
 	if !ok {

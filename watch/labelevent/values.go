@@ -134,8 +134,9 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 	return label, printable("the label", label)
 }
 
-// eventTime returns the time of an event. It returns now if the event has no time, or a time that is before 1970 or
-// more than maxAhead in the future.
+// eventTime returns the time of an event. It returns the time "now" if the event has no time, or a time that is before
+// 1970 or more than maxAhead in the future. A value that is no time is an error, and so is a number that is not
+// positive.
 func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {

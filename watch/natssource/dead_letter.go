@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/watch/labelevent"
 )
 
-// createDeadLetterStream creates the stream that stores refused messages.
+// createDeadLetterStream creates the stream that stores refused messages, if it is missing.
 func (n *session) createDeadLetterStream(ctx context.Context) error {
 	_, err := n.js.Stream(ctx, DefaultDeadStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -29,7 +29,8 @@ func (n *session) createDeadLetterStream(ctx context.Context) error {
 	return nil
 }
 
-// deadLetter sends a refused message to the dead-letter stream, with the reason.
+// deadLetter sends a refused message to the dead-letter subject, with the reason. If no stream stores the subject, only
+// its present subscribers get the message.
 func (n *session) deadLetter(ctx context.Context, l message, reason string) error {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()

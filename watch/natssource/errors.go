@@ -11,7 +11,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// explain turns an error of the server into a Fault.
+// explain turns an error of the server into a Fault if the cause is known. It returns a Fault and context.Canceled
+// unchanged.
 func (s *Source) explain(err error) error {
 	var fault *watch.Fault
 	if err == nil || errors.As(err, &fault) || errors.Is(err, context.Canceled) {

@@ -18,7 +18,8 @@ var errReopen = errors.New("the stream must be compared with the stored position
 
 // openPosition loads the stored position and compares the stream with it. After a power cut, a restored copy or a new
 // stream of the same name, the content of the stream may differ from what was read. Then the stream is read again
-// from its start. Events that were stored before keep their keys, so reading them again changes nothing.
+// from its start. An event that was stored before has the same key then, so reading it again changes nothing. Only in a
+// new stream do events without a sender's key get other keys (see decode).
 func (n *session) openPosition(ctx context.Context) error {
 	marks, err := n.inbox.Marks(ctx, watch.SourceNATS)
 	if err != nil {
@@ -49,7 +50,7 @@ func (n *session) openPosition(ctx context.Context) error {
 	return nil
 }
 
-// differs describes how the stream differs from what was read from it. It returns "" if there is no difference.
+// differs describes how the stream differs from what was read from it. It returns "" if it finds no difference.
 func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	last := n.stream.CachedInfo().State.LastSeq
 	switch {
@@ -58,7 +59,7 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 	case last < n.mark.Seq:
 		return fmt.Sprintf("it was reset (its last message is %d, but message %d was already read)", last, n.mark.Seq), nil
 	case n.mark.Last == 0:
-		return "", nil // stored by an earlier version, without Last
+		return "", nil // no message was read yet, or the position is from an earlier version, without Last
 	}
 	msg, err := n.stream.GetMsg(ctx, n.mark.Last)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -72,9 +73,9 @@ func (n *session) differs(ctx context.Context, created int64) (string, error) {
 
 // checkContent returns errReopen if the content of the stream may differ from what was read, because after an outage
 // the server may have an older copy of the stream. It is called before messages are acknowledged, so that none is
-// acknowledged unread. After a reconnect it returns errReopen at once. It compares the stream with the position when a
-// message is newer than its sequence number allows, and once a minute while idle, because the failure of one server of
-// a cluster can go unnoticed.
+// acknowledged unread. After a reconnect it returns errReopen at once. It compares the stream with the position when
+// the time of a message does not fit its sequence number, and once a minute while idle, because the failure of one
+// server of a cluster can go unnoticed.
 func (n *session) checkContent(ctx context.Context, letters []message) error {
 	if n.conn.Stats().Reconnects != n.reconnects {
 		return errReopen

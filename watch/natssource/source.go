@@ -2,7 +2,7 @@
 //
 // It manages the durable consumer, the position in the stream and the dead-letter stream of refused messages. A
 // Source runs in one goroutine; Health and Retry are safe for concurrent use. It never acknowledges a message before
-// its events are stored, and never changes a stream that it did not create.
+// its events are stored or sent to the dead-letter subject, and never changes a stream that retraind did not create.
 package natssource
 
 import (
@@ -39,7 +39,7 @@ type Source struct {
 var _ watch.Source = (*Source)(nil)
 
 // New returns the source of a model's label events. create allows it to create missing streams, as on the embedded
-// server. poke is called after each stored batch with the number of events; it must not block.
+// server. poke is called after each batch in which events were stored, with their number; it must not block.
 func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *labelevent.Decoder, inbox watch.Inbox,
 	poke func(n int), log *slog.Logger,
 ) *Source {
@@ -69,7 +69,7 @@ const (
 // different contents of one stream.
 type position struct {
 	Created int64  `json:"created"`
-	Seq     uint64 `json:"seq"`            // all messages up to it are stored
+	Seq     uint64 `json:"seq"`            // all messages up to it are stored or refused
 	Last    uint64 `json:"last,omitempty"` // the newest message that was seen
 	At      int64  `json:"at,omitempty"`   // when the stream got it, in ns
 }
@@ -95,7 +95,7 @@ type session struct {
 	last     uint64 // the consumer's number of the last delivery
 	gap      bool   // deliveries were lost
 	pending  uint64 // messages that the consumer has not delivered yet, as far as is known
-	stored   int    // messages that were stored since the last purge
+	stored   int    // messages that were acknowledged since the last purge
 	batch    int
 	// reconnects is the connection's number of reconnects when the stream was last compared with the position.
 	reconnects uint64

@@ -13,7 +13,8 @@ import (
 )
 
 // store stores the events of messages and the position after them in one transaction. Before that it sends messages
-// with refused events to the dead-letter stream.
+// with refused events to the dead-letter subject. When the store has refused the same messages MaxDeliver times, it
+// stores them one by one.
 func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
 	if upto <= n.mark.Seq {
 		return nil
@@ -66,9 +67,9 @@ func (s *Source) countFailure(upto uint64) int {
 	return s.failures
 }
 
-// storeOneByOne stores the messages one by one, to find the message that the store refuses while it accepts others,
-// and sends that message to the dead-letter stream. If the store refuses even a batch without events, no message is
-// the cause.
+// storeOneByOne stores the messages one by one, each in its own transaction. It sends a message that the store refuses
+// to the dead-letter subject. But if the store then refuses even a batch without events, no message is the cause, and
+// storeOneByOne returns the error.
 func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())
@@ -97,8 +98,8 @@ func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uin
 	return err
 }
 
-// decode reads the events of a message. Their keys come from the sender, or are derived from the sequence number if
-// the sender gave none.
+// decode reads the events of a message. Their keys come from the sender. If the sender gave none, they are derived from
+// the creation time of the stream, the sequence number and the time of the message.
 func (n *session) decode(l message, now time.Time) ([]watch.Event, []labelevent.Refusal) {
 	key := fmt.Sprintf("seq:%d:%d:%d", n.mark.Created, l.seq, l.at) // a restored stream reuses sequence numbers
 	if id := l.header.Get(nats.MsgIdHdr); id != "" {

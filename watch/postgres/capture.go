@@ -76,7 +76,8 @@ func (c *Config) capture() Capture {
 	return c.Capture
 }
 
-// WithCapture returns a copy with the given capture and without the keys that do not apply to it; "" changes nothing.
+// WithCapture returns a copy with the given capture; "" changes nothing. For another capture than poll, the copy has no
+// values for the keys that only capture: poll has.
 func (c Config) WithCapture(capture Capture) *Config {
 	if capture != "" && capture != c.capture() {
 		c.Capture = capture

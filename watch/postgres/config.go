@@ -152,7 +152,8 @@ func checkColumns(found *check.Problems, path string, names unit.List, hint stri
 // target is one label of an item: its name and its column or expression.
 type target struct{ name, source string }
 
-// targets returns the labels in a fixed order. Rows that labelled_when excludes get the label serving.NotLabelled.
+// targets returns the labels in a fixed order. If labelled_when is set, it adds the target serving.NotLabelled, which
+// has a value only in rows that the condition excludes.
 func (c *Config) targets() []target {
 	list := c.labels()
 	if c.LabelledWhen != "" {

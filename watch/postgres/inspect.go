@@ -29,8 +29,8 @@ func Check(ctx context.Context, model string, cfg *Config) check.Problems {
 	return append(found, watch.ProblemOf(explain(cfg, errors.Join(err, conn.Close(ctx))))...)
 }
 
-// inspect compares the configuration with the server's catalog. It also returns the SQL types of the table's
-// columns. The error is set only when the server could not be queried.
+// inspect compares the configuration with the server's catalog. It also returns the SQL types of the table's columns,
+// unless a finding ended the inspection early. The error is set only when the server could not be queried.
 func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Problems, columns map[string]string, err error) {
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
@@ -73,7 +73,8 @@ func inspect(ctx context.Context, conn *pgx.Conn, s *schema) (found check.Proble
 	return found, columns, nil
 }
 
-// inspected returns the SQL types of the table's columns, or the first fault that prevents following it.
+// inspected returns the SQL types of the table's columns, or the first fault that prevents following the table. It
+// turns a warning about missed changes into a notice.
 func (s *Source) inspected(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
 	found, columns, err := inspect(ctx, conn, s.schema)
 	if err != nil {

@@ -95,7 +95,8 @@ func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *che
 	return nil
 }
 
-// findWatermark reports a column that cannot be used as watermark, and warns if polling by it is slow.
+// findWatermark reports a column that cannot be used as watermark. It warns if polling by the column is slow, or misses
+// rows because the column may be NULL.
 func (s *schema) findWatermark(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	column := s.cfg.watermark()
 	path := "watermark"

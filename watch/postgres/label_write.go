@@ -131,7 +131,9 @@ func (s *schema) writeBatch(
 	return out, tx.Commit(ctx)
 }
 
-// markOrigin marks a transaction's changes so that each capture reports them with the given origin.
+// markOrigin marks a transaction's changes so that the captures outbox and logical report them with the given origin.
+// PostgreSQL 13 does not stream the mark to capture logical. Capture poll reports the origin only if the statement
+// writes it into the author column.
 func (s *schema) markOrigin(ctx context.Context, tx pgx.Tx, origin string) error {
 	if err := setSession(ctx, tx.Conn(), true); err != nil {
 		return err

@@ -20,7 +20,7 @@ type logReader struct {
 	kind        string            // of the table
 	columns     map[string]string // SQL types by name
 	at          logPosition
-	inspectedAt time.Time // when the publication was last checked
+	inspectedAt time.Time // when the publication, the slot and the schema were last checked
 }
 
 // followLogical follows the log until ctx ends or a connection breaks.

@@ -13,8 +13,8 @@ import (
 
 // A commit is in the log shortly before queries can see it. The delay is longer while a synchronous standby has not
 // confirmed the commit. A logged change is not used before queries can see it, for two reasons. First, a full read that
-// follows might lack the change although it counts as newer. Second, if the primary fails, its standby might never have
-// received the change.
+// follows might lack the change, although the read counts as newer than the change. Second, if the primary fails, its
+// standby might never have received the change.
 
 const (
 	// visiblePollMax is the longest pause between two checks.

@@ -12,7 +12,7 @@ import (
 
 const (
 	// After a change the listener keeps reading for some steps without the lock. While changes stream in, writers then
-	// need not notify, and a change waits a few milliseconds at most.
+	// need not notify, and a change waits lingerStep at most, or lingerMost after a read of many rows.
 	lingerStep  = 4 * time.Millisecond
 	lingerSteps = 6
 	// lingerRow lengthens a step for each row that was read, up to lingerMost. At thousands of rows a second, one read

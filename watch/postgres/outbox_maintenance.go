@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// maintenanceInterval is how often the listener runs maintenance.
+	// maintenanceInterval is how often the listener runs maintenance, unless the configured poll is shorter.
 	maintenanceInterval = 10 * time.Second
 	// longTransaction is the age from which Health.Notice reports a transaction with uncommitted label changes.
 	longTransaction = 10 * time.Minute
@@ -44,14 +44,16 @@ func (c *session) runMaintenance(ctx context.Context) error {
 }
 
 const (
-	// keepReadRows is how long rows are kept after they were read, for other readers and for debugging.
+	// keepReadRows is how long rows are kept after they were written, even if they were read, for other readers and for
+	// debugging.
 	keepReadRows  = time.Hour
 	pruneInterval = 10 * time.Minute
 	// pruneLimit is how many rows one call removes at most.
 	pruneLimit = 20000
 )
 
-// prune removes rows that were read long ago. A failure is logged; reading continues.
+// prune removes rows that were read and are older than keepReadRows. If that fails without breaking the connection, the
+// error is only logged.
 func (c *session) prune(ctx context.Context) error {
 	if time.Since(c.lastPrune) < pruneInterval {
 		return nil

@@ -94,8 +94,8 @@ func (p position) survive(statistics int64, now snapshot) (position, error) {
 	return p, err
 }
 
-// unread returns the transactions whose rows may still appear: all with an id of at least from, and the lower ids
-// that were running.
+// unread returns the transactions whose rows may still appear: all with an id of at least the first result, and those
+// lower ids that were running at the last snapshot.
 func (p position) unread() (from string, running []string, err error) {
 	seen, err := parseSnapshot(p.Snapshot)
 	running = []string{}

@@ -19,8 +19,8 @@ const batchRows = 2000
 // its row was written, because seq is drawn while the row is locked. A snapshot that shows a write also shows the
 // write before it, so the order is right across rounds too. Ordering by transaction id would be wrong: a transaction
 // that waits for a row lock may have a lower id than the transaction that holds the lock. The item's present text is
-// joined in the same snapshot. Only the first row contains the snapshot: it lists all running transactions, and with
-// many writers it would be longer than the rows themselves.
+// joined in the same snapshot. Only the first row contains the snapshot: a snapshot lists all running transactions, and
+// with many writers it would be longer than the rows themselves.
 func (c *session) newRowsQuery() string {
 	var text []string
 	for _, column := range c.cfg.Text {

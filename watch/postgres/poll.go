@@ -19,8 +19,8 @@ type poller struct {
 	isView    bool // the table is a view: its rows have no xmin
 	watermark string
 	wmType    string
-	// known contains digests of the rows that were above the floor at the last poll, so that unchanged rows are not
-	// passed to the sink again at each poll.
+	// known contains digests of up to maxKnown rows that the last poll read, so that unchanged rows are not passed to the
+	// sink again at each poll. It is empty after a full read.
 	known map[string]uint64
 	seed  maphash.Seed
 }

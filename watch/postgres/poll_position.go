@@ -7,7 +7,7 @@ import (
 )
 
 // pollPosition is the cursor of capture: poll. All rows with a watermark up to Floor were read, and no open
-// transaction can still add such a row.
+// transaction can still add such a row, if the assumption at seenWatermark is true.
 type pollPosition struct {
 	Capture Capture `json:"capture"`
 	identity
@@ -64,8 +64,8 @@ func (m pollPosition) key(item string) string {
 
 // seen returns the position after a poll. The floor moves to the greatest pending watermark up to which no further row
 // can appear. greatest, the greatest watermark of this poll (nil if the table has none), becomes pending, unless it is
-// known already, another one became pending less than overlap/4 ago, or maxPending are pending. now is the poll's
-// snapshot, text the same for storage, and at the time of the poll by the server's clock.
+// known already, another one became pending less than overlap/4 ago, or maxPending are pending. The parameter now is
+// the poll's snapshot, text is this snapshot as stored, and at is the poll's time by the server's clock.
 func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *string, overlap time.Duration) pollPosition {
 	m.Snapshot = text
 	m.Pending = append([]seenWatermark(nil), m.Pending...)

@@ -16,7 +16,7 @@ import (
 // newRowsQuery returns the query for the rows above the floor whose transactions were open at the last poll or began
 // later. It selects each row whose xmin is at least the id of the oldest open transaction, because xmin may be the id
 // of a subtransaction, which began after that transaction. It compares distances to the next transaction id, because
-// xmin has only 32 bits.
+// xmin has only 32 bits. A view has no xmin, so all its rows above the floor are selected.
 func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	last, err := parseSnapshot(p.at.Snapshot)
 	if err != nil {

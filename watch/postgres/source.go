@@ -5,8 +5,8 @@
 // all three (schema retraind in the watched database), their positions, the checks of a table (inspect_*.go), full
 // reads (table_read.go), the export (export.go) and the writing of labels (label_write.go). A Source runs in one
 // goroutine and opens its own connections; Health and Retry are safe for concurrent use. A Source never writes to the
-// watched table, never acts on the content of a notification, and never keeps a position in memory alone: after each
-// connect it continues from the position that the Sink stored.
+// watched table and never acts on the content of a notification; after each connect it continues from the position that
+// the Sink stored.
 package postgres
 
 import (
@@ -41,8 +41,8 @@ type Source struct {
 
 var _ watch.Source = (*Source)(nil)
 
-// New returns the source of a model's table. poke is called after each stored batch with the number of changes; it
-// must not block.
+// New returns the source of a model's table. poke is called after each batch in which changes were stored, with their
+// number, and after each full read; it must not block.
 func New(model string, cfg *Config, sink watch.Sink, poke func(n int), log *slog.Logger) (*Source, error) {
 	schema, err := newSchema(model, cfg)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Source) Health() watch.Health {
 	return h
 }
 
-// notice sets one of the source's notices, and logs it when it is new.
+// notice sets one of the source's notices, and logs it if there was none before.
 func (s *Source) notice(which *string, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *Source) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, s.follow)
 }
 
-// follow follows the table over one connection until that breaks. It calls onUp once the source is up.
+// follow follows the table until a connection breaks. It calls onUp once the source is up.
 func (s *Source) follow(ctx context.Context, onUp func()) error {
 	switch s.cfg.capture() {
 	case CaptureLogical:

@@ -27,8 +27,9 @@ func lockObject(source string) int32 {
 // channel returns the name of the notification channel of a source.
 func channel(source string) string { return "retraind_" + source }
 
-// Migration returns the SQL that makes the database record every label change of a model's table. The table's owner
-// must run the SQL, in the watched database. It can be run again, even after a change of the configuration.
+// Migration returns the SQL that installs what the capture of a model's table needs in the watched database: triggers
+// and outbox, or publication and slot. For capture: poll the SQL contains only comments. The table's owner must run the
+// SQL. It can be run again, even after a change of the configuration.
 func Migration(model string, cfg *Config) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -56,8 +57,8 @@ func Migration(model string, cfg *Config) (string, error) {
 	return out.String(), nil
 }
 
-// Down returns the SQL that removes everything that Migration created for a model, and the schema once no model
-// uses it.
+// Down returns the SQL that removes everything that Migration created for a model. For capture: outbox it also removes
+// the schema retraind once no model uses it.
 func Down(model string, cfg *Config) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {
@@ -144,8 +145,8 @@ func (s *schema) definition() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// labelDefinition returns the digest of how a stored label was computed: what the triggers record, and the text form
-// of labels.
+// labelDefinition returns a text that identifies how a stored label was computed: the digest of what the triggers
+// record, and the rules of labels.normalize.
 func (s *schema) labelDefinition() string {
 	if s.cfg.Normalized == "" {
 		return s.definition()
@@ -153,8 +154,8 @@ func (s *schema) labelDefinition() string {
 	return s.definition() + " " + s.cfg.Normalized
 }
 
-// readColumns lists the columns that the configuration names, each once. Only the server knows which columns an
-// expression reads.
+// readColumns lists the columns that the configuration names and that retraind's role reads, each once. Columns that
+// only an expression names are missing, because only the server knows which columns an expression reads.
 func (s *schema) readColumns() []string {
 	names := append(append(unit.List{s.cfg.UpdatedAt}, s.cfg.ID...), s.cfg.Text...)
 	for _, t := range s.cfg.targets() {

@@ -12,10 +12,10 @@ func KeptRole(role string) string {
 		ident(role))
 }
 
-// Grants returns the SQL that gives a role exactly what retraind needs to follow a model's table: SELECT on the
-// columns that it reads, and what the capture needs. The outbox needs SELECT and the right to prune its rows that were
-// read, logical needs REPLICATION, and poll needs nothing more. A missing role is created
-// without a password, so it cannot log in with one until one is set.
+// Grants returns the SQL that gives a role what retraind needs to follow a model's table: SELECT on the columns that it
+// reads, and what the capture needs. The outbox needs SELECT and the right to prune its rows that were read, logical
+// needs REPLICATION, and poll needs nothing more. The SQL also makes the role's sessions read-only and sets timeouts. A
+// missing role is created without a password, so it cannot log in with one until one is set.
 func Grants(model string, cfg *Config, role string) (string, error) {
 	s, err := newSchema(model, cfg)
 	if err != nil {

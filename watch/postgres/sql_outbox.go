@@ -25,9 +25,9 @@ const (
 	DefaultOutboxAge  = unit.Duration(7 * 24 * 3600 * 1e9)
 )
 
-// boundEvery is how many rows are written between two checks of the bounds. A check that finds too much removes
-// boundSlice of the oldest rows: more than were written since the last check, and few enough for the application's
-// transaction that runs it.
+// boundEvery is how many rows are written between two checks of the bounds; a statement over more rows checks once. A
+// check that finds too much removes boundSlice of the oldest rows: usually more than were written since the last check,
+// and few enough for the application's transaction that runs it.
 const (
 	boundEvery = 1024
 	boundSlice = 8 * boundEvery
@@ -48,7 +48,7 @@ func (c *Config) bounds() Outbox {
 	return o
 }
 
-// validate reports bounds that are so small that every read would be a full one.
+// validate reports bounds that are too small.
 func (o Outbox) validate(found *check.Problems) {
 	if o.Rows < 0 || o.Rows > 0 && o.Rows < 10*boundEvery {
 		found.Errorf("outbox.rows", "write 1000000", "%d rows are fewer than %d", o.Rows, 10*boundEvery)

@@ -14,7 +14,8 @@ import (
 // nothing. The trigger's function compares the values itself, because a WHEN condition is parsed again in each
 // statement, which costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills
 // them for every small update too. Inserts and deletes always matter, so one statement-level trigger handles all their
-// rows at once. The functions run as their owner, so that writers need no rights on the outbox. A caller must not be
+// rows at once. On some tables other forms are needed: attach has the exceptions to the column list and to the
+// statement-level triggers. The functions run as their owner, so that writers need no rights on the outbox. A caller must not be
 // able to substitute another operator. So a function has a pinned search_path, or uses only fully qualified names,
 // which avoids the cost of pinning, a fifth of the call.
 //
@@ -22,15 +23,15 @@ import (
 // transaction. So a row stores the raw settings that identify its writer, and the reader derives author and origin
 // from these settings.
 
-// SQL expressions for the session settings that contain the author and the origin of the session's changes. Retraind
-// marks its own writes with these settings.
+// SQL expressions for the session settings that contain the author and the origin of the session's changes. An
+// application may set the author; retraind marks its own writes with the origin.
 const (
 	authorSetting = "pg_catalog.current_setting('retraind.author', true)"
 	originSetting = "pg_catalog.current_setting('retraind.origin', true)"
 )
 
-// SQL expressions for the author and the origin of a row o of the outbox: the settings if they are set, otherwise the
-// session's user and application.
+// SQL expressions for the author and the origin of a row o of the outbox: the recorded ones if there are any. Otherwise
+// the author is the session's user, and the origin is the session's application_name if that begins with OwnPrefix.
 const (
 	authorOfRow = "coalesce(nullif(o.author, ''), o.who, '')"
 	originOfRow = "coalesce(nullif(o.origin, ''), CASE WHEN starts_with(o.app, '" + watch.OwnPrefix +

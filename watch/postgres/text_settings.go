@@ -114,7 +114,8 @@ func (s *schema) converts() bool {
 	return strings.Contains(text, "::") || strings.Contains(text, "cast") || calls.MatchString(text)
 }
 
-// plainCalls are functions whose result is the same whatever the session's locale is.
+// plainCalls are functions whose result is the same whatever the session's locale is, and keywords that may precede a
+// parenthesis.
 var plainCalls = map[string]bool{
 	"coalesce": true, "nullif": true, "greatest": true, "least": true, "in": true, "any": true, "all": true, "and": true,
 	"or": true, "not": true, "when": true, "then": true, "else": true, "case": true, "cast": true, "lower": true,

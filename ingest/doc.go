@@ -4,9 +4,9 @@
 // the change is new. It creates the split, which decides which items are held out, and the salt, which is the split's
 // secret key. It also runs a model's sources.
 //
-// Threading: a Writer and an Intake are safe for concurrent use; each call of the Writer is one transaction of the
-// store, which also stores the source's new position.
+// Threading: a Writer and an Intake are safe for concurrent use, except Intake.CheckTestSet; each Append, Replace and
+// Take of the Writer is one transaction of the store, which also stores the source's new position.
 //
-// It contains no code that reads a particular source, and it never measures accuracy. It never drops a label for an
-// unknown item: the label is buffered until the item arrives.
+// It contains no code that reads a particular source, and it never measures accuracy. A label that an event gives to an
+// unknown item is not dropped: it is buffered until the item arrives, or until store.Tx.PruneInbox deletes it.
 package ingest

@@ -69,8 +69,8 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 	return r, w.storeFault(err)
 }
 
-// rename applies new names of label files. It first moves all files to temporary names, because a rotation renames
-// several files at once.
+// rename moves what is stored about the events of renamed label files to the new names, and deletes the positions under
+// the old names. It first moves everything to temporary names, because a rotation renames several files at once.
 func (x *transaction) rename(names map[string]string) error {
 	const aside = "\x00" // cannot occur in a file name
 	for from := range names {
@@ -106,7 +106,7 @@ func (x *transaction) applyEvents(events []watch.Event, r *watch.Receipt) error 
 	return x.batch.flush(x.now)
 }
 
-// applyEvent applies one event to its item, at most once per key.
+// applyEvent applies one event to its item. It ignores an event whose key is stored.
 func (x *transaction) applyEvent(e watch.Event, r *watch.Receipt) error {
 	if e.Key != "" {
 		first, err := x.t.FirstSight(x.model, x.source, e.Key, x.now)

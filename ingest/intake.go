@@ -15,7 +15,8 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Intake runs the sources of one model, and reads the whole table again when the user's own test set has changed.
+// Intake runs the sources of one model. When the user's own test set has changed, it makes the sources read the whole
+// table again.
 type Intake struct {
 	*Writer
 	Sources []watch.Source // set before Run
@@ -56,8 +57,8 @@ func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 var errResync = errors.New("the test set changed")
 
 // Run runs the sources until ctx ends or one of them returns an error. Whenever the test set has changed, it restarts
-// the sources with a read of the whole table. That read is needed because an item's text decides its side, and the
-// store has only the texts of held-out items and of items that are in no table.
+// the sources, which then read the whole table if there is one. That read is needed because an item's text decides
+// whether the item is held out, and the store has only the texts of held-out items and of items that are in no table.
 func (i *Intake) Run(ctx context.Context) error {
 	for {
 		inner, stop := context.WithCancelCause(ctx)
@@ -111,7 +112,7 @@ func (i *Intake) Retry() {
 	}
 }
 
-// Reading reports whether a source is still in its first read, without an error so far.
+// Reading reports whether a source has not been up since the daemon started, and has had no error.
 func (i *Intake) Reading() bool {
 	return slices.ContainsFunc(i.Sources, func(s watch.Source) bool {
 		h := s.Health()
@@ -161,9 +162,9 @@ func (i *Intake) Probe(ctx context.Context) error {
 	return nil
 }
 
-// adoptTestSet applies the configured test set if the items' sides were decided by another one. It decides the sides of
-// items from events at once, and makes the source read the whole table to decide the sides of the others. If no test
-// set is configured, all items keep their sides.
+// adoptTestSet applies the configured test set if another one has decided the items' sides (held out or training). It
+// decides the sides of items from events at once, and makes the source read the whole table to decide the sides of the
+// other items. If no test set is configured, all items keep their sides.
 func (i *Intake) adoptTestSet(ctx context.Context) error {
 	digest := i.Split().FileDigest()
 	return i.store.Update(ctx, "test set", func(t *store.Tx) error {
@@ -181,8 +182,8 @@ func (i *Intake) adoptTestSet(ctx context.Context) error {
 	})
 }
 
-// CheckTestSet adopts the user's own test set when its file has changed. If the file cannot be read, the previous test
-// set is kept. Only one goroutine may call it.
+// CheckTestSet loads the user's own test set when its file has changed, and makes Run adopt it. If the file cannot be
+// read, the previous test set is kept. Only one goroutine may call it.
 func (i *Intake) CheckTestSet() {
 	c := i.config.Heldout
 	if c.File == "" {

@@ -80,11 +80,11 @@ func (p *pass) filter(e watch.Event) (next watch.Event, has bool) {
 	return next, next.Delete || next.Text != nil || len(next.Labels)+len(next.Unset) > 0
 }
 
-// newMark is the prefix of entries which record that this pass contained a new part about a subject.
+// newMark is the prefix of entries which record that this pass contained a new part about a subject (see pass.counts).
 const newMark = "!"
 
-// counts counts a part and reports whether it must be applied. subject is the target that the part is about, or "" for
-// the whole item.
+// counts counts a part and reports whether it must be applied. The parameter subject is what the part is about: "text",
+// "label " and the name of a target, or "" for the deletion of the item.
 func (p *pass) counts(subject, says string) bool {
 	part := partDigest(subject, says)
 	p.now[part]++

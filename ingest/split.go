@@ -16,7 +16,7 @@ type Config struct {
 	TextFields []string // text columns or fields, for a test set that names texts
 	Targets    []serving.Target
 	Table      bool // a table is among the sources
-	Known      bool // the store has items already, so a missing salt is an error
+	Known      bool // the store has items of the model already, so a missing salt is an error
 }
 
 // NewSplit returns the split that decides which items of a model are held out: by the user's own test set if one is

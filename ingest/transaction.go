@@ -21,7 +21,7 @@ type transaction struct {
 	full        bool  // this is a full read, so the keys of its changes are new
 	fingerprint drift.Fingerprint
 	now         time.Time
-	waiting     int   // number of labels that are buffered for unknown items
+	waiting     int   // 0 if no labels are buffered for unknown items
 	stored      int64 // changes stored so far
 }
 
@@ -53,7 +53,8 @@ func (x *transaction) finish(cursor string) error {
 	return x.t.SetCursor(x.model, x.source, cursor)
 }
 
-// canonical returns labels in canonical form. It logs invalid labels and leaves them out.
+// canonical returns labels in canonical form. It leaves out an invalid label, or replaces it by a mark if the target
+// has a value for null (see serving.CanonicalLabels). It logs the first invalid label.
 func (x *transaction) canonical(item string, labels map[string]string) map[string]string {
 	out, err := serving.CanonicalLabels(x.targets, labels)
 	if err != nil {
@@ -73,8 +74,9 @@ func (x *transaction) place(next *store.Item, known bool, text map[string]string
 	next.Group, next.Heldout, next.TextHash, next.Text = group, heldout, drift.TextHash(text), text
 }
 
-// putItem stores the new state of an item. It also records a change if a label, the text or the side differs. After a
-// new item it applies the labels that were buffered for it.
+// putItem stores the new state of an item. It also records a change if a label, the text or the side differs; if a
+// change with that key is already stored, it does nothing. After a new item it applies the labels that were buffered
+// for it.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
 		c.At = x.now // a change dated in the future, by a writer's wrong clock, would make today's labels look rare

@@ -41,7 +41,7 @@ func (x *transaction) keepWaiting(e watch.Event) error {
 	return x.t.PutEarly(x.model, e.Item, store.Early{Source: x.source, Event: encoded}, x.now)
 }
 
-// applyWaiting applies the labels that were buffered for a new item.
+// applyWaiting applies the labels that were buffered for a new item, and deletes them from the buffer.
 func (x *transaction) applyWaiting(item string) error {
 	if x.waiting == 0 {
 		return nil

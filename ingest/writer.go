@@ -15,14 +15,14 @@ import (
 
 // Writer stores the changes that the sources of one model deliver. It implements watch.Sink for rows of the table and
 // watch.Inbox for events. When it first sees an item, it decides whether the item is held out. It also maintains the
-// fingerprint of all labels.
+// fingerprint of all items with their texts and labels.
 type Writer struct {
 	store    *store.Store
 	model    string
 	targets  []serving.Target
 	log      *slog.Logger
 	split    atomic.Pointer[drift.Split] // replaced when the user's own test set changes
-	changed  atomic.Int64                // changes stored since TakeChanged was last called
+	changed  atomic.Int64                // for TakeChanged
 	shrunk   atomic.Bool                 // the last full read was refused with a ShrinkError
 	accepted atomic.Bool                 // the next full read may delete any number of items
 	renamed  atomic.Bool                 // items were renamed since TakeRenamed was last called
@@ -42,14 +42,15 @@ func NewWriter(s *store.Store, model string, targets []serving.Target, split *dr
 	return w
 }
 
-// Split returns the split that decides whether new items are held out.
+// Split returns the split that decides which items are held out.
 func (w *Writer) Split() *drift.Split { return w.split.Load() }
 
 // Targets returns the targets whose labels are stored.
 func (w *Writer) Targets() []serving.Target { return w.targets }
 
-// TakeChanged returns how many changes were stored since the last call. Many rows that a source reads change nothing,
-// so this count, and not the number of rows read, decides whether an evaluation is due.
+// TakeChanged returns how many changes of the table Append has stored since the last call; each full read counts as one
+// change. Many rows that a source reads change nothing, so this count, and not the number of rows read, decides whether
+// an evaluation is due. Changes by events are not included: their sources report the number of accepted events.
 func (w *Writer) TakeChanged() int { return int(w.changed.Swap(0)) }
 
 // Cursor implements watch.Sink.
@@ -108,7 +109,8 @@ func (w *Writer) Replace(ctx context.Context, source string, read watch.FullRead
 	return w.storeFault(err)
 }
 
-// AcceptShrink lets the next full read delete any number of items. It returns false if no full read was refused.
+// AcceptShrink lets the next full read delete any number of items. It returns false, and changes nothing, if the last
+// full read was not refused.
 func (w *Writer) AcceptShrink() bool {
 	if !w.shrunk.Load() {
 		return false

@@ -2,7 +2,7 @@ package store
 
 import "time"
 
-// Report is one stored report; Body is its JSON.
+// Report is one stored report; Body is its JSON, and the other fields repeat parts of it for queries.
 type Report struct {
 	N        int64
 	Model    string

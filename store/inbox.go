@@ -40,10 +40,10 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 	return n == 1, err
 }
 
-// Said contains a file's events about an item. The caller defines the format of Said's texts.
+// Said contains what is kept of a file's events about an item. The caller defines the format of Said's texts.
 type Said struct {
-	Reading     int64  // number of the read of the file that produced Now
-	Former, Now string // the events of the previous read, and those of this read so far
+	Reading     int64  // identifies the pass over the file that produced Now
+	Former, Now string // the events of the previous pass, and those of this pass so far
 	Digest      string // of the last event, in rows that the first version stored; else ""
 }
 
@@ -78,20 +78,20 @@ func (t *Tx) RenameSaid(model, from, to string) error {
 	return t.exec(`update said set file = ? where model = ? and file = ?`, to, model, from)
 }
 
-// Early is a label for an item that is not known yet. The caller defines the format of Event.
+// Early contains the labels that events gave to an item that is not known yet. The caller defines the format of Event.
 type Early struct {
 	Source string
 	Event  json.RawMessage
 }
 
-// PutEarly buffers a label for an unknown item.
+// PutEarly buffers the labels of an unknown item, and replaces those that were buffered before.
 func (t *Tx) PutEarly(model, item string, e Early, now time.Time) error {
 	return t.exec(`insert into early (model, item, source, event, stored) values (?, ?, ?, ?, ?)
 		on conflict do update set source = excluded.source, event = excluded.event, stored = excluded.stored`,
 		model, item, e.Source, string(e.Event), stamp(now))
 }
 
-// Early returns the buffered label of an item, ErrNotFound if there is none.
+// Early returns the buffered labels of an item, ErrNotFound if there are none.
 func (t *Tx) Early(model, item string) (Early, error) {
 	var e Early
 	var event string
@@ -101,12 +101,12 @@ func (t *Tx) Early(model, item string) (Early, error) {
 	return e, noRows(err)
 }
 
-// ForgetEarly deletes the buffered label of an item.
+// ForgetEarly deletes the buffered labels of an item.
 func (t *Tx) ForgetEarly(model, item string) error {
 	return t.exec(`delete from early where model = ? and item = ?`, model, item)
 }
 
-// CountEarly counts the labels of a model that are buffered for unknown items.
+// CountEarly counts the unknown items of a model for which labels are buffered.
 func (t *Tx) CountEarly(model string) (n int, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `select count(*) from early where model = ?`, model).Scan(&n)
 	return n, err
@@ -137,8 +137,8 @@ func (t *Tx) RequestOf(id string) (Request, error) {
 	return r, noRows(err)
 }
 
-// PruneInbox deletes event keys, buffered labels and requests from before a time. A duplicate that arrives later counts
-// as new.
+// PruneInbox deletes event keys, buffered labels, requests and the records of withdrawn subjects that are older than a
+// time. A duplicate that arrives later counts as new.
 func (t *Tx) PruneInbox(before time.Time) error {
 	for _, table := range strings.Fields("seen early") {
 		if err := t.exec(`delete from `+table+` where stored < ?`, stamp(before)); err != nil {

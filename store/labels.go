@@ -40,7 +40,7 @@ type Item struct {
 	Seq      int64             // number of its last change
 	Touched  int64             // number of its last change by others than retraind, 0 if there is none
 	At       time.Time
-	Sweep    int64 // number of the last full read that saw it
+	Sweep    int64 // number of the newest full read when the item was last seen or changed
 }
 
 // OfTable reports whether the item is in the table; otherwise it came from an event source.
@@ -85,7 +85,8 @@ func (t *Tx) States(model string, ids []string) (map[string]Item, error) {
 	return out, err
 }
 
-// PutItems stores items. An item without a text keeps its stored text.
+// PutItems stores items. An item without a text keeps its stored text, unless it is one whose text is not stored (see
+// Item).
 func (t *Tx) PutItems(model string, items ...Item) error {
 	args := make([]any, 0, 14*len(items))
 	for i := range items {

@@ -13,8 +13,8 @@ type Model struct {
 	Previous string // digest of the release that Champion replaced
 	Applied  int64  // number of the last change that an evaluation has published
 	Monitor  string // JSON: state of the sequential tests
-	Baseline string // JSON: the champion's figures at its promotion
-	Info     string // digest of all current labels
+	Baseline string // JSON: the champion's figures at its promotion, or when they were measured again
+	Info     string // fingerprint of all current items with their texts and labels
 	Intent   string // JSON: the armed decision that waits
 	Force    string // JSON: the forced retrain that waits
 	Hold     string // JSON: why no run may start
@@ -40,7 +40,7 @@ func (t *Tx) Model(name string) (Model, error) {
 // ModelField names a column that SetModel may write.
 type ModelField string
 
-// The fields of a model that are written separately, each by one writer.
+// The fields of a model that are written separately.
 const (
 	Champion ModelField = "champion"
 	Previous ModelField = "previous"
@@ -70,7 +70,7 @@ type Prediction struct {
 	Answers  map[string]string
 	// Confidence of the gating answer, 0 if the service returns none.
 	Confidence float64
-	At         time.Time // when it was answered
+	At         time.Time // when it was answered; stored, but not returned by Prediction and Predictions
 }
 
 // PutPrediction caches an answer.

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Stated is the newest event about a target of an item, from an event source whose senders provide times. The caller
-// defines the label's format.
+// Stated is the newest event about a target of an item, among the events that have the sender's time, a subject or an
+// alias (see watch.Event). The caller defines the label's format.
 type Stated struct {
 	Item, Target string // Target "" is the item itself
 	At           time.Time
-	Subject      string // the object that the event is about, such as an annotation
+	Subject      string // the object of an annotation tool that the event is about, such as an annotation
 	Label        string
 }
 
@@ -35,7 +35,7 @@ func (t *Tx) StatedOf(model, source, item, target string) (Stated, error) {
 	return s, err
 }
 
-// StatedBy returns the newest events about the given subject, such as an annotation.
+// StatedBy returns the stored events with the given subject, such as an annotation, that are about an item.
 func (t *Tx) StatedBy(model, source, subject string) (out []Stated, err error) {
 	err = t.each(`select item, target, at, label from stated where model = ? and source = ? and subject = ? and item <> ''
 		order by item, target`, []any{model, source, subject}, func(scan func(...any) error) error {

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pglogrepl"
 )
 
-// cell is one column of a row in the log. A value is unknown if it was not changed and is stored out of line (TOAST), if
-// the log lacks the column, for example because it is generated, or if an old row has only its replica identity.
+// cell is one column of a row in the log. A value is unknown if it was not changed and is stored out of line (TOAST),
+// if the log lacks the column, for example because it is generated, or if an old row has only its replica identity.
 type cell struct {
 	text  *string
 	known bool
@@ -118,8 +118,8 @@ func verbatim(sqlType string, key bool) bool {
 	return false
 }
 
-// evaluate returns the SQL that computes the keys and labels of rows, and those text columns whose type is not text. The
-// rows are passed as one text array for each sent column.
+// evaluate returns the SQL that computes the keys and labels of rows, and those text columns whose type is not text.
+// The rows are passed as one text array for each sent column.
 func (r *relation) evaluate(d *logReader) string {
 	inner := make([]string, 0, len(r.sent)+2)
 	arrays, names := make([]string, 0, len(r.sent)+1), make([]string, 0, len(r.sent)+1)

@@ -42,7 +42,7 @@ const (
 
 // temperature returns the number by which outputs are divided so that the cross-entropy of the validation examples is
 // minimal (Guo, Pleiss, Sun and Weinberger 2017). As a function of the temperature's logarithm the loss has one
-// minimum, which a golden-section search finds.
+// minimum, which a golden-section search finds between coldest and hottest.
 func (h Head) temperature(outputs [][]float64, truths []truth) float64 {
 	z := make([]float64, len(h.Categories))
 	loss := func(log float64) (sum float64) {

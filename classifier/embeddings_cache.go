@@ -13,8 +13,9 @@ import (
 )
 
 // embeddingCache stores the embeddings of texts in a file. Each record is the SHA-256 of model and text, the number of
-// dimensions (uint32), and the values (float32), little-endian. Records are only appended; an incomplete record at the
-// end, after a crash, is cut off. If file is nil, the cache is disabled.
+// dimensions (uint32), and the values (float32), little-endian. Records are only appended. An incomplete record at the
+// end, after a crash, is cut off, and so is everything from a record with too many dimensions on. If file is nil, the
+// cache is disabled.
 type embeddingCache struct {
 	model string
 	known map[[sha256.Size]byte][]float32

@@ -43,13 +43,13 @@ func readLabel(v json.RawMessage) (string, serving.Kind, error) {
 const maxLine = 64 << 20
 
 // ReadExamples reads examples from a file in JSON Lines and skips empty lines. For a line that cannot be parsed, or an
-// item without a text or without a label of the target, it returns an error with file and line.
+// item without an id, a text or a label of the target, it returns an error with file and line.
 func ReadExamples(path, target string) ([]Example, error) {
 	return readFile(path, target, map[string]serving.Kind{})
 }
 
-// readFile reads examples like ReadExamples, and records the kind of each target in kinds. If lines have different
-// kinds for a target, it returns an error.
+// readFile reads examples like ReadExamples, and records the kind of each target in the map kinds. If a target has sets
+// in some lines and single values in others, it returns an error.
 func readFile(path, target string, kinds map[string]serving.Kind) ([]Example, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -23,7 +23,8 @@ const FileName = "classifier.bin"
 // The file contains magic, version, length of a JSON header, the header, numbers in little-endian, and the SHA-256 of
 // everything before it. The header has the counts of the numbers. In format 2 the numbers are the buckets of the
 // n-grams (uint32), the inverse document frequencies of the n-grams (float32), and for each head the scales of the rows
-// (float32), the weights (int8) and the bias (float32). Files in format 1 are read, but not written.
+// (float32), the weights (int8) and the bias (float32). A model that uses embeddings has no n-grams. Files in format 1
+// are read, but not written.
 const (
 	magic       = "RETRAIND"
 	fileVersion = 2
@@ -46,7 +47,7 @@ type headHeader struct {
 	Temperature float64      `json:"temperature"`
 }
 
-// ErrCorrupt marks a model file that cannot be used.
+// ErrCorrupt marks a damaged model file. A file of an unknown version is another error.
 var ErrCorrupt = errors.New("the model file is damaged")
 
 // Save writes the model into a directory, atomically.
@@ -224,7 +225,7 @@ func (r *reader) int8s(n int) []int8 {
 	return values
 }
 
-// size returns the length of the model's file in bytes.
+// size returns the length of the model's file in bytes, 0 if the model cannot be written.
 func (m *Model) size() int {
 	b, err := m.encode()
 	if err != nil {

@@ -24,9 +24,9 @@ var (
 )
 
 // learner trains one head by stochastic gradient descent on the cross-entropy, one example at a time. Each feature has
-// a learning rate that falls with the feature's past gradients (AdaGrad, Duchi, Hazan and Singer 2011), so that one
-// example changes the weights of a rare n-gram as much as those of a frequent one. Training runs in one goroutine, so
-// that the order of additions is fixed.
+// a learning rate that falls with the feature's past gradients (AdaGrad, Duchi, Hazan and Singer 2011), so that an
+// example changes the weights of a rare n-gram more than those of a frequent one. Each learner runs in one goroutine,
+// so that the order of additions is fixed.
 type learner struct {
 	head    *Head
 	rows    []vector

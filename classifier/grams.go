@@ -82,7 +82,7 @@ const (
 )
 
 // collect finds the distinct n-grams of a text: words, pairs of adjacent words, and sequences of 3 to 5 characters
-// within a word including its borders.
+// within a word including its borders. Of a long text or a long word it uses only the beginning.
 func (v *gramReader) collect(text string) {
 	if len(text) > maxText {
 		text = text[:maxText]
@@ -107,7 +107,8 @@ func (v *gramReader) collect(text string) {
 	v.endWord(previous)
 }
 
-// endWord adds the n-grams of the word in runes, if there is one, and returns the word's hash.
+// endWord adds the n-grams of the word in runes, and returns the word's hash. If runes is empty, it returns the hash of
+// the previous word.
 func (v *gramReader) endWord(previous uint64) uint64 {
 	n := len(v.runes)
 	if n == 0 {

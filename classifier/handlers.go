@@ -18,8 +18,9 @@ const (
 	maxBatch = 10_000
 )
 
-// Result is the answer to one text for the deciding target. If a model has another target or several targets, the
-// response also has two fields for each target: its name, with a text, a boolean or a list, and NAME_confidence.
+// Result is the answer to one text for the deciding target. If a model has several targets, or if the only one is not
+// named "label", the response also has two fields for each target: NAME, which is a text, a boolean or a list, and
+// NAME_confidence.
 type Result struct {
 	Label      string  `json:"label"`
 	Confidence float64 `json:"confidence"`

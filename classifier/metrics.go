@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// TargetMetrics are the results of training one target; counts first.
+// TargetMetrics are the results of training one target.
 type TargetMetrics struct {
 	Kind       serving.Kind   `json:"kind"`
 	Examples   int            `json:"examples"`

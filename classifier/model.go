@@ -85,8 +85,8 @@ func (m *Model) Answers(list []Answered) serving.Answers {
 	return out
 }
 
-// AnswerAll returns the answers for each of the texts. An error is possible only for a model that uses embeddings,
-// because it calls the embedding service.
+// AnswerAll returns the answers for each of the texts. It returns an error if ctx ends or, for a model that uses
+// embeddings, if the embedding service does not deliver them.
 func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]Answered, error) {
 	out := make([][]Answered, len(texts))
 	if m.embeddings == nil {

@@ -33,8 +33,8 @@ func NewNeighbours(texts []map[string]string) *Neighbours {
 	return n
 }
 
-// Nearest returns up to k texts that are nearest to text i, the nearest first. It returns none if the text has no
-// features.
+// Nearest returns the indexes of up to k texts that are nearest to text i, the nearest first. It returns only texts
+// that have a feature in common with text i.
 func (n *Neighbours) Nearest(i, k int) []int {
 	cosine := make([]float32, len(n.rows))
 	for j, d := range n.rows[i].index {

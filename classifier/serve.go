@@ -20,7 +20,8 @@ const (
 	silence = time.Second
 )
 
-// Serve answers requests on the listener until ctx ends. Then it waits for requests in progress and returns nil.
+// Serve answers requests on the listener until ctx ends. Then it waits for requests in progress, and returns nil if all
+// connections are closed within the time drain.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	silent := &connections{since: map[net.Conn]time.Time{}}
 	counted := &countedListener{Listener: listener}
@@ -115,7 +116,7 @@ func (l *countedListener) Accept() (net.Conn, error) {
 	return &countedConn{Conn: conn, done: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
 }
 
-// wait returns once every connection is closed.
+// wait returns once every connection is closed, or with an error when ctx ends.
 func (l *countedListener) wait(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

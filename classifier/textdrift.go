@@ -23,8 +23,9 @@ const (
 // TextDrift tests whether texts of two periods can be distinguished. It trains a classifier for "then" and "now" on one
 // half of the texts, and compares the classifier's AUC on the other half with chance. By chance the AUC is 0.5 with a
 // standard deviation of sqrt((n0+n1+1)/(12 n0 n1)) (Mann and Whitney 1947). Drifted means an AUC above 0.55 and more
-// than three deviations above 0.5. The result lists the words that the classifier takes as evidence and whose share of
-// texts changed by a log odds ratio of more than three standard errors. The same texts and seed give the same result.
+// than three deviations above 0.5. If the texts drifted, the result lists up to mostWords words that the classifier
+// takes as evidence and whose share of texts changed by a log odds ratio of at least three standard errors. The same
+// texts and seed give the same result.
 func TextDrift(then, now []map[string]string, seed uint64) drift.TextDrift {
 	rng := rand.New(rand.NewPCG(seed, 0x74657874))
 	then, now = sample(rng, then), sample(rng, now)
@@ -139,7 +140,7 @@ func (m *Model) words(then, now []map[string]string) []drift.TellingWord {
 	return out
 }
 
-// documents counts, for each word of three letters or more, the texts that contain it.
+// documents counts, for each word of 3 to 40 letters and digits, the texts that contain it.
 func documents(texts []map[string]string) map[string]int {
 	out := map[string]int{}
 	for _, fields := range texts {

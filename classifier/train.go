@@ -19,15 +19,15 @@ type Options struct {
 	Seed   uint64
 	Epochs int    // maximum number of passes over the examples; default 8
 	Target string // the deciding target; default "label"
-	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target. An empty kind is
-	// serving.KindLabel.
+	// Kinds maps each target to its kind. All targets in it are learnt, in addition to Target; those that cannot be
+	// learnt are listed in Metrics.Skipped. An empty kind is serving.KindLabel.
 	Kinds map[string]serving.Kind
 
 	// Embeddings, if set, replace n-grams as features.
 	Embeddings *Embeddings
 
 	own   int  // index of the first example of the data's own validation part; 0 = none
-	quick bool // no validation: unvalidatedPasses, temperature 1
+	quick bool // no validation: train for unvalidatedPasses, with temperature 1
 }
 
 func (o Options) withDefaults() Options {
@@ -62,8 +62,8 @@ type Progress struct {
 	Loss   float64 // mean cross-entropy in nats of the validation part, or of the pass
 }
 
-// Train trains a model. The same examples in the same order with the same options give exactly the same model, on any
-// number of cores of the same kind.
+// Train trains a model. The same examples in the same order with the same options, and the same vectors from an
+// embedding service, give exactly the same model, on any number of cores of the same kind.
 func Train(examples []Example, opts Options, progress func(Progress)) (*Model, Metrics, error) {
 	opts = opts.withDefaults()
 	if progress == nil {
@@ -126,8 +126,8 @@ func (m *Model) read(examples []Example, outputs int, opts Options) (rows []vect
 	return rows, len(rows[0].index), nil
 }
 
-// newHead returns an untrained head with the categories of a target that occur in the examples. All examples must have
-// a label of the first target.
+// newHead returns an untrained head with the categories of a target that occur in the examples. If first is true, the
+// target is the deciding one, and all examples must have a label of it.
 func newHead(examples []Example, name string, kind serving.Kind, first bool) (*Head, TargetMetrics, error) {
 	if kind == "" {
 		kind = serving.KindLabel

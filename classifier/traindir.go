@@ -34,11 +34,11 @@ type Prediction struct {
 }
 
 // TrainDir reads train.jsonl and, if they exist, validation.jsonl and test.jsonl from dataDir, and trains a model. It
-// learns all targets for which train.jsonl has labels, unless opts.Kinds names the targets. It chooses the number of
-// passes and the temperature on a held-back part (validation.jsonl if that is large enough). Then it trains the model
-// on all of train.jsonl and validation.jsonl. It writes the model, predictions for the test items and metrics into
-// releaseDir, which it creates if missing. The model file is written last, so a release directory that has this file is
-// complete.
+// learns all targets for which train.jsonl or validation.jsonl has labels, unless opts.Kinds names the targets. If
+// there are enough examples, it chooses the learning rate, the number of passes and the temperature on held-back
+// examples (those of validation.jsonl if they are enough). Then it trains the model on all of train.jsonl and
+// validation.jsonl. It writes the model, predictions for the test items and metrics into releaseDir, which it creates
+// if missing. The model file is written last, so a release directory that has this file is complete.
 func TrainDir(dataDir, releaseDir string, opts Options, progress func(Progress)) (Metrics, error) {
 	opts = opts.withDefaults()
 	kinds := map[string]serving.Kind{}

@@ -16,15 +16,16 @@ const (
 	// time is better spent on training the final model.
 	maxValidated = 10_000
 	maxLearnt    = 5_000
-	// leastOwn is the minimum size of a validation part that comes with the data, and of one that is drawn.
+	// leastOwn is the minimum size of a validation part that comes with the data, and of one that is drawn from more than
+	// crossValidated examples.
 	leastOwn = 500
 	// leastValidated is the number of examples below which there is no validation.
 	leastValidated = 50
 	// overconfident is the temperature above which a lower rate may be better.
 	overconfident = 1.1
-	// gain is the share by which a pass must lower the loss; otherwise it is the last pass.
+	// gain is the share by which a pass of the validation must lower the loss; otherwise it is the last pass.
 	gain = 0.01
-	// unvalidatedPasses is the number of passes with too few examples to validate.
+	// unvalidatedPasses is the maximum number of passes without validation, for example with too few examples.
 	unvalidatedPasses = 3
 )
 
@@ -41,7 +42,7 @@ type Validation struct {
 }
 
 // parts divides the labelled examples into training and validation, with one pair for each fold. The examples from
-// number own on are the data's own validation part; if they are enough, they are used for validation.
+// index "own" on are the data's own validation part; if they are enough, only they are used for validation.
 func parts(labelled []int, own int, seed uint64) (learn, ask [][]int) {
 	if len(labelled) < leastValidated {
 		return nil, nil

@@ -25,8 +25,8 @@ type vector struct {
 	words int // number of entries that are words
 }
 
-// vocabulary contains the n-grams that a model uses as features. Their number grows with the data; beyond the limits,
-// the rarest n-grams are left out first.
+// vocabulary contains the n-grams that a model uses as features. Their number grows with the data. Beyond the limit of
+// features the rarest n-grams are left out, beyond the limit of entries the most frequent ones (see frequencies).
 type vocabulary struct {
 	hashes []uint32  // bucket of each feature, the most frequent first, for locality
 	idf    []float32 // inverse document frequency, ln((1+n)/(1+df)) + 1

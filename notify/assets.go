@@ -30,8 +30,8 @@ func streamConfig() jetstream.StreamConfig {
 	}
 }
 
-// Assets creates the stream and the bucket if they are missing. It does not change existing ones, and returns an error
-// only if events cannot be stored in them.
+// Assets creates the stream and the bucket if they are missing, and returns the bucket. It does not change existing
+// ones; it returns an error if events cannot be stored in them.
 func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jetstream.KeyValue, error) {
 	stream, err := js.Stream(ctx, Stream)
 	switch {
@@ -58,8 +58,8 @@ func Assets(ctx context.Context, js jetstream.JetStream, log *slog.Logger) (jets
 	return bucket, nil
 }
 
-// compatible returns an error if a stream cannot store events. It accepts every limit that an operator may have chosen,
-// and logs the limits that are lower than retraind's.
+// compatible returns an error if a stream cannot store events. It accepts every limit that an operator may have chosen.
+// If the duplicate window or the maximum age is shorter than retraind's, it logs both.
 func compatible(have jetstream.StreamConfig, log *slog.Logger) error {
 	if !slices.Contains(have.Subjects, subjects) {
 		return fmt.Errorf("stream %s has the subjects %v, but not %s (add that subject, or rename the stream)", Stream,

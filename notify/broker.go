@@ -25,7 +25,7 @@ type Options struct {
 	Port int    // 0: do not listen, only clients inside the process can connect; RandomPort: any free one
 	Name string // server name, e.g. the host's
 	Log  *slog.Logger
-	// Clients are the external programs that may connect; nil: everybody without limits, for tests.
+	// Clients are the external programs that may connect; nil: everybody with all permissions, for tests.
 	Clients *Clients
 	// Refused is called for each connection beyond the limit, and for each message or connection that the permissions
 	// forbid. It may be nil, and must not block.

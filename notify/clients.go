@@ -32,7 +32,8 @@ type Clients struct {
 // subjects. In the daemon's account, any client that may send a request could name such a subject as the reply subject.
 const clientAccount = "CLIENTS"
 
-// ClientKey reads the seed of the clients' key, and creates it if it is missing.
+// ClientKey reads the seed of the clients' key from a file and makes the file readable by its group. If the file is
+// missing, it creates a new key there.
 func ClientKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,8 +124,8 @@ func decodeSignature(text string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// admit sets the permissions of clients: they may subscribe to events, read the bucket and the last event of each kind,
-// and publish to the given subjects.
+// admit sets the permissions of clients: they may subscribe to events, read single stored events and entries of the
+// bucket, and publish to the subjects in Publish.
 func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	daemon := s.GlobalAccount()
 	if err := errors.Join(daemon.AddStreamExport(subjects, nil), clients.AddStreamImport(daemon, subjects, "")); err != nil {

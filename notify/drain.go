@@ -30,15 +30,15 @@ type Outbox interface {
 	MarkPublished(ctx context.Context, ids []string) error
 }
 
-// Health is the state of the drain, for status, metrics and doctor.
+// Health is the state of the drain, for status and metrics.
 type Health struct {
 	Up    bool      `json:"up"`
 	Since time.Time `json:"since"`
-	// Error is the last error in one sentence; empty while up.
+	// Error is the last error; empty while up.
 	Error string `json:"error,omitempty"`
-	// Published counts acknowledged events since the start.
+	// Published counts the events that were acknowledged, and marked in the outbox, since the start.
 	Published int64 `json:"published"`
-	// LastPublished is when the last one was acknowledged.
+	// LastPublished is when Published last grew.
 	LastPublished time.Time `json:"last_published,omitzero"`
 }
 
@@ -144,7 +144,7 @@ func (d *Drain) assets(ctx context.Context, js jetstream.JetStream) (jetstream.K
 	return Assets(ctx, js, d.log)
 }
 
-// flush publishes until the outbox is empty.
+// flush publishes until the outbox is empty or an entry cannot be published.
 func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue) error {
 	for {
 		entries, err := d.outbox.Pending(ctx, batchSize)

@@ -9,8 +9,8 @@ import (
 	"github.com/retraind/retraind/internal/refusals"
 )
 
-// serverLog forwards the server's log to slog and keeps its last fatal message. Messages that clients can cause at a
-// high rate are counted, and logged only once per series.
+// serverLog forwards the server's log to slog, except debug and trace messages, and keeps its last fatal message.
+// Messages that clients can cause at a high rate are counted, and logged only once per series.
 type serverLog struct {
 	log   *slog.Logger
 	conns *refusals.Series // refused at the limit

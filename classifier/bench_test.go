@@ -107,8 +107,8 @@ func processorTime(b *testing.B) float64 {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
 }
 
-// sklearn returns a Python that has scikit-learn, and installs it if necessary. It does so only once, and each set is
-// measured only once, because both take minutes.
+// sklearn returns the path of a Python that has scikit-learn, which it installs if necessary. The function runs only
+// once, and each set is measured only once, because both take minutes.
 var (
 	sklearn = sync.OnceValues(func() (string, error) {
 		out, err := exec.Command("../scripts/sklearn.sh").Output()
@@ -118,7 +118,7 @@ var (
 		}
 		return strings.TrimSpace(string(out)), err
 	})
-	sklearnFigures sync.Map // figures by set
+	sklearnFigures sync.Map // figures by name of the set
 )
 
 // BenchmarkScikitLearn is the peer of BenchmarkSet: TF-IDF of words and characters with a logistic regression, on one

@@ -16,8 +16,8 @@ import (
 	"github.com/retraind/retraind/classifier"
 )
 
-// embedder fakes an embedding service: each word has a random vector, and the vector of a text is the sum of those of
-// its words.
+// embedder fakes an embedding service: each word has a random vector, and a text's vector is the sum of its words'
+// vectors.
 type embedder struct {
 	*httptest.Server
 	texts  atomic.Int64 // number requested

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/internal/demo/news"
 )
 
-// dataSet is labelled text, divided into training and test texts. If a set is divided several times, the answers are
-// counted together.
+// dataSet is a set of labelled texts, divided into training and test texts. If the set is divided several times, the
+// answers of all divisions are counted together.
 type dataSet struct {
 	name   string
 	splits []split

@@ -62,7 +62,8 @@ func (b *bench) take(source string, events ...watch.Event) watch.Receipt {
 	return r
 }
 
-// holds checks the contents of the store, as "label of owner", and that the fingerprint matches the items.
+// holds checks that the store contains exactly these items, each given as "label of owner", and that the fingerprint
+// matches the items.
 func (b *bench) holds(want map[string]string) {
 	b.t.Helper()
 	got := map[string]string{}

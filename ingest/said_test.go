@@ -9,7 +9,7 @@ import (
 )
 
 // TestFileReadAgainUndoesNoCorrection: a file labels an item, another source corrects the label, and the file is read
-// again. Only new events of the file may change the label.
+// again. Only new events of the file, and old ones that follow them, may change the label.
 func TestFileReadAgainUndoesNoCorrection(t *testing.T) {
 	t.Parallel()
 	says := func(l string) watch.Event { return label("1", l) }

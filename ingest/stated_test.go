@@ -7,10 +7,11 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// noon is the sender's time at minute 0 of the function by.
+// noon is the sender's time for the minute 0 of by.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// by returns e as the event of an annotation, with a sender's time that is so many minutes after noon.
+// by returns e as an event about the annotation in subject. Its sender's time is the given number of minutes after
+// noon.
 func by(subject string, minute int, e watch.Event) watch.Event {
 	e.At, e.Ordered, e.Subject = noon.Add(time.Duration(minute)*time.Minute), true, subject
 	if e.Item != "" {

@@ -21,8 +21,8 @@ func write(t *testing.T, s *store.Store, name string, err error) error {
 	})
 }
 
-// TestTroubleEndsWithTheWriteThatMetIt: on a full disk small writes succeed; the error stays until the failed write
-// succeeds.
+// TestTroubleEndsWithTheWriteThatMetIt: on a full disk small writes succeed. Within a minute, only a success of the
+// write that failed ends the fault.
 func TestTroubleEndsWithTheWriteThatMetIt(t *testing.T) {
 	t.Parallel()
 	s := openIn(t, t.TempDir())

@@ -81,7 +81,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// Times are stored as text, whose order must be that of the times.
+// Times are stored as text, and the texts must sort by time.
 func TestTimesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -69,7 +69,7 @@ func TestPredictions(t *testing.T) {
 	}
 }
 
-// A model's pause and the pause of all models exist independently; a second one of the same kind replaces the first.
+// A model's pause and the pause of all models exist independently. A second pause of a model replaces its first one.
 func TestPauses(t *testing.T) {
 	t.Parallel()
 	s := open(t)

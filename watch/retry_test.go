@@ -150,8 +150,8 @@ func TestRetrierWaitsForTheStore(t *testing.T) {
 	})
 }
 
-// TestRetrierFollowsWithNothingToStore: after a fault of the store, a source is up again even if nothing arrives that
-// could be stored.
+// TestRetrierFollowsWithNothingToStore: after a fault of the store, a source without anything to store is up again
+// after unstoredSettles.
 func TestRetrierFollowsWithNothingToStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

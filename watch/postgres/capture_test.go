@@ -105,7 +105,7 @@ func TestMigrationRunsAgainAndIsUndone(t *testing.T) {
 	}
 }
 
-// Down2 returns SQL that checks whether Down has removed everything.
+// Down2 returns SQL that fails if Down has left the schema retraind or a trigger of retraind.
 func Down2(string, *Config) (string, error) {
 	return `DO $$ BEGIN
 		IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'retraind') THEN RAISE 'the schema is still there'; END IF;
@@ -230,7 +230,7 @@ func TestAnExpressionThatFailsLater(t *testing.T) {
 	b.sink.equalsTable(t, "m", b.cfg)
 }
 
-// A statement over many rows with a label expression takes a few transaction ids, not one for each row, even on a
+// With a label expression, a statement over many rows takes a few transaction ids, not one for each row, even on a
 // partitioned table, whose triggers run for each row.
 func TestExpressionsTakeNoTransactionIDs(t *testing.T) {
 	t.Parallel()

@@ -63,7 +63,8 @@ func BenchmarkExport(b *testing.B) {
 	}
 }
 
-// psycopg measures the script. It returns false if the library is missing.
+// psycopg runs a script that exports the table with psycopg2, and returns its speed. It returns false if the script
+// fails, for example because the library is missing.
 func psycopg(dsn string, rows int) (rowsPerSecond float64, ok bool) {
 	out, err := exec.Command("/usr/bin/python3", "-c", fmt.Sprintf(`
 import json, time, psycopg2

@@ -9,7 +9,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// small bounds the outbox to the smallest size.
+// small bounds the outbox to the smallest number of rows that Validate accepts.
 func small(dsn string) *Config {
 	cfg := itemsConfig(dsn)
 	cfg.Outbox = Outbox{Rows: 10 * boundEvery}
@@ -75,7 +75,7 @@ func TestWritersDoNotWaitForEachOther(t *testing.T) {
 	b.exec(`COMMIT`)
 }
 
-// TestPruning: rows that are older than an hour and were read are removed in batches. Unread rows are kept.
+// TestPruning: rows that were read and are older than an hour are removed in batches. Unread rows are kept.
 func TestPruning(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)
@@ -91,8 +91,8 @@ func TestPruning(t *testing.T) {
 	}
 }
 
-// TestWhatTriggersCannotSee: changes that triggers miss are detected by their traces, and a full read repairs the
-// state.
+// TestWhatTriggersCannotSee: changes that triggers miss are detected by the digest of the schema, and a full read
+// repairs the state.
 func TestWhatTriggersCannotSee(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]string{

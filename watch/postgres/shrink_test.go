@@ -55,7 +55,7 @@ func TestRowSecurity(t *testing.T) {
 	}
 }
 
-// TestShrinkGuard: a full read that misses most rows is accepted only after a TRUNCATE.
+// TestShrinkGuard: a full read that misses most rows is refused, but accepted after a TRUNCATE.
 func TestShrinkGuard(t *testing.T) {
 	t.Parallel()
 	b := setup(t, itemsSQL, itemsConfig)

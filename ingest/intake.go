@@ -135,8 +135,8 @@ func (e *SourceError) Error() string { return "labels from " + e.Source + ": " +
 
 func (e *SourceError) Unwrap() error { return e.Err }
 
-// Probe adopts a changed test set, then checks each source that was never read, so that the daemon does not start with
-// a wrong password. A source that was read before may be unreachable, because the daemon waits for it.
+// Probe adopts a changed test set, then checks each source without a stored position, so that the daemon does not start
+// with a wrong password. A source that was read before may be unreachable, because the daemon waits for it.
 func (i *Intake) Probe(ctx context.Context) error {
 	if err := i.adoptTestSet(ctx); err != nil {
 		return err

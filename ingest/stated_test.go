@@ -7,7 +7,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// noon is the sender's time for the minute 0 of by.
+// noon is the sender's time in an event from the function by with minute 0.
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // by returns e as an event about the annotation in subject. Its sender's time is the given number of minutes after

@@ -124,8 +124,8 @@ func decodeSignature(text string) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// admit sets the permissions of clients: they may subscribe to events, read single stored events and entries of the
-// bucket, and publish to the subjects in Publish.
+// admit sets the permissions of clients: they may subscribe to events, read stored events and entries of the bucket by
+// direct get, and publish to the subjects in Publish.
 func (c *Clients) admit(s *server.Server, clients *server.Account) error {
 	daemon := s.GlobalAccount()
 	if err := errors.Join(daemon.AddStreamExport(subjects, nil), clients.AddStreamImport(daemon, subjects, "")); err != nil {

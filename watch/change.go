@@ -21,13 +21,14 @@ type Op string
 
 // The operations. A truncate or a lost position has no Op: the source reads the whole table again (Sink.Replace).
 const (
-	OpPut    Op = "put"    // the item was inserted, or its text changed: Text is set
-	OpLabel  Op = "label"  // only its labels changed: Text is nil
+	OpPut    Op = "put"    // the item was inserted, or its text may have changed: Text is set
+	OpLabel  Op = "label"  // at most its labels changed: Text is nil
 	OpDelete Op = "delete" // the item was deleted
 )
 
 // Labels maps the name of each target to the item's canonical label. A target whose label is null is missing from the
-// map. Sets are canonical JSON arrays of sorted strings, booleans "true" and "false".
+// map. Sets are canonical JSON arrays of sorted strings, booleans "true" and "false". The labels of a row that
+// labelled_when excludes also have the key serving.NotLabelled.
 type Labels map[string]string
 
 // Item is one labelled row in its present state.
@@ -38,7 +39,8 @@ type Item struct {
 	At     time.Time
 }
 
-// Change is the change of one item by one committed write.
+// Change is the change of one item by one committed write. Capture: poll reports several writes between two polls as
+// one change.
 type Change struct {
 	// Key identifies the change permanently within its source, e.g. "xid:seq". A change is ignored if a change with its
 	// key is stored.
@@ -50,7 +52,7 @@ type Change struct {
 	New    Labels            // nil for a delete
 	At     time.Time
 	Author string // who wrote it, if the source knows
-	Origin string // OriginOf(run) for retraind's own writes, else ""
+	Origin string // OriginOf(run) for retraind's own writes; usually "" for others (see IsOwn)
 }
 
 // Sink stores the changes that a source has read. Each Append or Replace is one transaction that also moves the

@@ -47,7 +47,7 @@ func (c *Config) Validate() check.Problems {
 	return found
 }
 
-// Plain reports whether a new JSON Lines file in the default format, such as added.jsonl, would be read.
+// Plain reports whether a new file added.jsonl, in JSON Lines with the default field names, would be read.
 func (c *Config) Plain() bool {
 	return reflect.ValueOf(c.Mapping).IsZero() && c.matches("added.jsonl")
 }

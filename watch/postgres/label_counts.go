@@ -19,8 +19,8 @@ const (
 	countTimeout = 5 * time.Second
 )
 
-// CountLabels counts the labels of up to a million rows of the table. Labels that cannot be counted within a few
-// seconds are left out, because the counts are only used for a warning.
+// CountLabels counts the labels of up to a million rows of the table, at most 10,000 different ones of a target. Labels
+// that cannot be counted within a few seconds are left out, because the counts are only used for a warning.
 func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 	s, err := newSchema(model, cfg)
 	if err != nil {

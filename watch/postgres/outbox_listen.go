@@ -90,9 +90,9 @@ func (c *session) releaseLock(ctx context.Context) error {
 	return err
 }
 
-// waitForNotify takes the advisory lock, drains the outbox, then blocks until a notification arrives. Writers that
-// checked the lock before it was taken do not notify when they commit, so waitForNotify polls the outbox until these
-// writers have ended.
+// waitForNotify takes the advisory lock and reads the outbox. If there are no new rows, it blocks until a notification
+// arrives, and reads again after each poll interval. Writers that checked the lock before it was taken do not notify
+// when they commit, so waitForNotify polls the outbox more often until these writers have ended.
 func (c *session) waitForNotify(ctx context.Context) error {
 	var unnotified []string // transactions that may have checked the lock before it was taken
 	interval := unlockedPollMin

@@ -19,7 +19,7 @@ type session struct {
 	transactionPooled bool     // whether a pooler assigns a backend per transaction
 	lastPrune         time.Time
 	maintained        time.Time
-	lastRead          uint64               // greatest transaction id of a row that was read before this session
+	lastRead          uint64               // greatest transaction id of a row read before this session or its full read
 	openSince         map[string]time.Time // writing transactions, with the time when they were first seen
 }
 

@@ -79,7 +79,7 @@ func (x *transaction) place(next *store.Item, known bool, text map[string]string
 // for it.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
-		c.At = x.now // a change dated in the future, by a writer's wrong clock, would make today's labels look rare
+		c.At = x.now // a future date, from a writer's wrong clock, would lower the measured number of labels a day
 	}
 	next.Sweep = x.sweep
 	if known && old.TextHash == next.TextHash && old.Heldout == next.Heldout && maps.Equal(old.Labels, next.Labels) {

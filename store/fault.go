@@ -33,7 +33,7 @@ const settled = time.Minute
 // success ended a fault, the condition would change with each statement; therefore only a success of the same write
 // ends it at once.
 type health struct {
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards the fields below
 	failed  map[string]failure
 	lasting string // a fault that does not go away by itself
 	gone    string // why writes are refused while the database file is missing; else ""

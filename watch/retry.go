@@ -23,7 +23,7 @@ type Retrier struct {
 	poke func(n int)
 	wake chan struct{}
 
-	mu       sync.Mutex // guards the rest
+	mu       sync.Mutex // guards the fields below
 	health   Health
 	unstored bool // the last batch could not be stored
 }

@@ -46,7 +46,8 @@ type Decoder struct {
 	required                []string // text fields that identify an item: an event with a text must have them
 }
 
-// NewDecoder returns the decoder of a source. need names the fields that a text must have: those of heldout.group.
+// NewDecoder returns the decoder of a source. The parameter need lists the fields that a text must have: those of
+// heldout.group.
 func NewDecoder(s Mapping, targets []serving.Target, need []string) *Decoder {
 	d := &Decoder{
 		id: cmp.Or(s.ID, "id"), author: cmp.Or(s.Author, "author"), at: cmp.Or(s.At, "at"),

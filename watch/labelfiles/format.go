@@ -55,7 +55,7 @@ func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause
 // anySeparator lists the separators that a CSV file may have.
 const anySeparator = ",;\t"
 
-// csv reads the header of a CSV file.
+// csv reads the header of a CSV file, and adds the separator and the decoder of the records to the form.
 func (s *Source) csv(f io.ReaderAt, out form) (form, string) {
 	raw, whole, err := newLineReader(f, 0, out.end, anySeparator).next()
 	if errors.Is(err, io.EOF) || err == nil && !whole {

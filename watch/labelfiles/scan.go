@@ -71,9 +71,9 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 // settles limits how often list repeats a listing.
 const settles = 5
 
-// list returns the regular files of the directory by name. It repeats the listing until two have the same files under
-// the same names: a file that is renamed during a listing may be in it twice or not at all, and would then count as
-// removed and its successor as rewritten.
+// list returns the regular files of the directory by name. It repeats the listing, at most settles times, until two
+// successive listings have the same files under the same names: a file that is renamed during a listing may be in it
+// twice or not at all. If it is not, the file would count as removed, and its successor as rewritten.
 func (s *Source) list() (map[string]fileState, error) {
 	last, err := s.listOnce()
 	for range settles {

@@ -144,7 +144,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 	}
 }
 
-// lookAgain schedules a scan for the time when a file that was last written at this time counts as quiet.
+// lookAgain schedules a scan for when a file that was last written to at the given time will count as quiet.
 func (s *Source) lookAgain(written time.Time) {
 	if at := written.Add(s.quiet + 10*time.Millisecond); s.again.IsZero() || at.Before(s.again) {
 		s.again = at

@@ -97,8 +97,8 @@ func parseTable(text string) (pgx.Identifier, error) {
 	return nil, fmt.Errorf("table %s has more parts than a schema and a name", text)
 }
 
-// checkExpression refuses an expression that could break out of its place in a statement. The server checks the
-// rest.
+// checkExpression refuses an expression that could break out of its place in a statement. The server finds all other
+// errors.
 func checkExpression(text string) error {
 	switch {
 	case strings.TrimSpace(text) == "":

@@ -14,8 +14,8 @@ type identity struct {
 	Timeline int64  `json:"timeline"` // changes with each failover or restore
 }
 
-// foreign returns the reason why a cursor with identity a cannot be used on a server with identity now, or "" if it
-// can.
+// foreign returns the reason why a cursor with the identity "a" cannot be used on a server with the identity "now", or
+// "" if it can.
 func (a identity) foreign(now identity) string {
 	switch {
 	case a.System != now.System:

@@ -86,7 +86,7 @@ func (m *Model) Answers(list []Answered) serving.Answers {
 }
 
 // AnswerAll returns the answers for each of the texts. It returns an error if ctx ends or, for a model that uses
-// embeddings, if the embedding service does not deliver them.
+// embeddings, if the embedding service fails.
 func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]Answered, error) {
 	out := make([][]Answered, len(texts))
 	if m.embeddings == nil {

@@ -13,8 +13,7 @@ import (
 	"github.com/retraind/retraind/drift"
 )
 
-// period returns n texts of common words. The given share of the texts, in the mean, also contains the word in the
-// parameter own.
+// period returns n texts of common words. Each text also contains the given word, with the given probability.
 func period(n int, seed uint64, own string, share float64) []map[string]string {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	var out []map[string]string

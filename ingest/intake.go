@@ -112,7 +112,7 @@ func (i *Intake) Retry() {
 	}
 }
 
-// Reading reports whether a source has not been up since the daemon started, and has had no error.
+// Reading reports whether any source is not up yet, and has had no error so far.
 func (i *Intake) Reading() bool {
 	return slices.ContainsFunc(i.Sources, func(s watch.Source) bool {
 		h := s.Health()

@@ -13,7 +13,7 @@ const gone = "gone"
 
 // inOrder removes from an event each part (the text, the label of a target) about which a newer event of the same
 // source is already stored. It stores the time of each remaining part, and returns the event with only these parts, or
-// nil if nothing remains. An event without a time of the sender, a subject and an alias is returned unchanged.
+// nil if nothing remains. An event that has no sender's time, no subject and no alias is returned unchanged.
 func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	if !e.Ordered && e.Subject == "" && e.Alias == "" {
 		return &e, nil

@@ -42,7 +42,7 @@ type Item struct {
 // Change is the change of one item by one committed write. Capture: poll reports several writes between two polls as
 // one change.
 type Change struct {
-	// Key identifies the change permanently within its source, e.g. "xid:seq". A change is ignored if a change with its
+	// Key identifies the change permanently within its source, e.g. "xid:seq". A change is ignored if one with the same
 	// key is stored.
 	Key    string
 	Op     Op
@@ -64,8 +64,8 @@ type Sink interface {
 	// Append stores changes in order and moves the cursor.
 	Append(ctx context.Context, source string, changes []Change, cursor string) error
 	// Replace stores the items of a full read, deletes the table's items that the read does not contain, and moves the
-	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows; a few
-	// items may be deleted in any case.
+	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows. It may
+	// always allow a few.
 	Replace(ctx context.Context, source string, read FullRead) error
 }
 

@@ -15,7 +15,7 @@ import (
 // Webhook is the decoded content of an annotation tool's webhook.
 type Webhook struct {
 	Events  []watch.Event
-	Ignored []string  // for each part of the payload that sets no label: what it is, and why
+	Ignored []string  // for each part of the payload that gives no label or text: what it is, and why
 	Refused []Refusal // parts of the payload that were refused
 }
 

@@ -73,7 +73,7 @@ const settles = 5
 
 // list returns the regular files of the directory by name. It repeats the listing, at most settles times, until two
 // successive listings have the same files under the same names: a file that is renamed during a listing may be in it
-// twice or not at all. If it is not, the file would count as removed, and its successor as rewritten.
+// twice or not at all. A file that is not in the listing would count as removed, and its successor as rewritten.
 func (s *Source) list() (map[string]fileState, error) {
 	last, err := s.listOnce()
 	for range settles {

@@ -25,8 +25,9 @@ import (
 // A file is a sequence of events, one per line. It may grow, and it may be replaced, truncated, renamed and rotated,
 // because its position is stored with its inode and a hash of everything that was read. The position moves in the
 // transaction that stores the lines. A last line without a line end is read only if it is a whole JSON object, or when
-// the file has not been written to for quietAfter. File-system notifications only save time: all files are checked
-// again after each Poll, and the content of those that were written to is then compared with what was read.
+// the file is quiet: it is gzip, was removed, or was not written to for quietAfter. File-system notifications only save
+// time: all files are checked again after each Poll, and the content of those that were written to is then compared
+// with what was read.
 type Source struct {
 	*watch.Retrier
 	cfg     *Config

@@ -68,8 +68,8 @@ func (s *Source) countFailure(upto uint64) int {
 }
 
 // storeOneByOne stores the messages one by one, each in its own transaction. It sends a message that the store refuses
-// to the dead-letter subject. But if the store then refuses even a batch without events, no message is the cause, and
-// storeOneByOne returns the error.
+// to the dead-letter subject. But if the store then refuses even a batch with no events and the unchanged position, no
+// message is the cause, and storeOneByOne returns the error.
 func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())

@@ -91,7 +91,7 @@ func (s *Handler) Run(ctx context.Context) error {
 // answer is the JSON body of a response.
 type answer struct {
 	watch.Receipt
-	Ignored int                  `json:"ignored,omitempty"`         // parts of the payload that set no label
+	Ignored int                  `json:"ignored,omitempty"`         // parts of the payload that give no label or text
 	Because []string             `json:"ignored_because,omitempty"` // why, for the first of these
 	Refused []labelevent.Refusal `json:"rejected,omitempty"`
 	Error   string               `json:"error,omitempty"`

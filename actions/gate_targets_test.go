@@ -97,7 +97,7 @@ func TestProofLooksAtEveryTarget(t *testing.T) {
 		}
 	}
 	pr := proof{gate: "priority", promote: PromoteConfig{}.WithDefaults(), release: newDigest, former: true}
-	if why := pr.judge(f, nil); !strings.Contains(why, "the former release's answer to all 27") {
+	if why := pr.judge(f, nil); !strings.Contains(why, "answer 27 of") {
 		t.Errorf("%q, %+v", why, f)
 	}
 	if why := pr.judge(VerifyFacts{Probed: 50, Agreed: 50}, nil); !strings.Contains(why, "nothing proves what is served") {

@@ -120,13 +120,13 @@ func TestSuspicion(t *testing.T) {
 			"shuffled",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{without}},
 			true,
-			"author user 7 made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy would be 91.2%, and no condition would trip",
+			"author user 7 made 100 of 110 relabels, and of the 20 that can be judged 15 contradict both the model's answer and the labels of the most similar texts; without them accuracy would be 91.2%, and no condition would trip",
 		},
 		{
 			"one minute",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(50, 110, 0, 0), minute}},
 			true,
-			"writers in the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and 15 of 20 that can be judged contradict both the model and the nearest texts; without them accuracy would be 70.0%, and a retrain would still be due",
+			"writers in the minute 2026-03-01 12:01 UTC made 100 of 110 relabels, and of the 20 that can be judged 15 contradict both the model's answer and the labels of the most similar texts; without them accuracy would be 70.0%, and a retrain would still be due",
 		},
 		{
 			"a quarrel",

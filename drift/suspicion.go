@@ -77,8 +77,8 @@ func (s *Suspicion) Conclude() {
 
 func (s RelabelGroup) sentence(all int) string {
 	text := fmt.Sprintf("%s made %d of %d relabels, "+
-		"and %d of %d that can be judged contradict both the model and the nearest texts",
-		s.Title(), s.Items, all, s.Contradicted, s.Judged)
+		"and of the %d that can be judged %d contradict both the model's answer and the labels of the most similar texts",
+		s.Title(), s.Items, all, s.Judged, s.Contradicted)
 	if w := s.Without; w != nil {
 		verdict := "a retrain would still be due"
 		if !w.Retrain {

@@ -80,11 +80,11 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 		if run.Outcome == OutcomeRolledBack {
 			out = "neither labels nor code changed since run " + run.ID + ", whose release was rolled back"
 		}
-		if run.Why != "" {
-			out += " (" + string(run.Why) + ")"
-		}
-		if run.Text != "" {
+		switch {
+		case run.Text != "":
 			out += ": " + run.Text
+		case run.Why != "":
+			out += " (" + string(run.Why) + ")"
 		}
 		d.block(ReasonNoNewInformation, time.Time{}, out)
 	}
@@ -257,7 +257,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 	switch {
 	case open && ok:
 		d.block(ReasonWindowTooShort, next, p.needs(h)+", but the quiet hours end in "+text.Span(current.End.Sub(now))+
-			"; the next that are long enough open at "+p.clock(next, now))
+			"; the next quiet hours of that length begin at "+p.clock(next, now))
 	case open:
 		d.block(ReasonWindowTooShort, next, p.needs(h)+", but the quiet hours end in "+text.Span(current.End.Sub(now))+
 			", and no later ones are long enough")

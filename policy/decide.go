@@ -253,7 +253,7 @@ func (d *Decision) nearest() string {
 
 // labelsToGo describes how far a condition is from tripping: "9 more wrong labels would trip it".
 func (c *Condition) labelsToGo() string {
-	kind := "wrong label"
+	kind := "wrong answer"
 	switch {
 	case strings.HasPrefix(c.Name, "label_changes"):
 		kind = "changed label"

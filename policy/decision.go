@@ -141,7 +141,8 @@ func (d *Decision) Doing() Doing {
 		return DoingRunning
 	case d.Armed():
 		return DoingWait
-	case d.Verdict == VerdictInconclusive || d.Reason == ReasonServiceAsleep || d.Reason == ReasonEvaluationFailed:
+	case d.Verdict == VerdictInconclusive || d.Reason == ReasonServiceAsleep || d.Reason == ReasonEvaluationFailed ||
+		d.Reason == ReasonForeign:
 		return DoingUndecided
 	}
 	return DoingHold

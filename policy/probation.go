@@ -92,7 +92,7 @@ func (t *Trial) condition() Condition {
 func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.Crossed {
 		out := "the probation since " + text.Clock(t.Since, now, loc) + " failed: " + t.figures() +
-			"; e-value " + number(t.E, 1) + ", threshold " + number(t.Bound, 0)
+			"; evidence that the release is worse (e-value): " + number(t.E, 1) + ", threshold " + number(t.Bound, 0)
 		if t.Lost != "" {
 			out += "; the release cannot be rolled back: " + t.Lost
 		}
@@ -102,12 +102,13 @@ func (t *Trial) explain(now time.Time, loc *time.Location) string {
 	if t.N == 0 {
 		return out + "no new item yet"
 	}
-	return out + t.figures() + "; e-value " + number(t.E, 1) + ", rollback at " + number(t.Bound, 0)
+	return out + t.figures() + "; evidence that the release is worse (e-value): " + number(t.E, 1) +
+		", it is rolled back at " + number(t.Bound, 0)
 }
 
 func (t *Trial) figures() string {
-	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") +
-		choose(t.N == 1, " is wrong, ", " are wrong, ") + text.Percent(t.Tolerated) + " are allowed"
+	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") + " (" + text.Percent(float64(t.Errors)/float64(max(1, t.N))) +
+		choose(t.N == 1, ") is", ") are") + " answered wrongly, " + text.Percent(t.Tolerated) + " are allowed"
 }
 
 // blockRollback lists everything that prevents a rollback from starting. A rollback trains nothing and needs no GPU, so

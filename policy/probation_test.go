@@ -56,7 +56,7 @@ func TestProbation(t *testing.T) {
 		{
 			name: "crossed", verdict: policy.VerdictRollback, reason: policy.ReasonProbationFailed,
 			change: func(*policy.Config, *drift.Report, *policy.History) {},
-			text:   "rolling back to 0123456789ab: the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are allowed; e-value 1.5, threshold 20",
+			text:   "rolling back to 0123456789ab: the probation since 10:00 CET failed: 12 of 30 new items (40.0%) are answered wrongly, 13.0% are allowed; evidence that the release is worse (e-value): 1.5, threshold 20",
 		},
 		{
 			name: "before any other condition", verdict: policy.VerdictRollback, reason: policy.ReasonProbationFailed,
@@ -84,7 +84,7 @@ func TestProbation(t *testing.T) {
 			name: "a run is under way", verdict: policy.VerdictRollback, reason: policy.ReasonRunActive,
 			blocked: []policy.Reason{policy.ReasonRunActive},
 			change:  func(_ *policy.Config, _ *drift.Report, h *policy.History) { h.Active = "r1" },
-			text:    "a rollback to 0123456789ab is due (the probation since 10:00 CET failed: 12 of 30 new items are wrong, 13.0% are allowed; e-value 1.5, threshold 20) and waits: run r1 is still active",
+			text:    "a rollback to 0123456789ab is due (the probation since 10:00 CET failed: 12 of 30 new items (40.0%) are answered wrongly, 13.0% are allowed; evidence that the release is worse (e-value): 1.5, threshold 20) and waits: run r1 is still active",
 		},
 		{
 			name: "held and paused", verdict: policy.VerdictRollback, reason: policy.ReasonHeld,
@@ -106,7 +106,7 @@ func TestProbation(t *testing.T) {
 			change: func(_ *policy.Config, _ *drift.Report, h *policy.History) {
 				h.Probation.Lost = "there was no release before"
 			},
-			text: "e-value 1.5, threshold 20; the release cannot be rolled back: there was no release before",
+			text: "(e-value): 1.5, threshold 20; the release cannot be rolled back: there was no release before",
 		},
 		{
 			name: "no previous release, and a retrain is due", verdict: policy.VerdictRetrain, reason: "",
@@ -165,7 +165,7 @@ func TestProbationIsExplained(t *testing.T) {
 		want  string
 	}{
 		{trial(t, 0, 0, false), "\nOn probation since 10:00 CET until Thu 2026-11-19 10:00 CET: no new item yet.\n"},
-		{trial(t, 3, 40, false), "\nOn probation since 10:00 CET until Thu 2026-11-19 10:00 CET: 3 of 40 new items are wrong, 13.0% are allowed; e-value 1.5, rollback at 20.\n"},
+		{trial(t, 3, 40, false), "\nOn probation since 10:00 CET until Thu 2026-11-19 10:00 CET: 3 of 40 new items (7.5%) are answered wrongly, 13.0% are allowed; evidence that the release is worse (e-value): 1.5, it is rolled back at 20.\n"},
 		{trial(t, 12, 30, true), "relevance  ROLLING BACK, as of"},
 	} {
 		if got := show(policy.History{Probation: c.trial}); !strings.Contains(got, c.want) {
@@ -173,7 +173,7 @@ func TestProbationIsExplained(t *testing.T) {
 		}
 	}
 	got := show(policy.History{Probation: trial(t, 12, 30, true), Active: "r1"})
-	if !strings.Contains(got, "WAITING to roll back") || !strings.Contains(got, "NO   no other run") ||
+	if !strings.Contains(got, "WAITING to roll back") || !strings.Contains(got, "NO   other run") ||
 		strings.Contains(got, "cooldown") {
 		t.Errorf("%s", got)
 	}

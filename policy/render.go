@@ -75,8 +75,11 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 		case ReasonPaused:
 			for _, by := range d.Blocked {
 				if by.Reason == ReasonPaused {
-					fmt.Fprintf(&b, "End the pause:  retraind resume%s\n",
-						choose(strings.HasPrefix(by.Text, everyPaused), "", " "+d.Model))
+					if strings.HasPrefix(by.Text, everyPaused) {
+						b.WriteString("End the pause of all models:  retraind resume\n")
+					} else {
+						fmt.Fprintf(&b, "End the pause of %s:  retraind resume %[1]s\n", d.Model)
+					}
 				}
 			}
 			fmt.Fprintf(&b, "Start it now anyway:  retraind trigger %s\n", d.Model)
@@ -186,6 +189,9 @@ func (c Condition) distance() string {
 	return strings.Join(parts, ", ")
 }
 
+// quietHours names the row of quiet hours.
+const quietHours = "quiet hours"
+
 // blockerRows returns a row for each usual check, even if the check allows a start, so that these rows are always
 // shown. Rare checks have a row only if they block.
 func (d Decision) blockerRows(opts RenderOptions) [][]string {
@@ -197,14 +203,14 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		forced  bool // checked even if the retrain is forced
 	}
 	groups := []group{
-		{"no other run", []Reason{ReasonRunActive}, "none is active", "", true},
-		{"not held", []Reason{ReasonHeld}, "no hold", "", true},
-		{"not paused", []Reason{ReasonPaused}, "no pause", "", false},
+		{"other run", []Reason{ReasonRunActive}, "none is active", "", true},
+		{"hold", []Reason{ReasonHeld}, "none", "", true},
+		{"pause", []Reason{ReasonPaused}, "none", "", false},
 		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker", false},
 		{"new information", []Reason{ReasonNoNewInformation}, "no candidate was rejected or rolled back on these labels", "", false},
 		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown", false},
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget", false},
-		{"quiet hours", []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours", false},
+		{quietHours, []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours", false},
 	}
 	if d.Verdict == VerdictRollback {
 		groups = slices.Insert(groups[:3], 0,
@@ -213,20 +219,20 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 	for _, b := range d.Blocked { // these checks have a row only if they block
 		switch {
 		case b.Reason == ReasonSuspiciousLabels:
-			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "limits.suspicious_labels", false})
+			groups = slices.Insert(groups, 3, group{"plausible labels", []Reason{b.Reason}, "", "limits.suspicious_labels", false})
 		case b.Reason == ReasonInsufficientData:
-			groups = slices.Insert(groups, 3, group{"labels", []Reason{b.Reason}, "", "", false})
+			groups = slices.Insert(groups, 3, group{"enough labels", []Reason{b.Reason}, "", "", false})
 		case b.Reason == ReasonForeign && d.Verdict != VerdictRollback:
 			groups = slices.Insert(groups, 0, group{"champion serves", []Reason{b.Reason}, "", "", true})
 		}
 	}
 	var rows [][]string
-	for i, g := range groups {
+	for _, g := range groups {
 		row := []string{"yes", g.name, g.fine, "", opts.line(g.config)}
 		switch {
 		case d.Forced && d.Verdict != VerdictRollback && !g.forced:
 			row[2] = "skipped: forced"
-		case d.Urgent && i == len(groups)-1:
+		case d.Urgent && g.name == quietHours:
 			row[2] = "skipped: urgent"
 		}
 		for _, b := range d.Blocked {
@@ -235,6 +241,9 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 					continue
 				}
 				why := strings.TrimPrefix(b.Text, g.name+" ")
+				if reason == ReasonWindowClosed {
+					why = "closed; they " + why
+				}
 				if row[0] == "NO" {
 					why = row[2] + "; " + why
 				}

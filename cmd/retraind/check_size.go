@@ -43,10 +43,9 @@ func gateText(c actions.PromoteConfig, heldOut int) string {
 		return ""
 	}
 	ni := stats.NonInferior(differ/2, differ-differ/2, heldOut, float64(c.Margin)/100, gateLevel)
-	said := fmt.Sprintf("a candidate that is as good as the champion and answers %d items differently is ", differ)
 	if ni.Pass {
-		return said + "promoted"
+		return fmt.Sprintf("a candidate as good as the champion is promoted even if it answers %d items differently", differ)
 	}
-	return said + fmt.Sprintf("refused at promote.margin %g, and promoted at %.0f or more", float64(c.Margin),
-		math.Ceil(-100*ni.Lower))
+	return fmt.Sprintf("with promote.margin %g even a candidate as good as the champion is refused if it answers %d items differently; it is promoted if promote.margin is at least %.0f",
+		float64(c.Margin), differ, math.Ceil(-100*ni.Lower))
 }

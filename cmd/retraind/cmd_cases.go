@@ -22,9 +22,9 @@ func newTest(a *app) *cobra.Command {
 	var update bool
 	cmd := &cobra.Command{
 		Use:   "test FILE...",
-		Short: "Test a policy: figures over virtual time, and the expected decisions",
-		Long: `Test a policy. A test file names a configuration and lists cases: figures over virtual time, and the decisions
-that are expected at each time, with their reasons. No service is queried and no run starts; a year takes milliseconds.
+		Short: "Test that a policy decides as expected on given figures over simulated time",
+		Long: `Test a policy. A test file names a configuration and lists cases: figures over simulated time, and the
+decisions that are expected at each time, with their reasons. No service is queried and no run starts; a year takes milliseconds.
 
 Exit code 3: a test failed.`,
 		Args: cobra.MinimumNArgs(1),

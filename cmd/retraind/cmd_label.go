@@ -28,7 +28,7 @@ import (
 
 func newLabel(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "label", Short: "Send label changes, or accept that items are missing", Args: cobra.NoArgs,
+		Use: "label", Short: "Send label changes, or accept that items are gone from the table", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLabelAdd(a), newLabelAccept(a))
@@ -38,10 +38,10 @@ func newLabel(a *app) *cobra.Command {
 func newLabelAccept(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "accept MODEL",
-		Short: "Accept that items are missing from the table",
-		Long: `Let the daemon delete the items that its last read of the whole table did not find.
+		Short: "Accept that items are gone from the table",
+		Long: `Let the daemon forget the items that its last read of the whole table did not find.
 
-If a read finds more items missing than labels.postgres.shrink_guard allows, nothing is deleted, because the
+If a read finds more items missing than labels.postgres.shrink_guard allows, none is forgotten, because the
 rows may be hidden or being reloaded. retraind status reports this, and the daemon reads again every minute
 until the rows are back. This command confirms that the rows were deleted. Exit code 5: no read was refused.`,
 		Args: cobra.ExactArgs(1),
@@ -57,7 +57,7 @@ until the rows are back. This command confirms that the rows were deleted. Exit 
 			if a.json {
 				return a.printJSON(map[string]any{"model": args[0], "accepted": true})
 			}
-			say(a.stdout, "the table of model %s is being read again; items that are not in it will be deleted", args[0])
+			say(a.stdout, "the table of model %s is being read again; retraind then forgets the items that are no longer in it", args[0])
 			return nil
 		},
 	}

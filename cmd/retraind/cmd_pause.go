@@ -96,8 +96,8 @@ func newResume(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume [MODEL]",
 		Short: "End a pause, or end a hold after you have checked which release serves",
-		Long: `End the pause of a model, or, without a model, the pause of every model. With a model, its hold ends, too. A run holds its
-model if it rolled a deployment back and could not prove which release serves; then no run starts, not even a requested
+		Long: `With a model, end its own pause and its hold. Without one, end the pause of all models; pauses of single models stay. A run
+holds its model if it rolled a deployment back and could not prove which release serves; then no run starts, not even a requested
 one, until the champion is proved to serve, or a person has checked the service and runs this command.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -18,8 +18,8 @@ step or with another one (--from).
 
 The results of the exports and commands before that step, and the record of what was trained on, are reused if
 their files are unchanged and neither the steps nor the programs that the steps run have changed. A command with an undo
-is executed again, because it was undone. The earlier run is not changed. Like a trigger, this skips thresholds,
-cooldown and quiet hours, never a safety rule.`,
+is executed again, because it was undone. The earlier run is not changed. Like a trigger, it also starts if the model
+is paused, in cooldown, over budget or outside quiet hours; a hold still prevents it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, c, end, err := a.patientClient(cmd, timeout)
 			if err != nil {

@@ -30,7 +30,7 @@ func newRun(a *app) *cobra.Command {
 		Long: `Run the daemon in the foreground.
 
 Signals:  HUP   read the configuration again and retry failed sources at once; an invalid file is refused
-          USR1  retrain now: skips thresholds, cooldown and quiet hours, never a safety rule
+          USR1  retrain every model now, as retraind trigger does
           USR2  evaluate now
           TERM  stop: start nothing new, finish the work in progress or detach from it
           TERM  a second time: stop at once; a training continues, and the next daemon resumes its run`,

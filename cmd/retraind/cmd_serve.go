@@ -25,8 +25,9 @@ func newServe(a *app) *cobra.Command {
 		Short: "Serve a model of the embedded classifier: GET /health, POST /classify",
 		Long: `Serve a model of the embedded classifier over HTTP: GET /health, POST /classify, POST /classify/batch.
 
-An answer has the fields label, confidence and release. If the model has other or several targets,
-it also has the fields TARGET and TARGET_confidence for each of them.
+An answer has the fields label, confidence and release. If the model has several targets, or one that is
+not named label, the answer also has TARGET and TARGET_confidence for each; label is then the first
+target's value.
 
 The model directory is usually the link "current" that a run switches. The server then loads the
 new release without failing a request. With --watch=false it reads its model only at start, as many services do.`,
@@ -61,7 +62,7 @@ new release without failing a request. With --watch=false it reads its model onl
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8082", "address, or fd:N for an inherited listening socket")
-	cmd.Flags().StringVar(&model, "model", "", "directory of a release, or the link `current` of a model")
+	cmd.Flags().StringVar(&model, "model", "", "directory of a release, or a model's link \"current\"")
 	cmd.Flags().StringVar(&embeddings, "embeddings", "",
 		"embedding service, if it differs from the one used in the training")
 	cmd.Flags().BoolVar(&watch, "watch", true, "load another release when the link changes")

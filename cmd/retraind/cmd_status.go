@@ -48,7 +48,7 @@ A hold ends with retraind resume MODEL. If a run has set it, it also ends when t
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 if a model is broken, foreign or held, its last audit found wrong figures, or the last reload was refused")
+	cmd.Flags().BoolVar(&healthy, "check", false, "exit 3 if a model is broken, foreign or held, the nightly audit found its stored figures wrong, or the last reload was refused")
 	return cmd
 }
 

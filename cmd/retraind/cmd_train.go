@@ -28,7 +28,7 @@ func newTrain(a *app) *cobra.Command {
 
 Reads train.jsonl, validation.jsonl and test.jsonl from the data directory and writes classifier.bin,
 predictions.jsonl and metrics.json to the release directory. All targets with labels in the files are
-trained: texts, true and false, and lists. A part of the examples determines when to stop and
+trained, whether their values are texts, true or false, or lists. A part of the examples determines when to stop and
 calibrates the confidences; then all examples are used. The same data and seed give the same file.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -21,7 +21,7 @@ func newTrigger(a *app) *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "trigger MODEL",
-		Short: "Retrain now: skips thresholds, cooldown and quiet hours, never a safety rule",
+		Short: "Retrain now, even if paused, in cooldown, over budget or outside quiet hours; a hold still prevents it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, c, end, err := a.patientClient(cmd, timeout)

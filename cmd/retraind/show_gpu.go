@@ -117,7 +117,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 				}
 			}
 		}
-		stops := "nothing: gpu.stop is empty, and no earlier step stops anything"
+		stops := "nothing: gpu.stop is empty, and no step before the first GPU step stops anything"
 		for _, a := range plan.Aside {
 			stops = ""
 			switch {
@@ -131,7 +131,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 			}
 		}
 		for _, r := range plan.Room {
-			p.field("stops", fmt.Sprintf("step %s: %s", r.Step, r.Does))
+			p.field("stops", fmt.Sprintf("by step %s: %s", r.Step, r.Does))
 			p.field("restart", r.Back)
 			stops = ""
 		}

@@ -83,7 +83,7 @@ func (p *page) showPower(c policy.Config, promote actions.PromoteConfig, r *drif
 	p.line("", 0)
 	come := fmt.Sprintf("%.1f held-out labels per day arrive", rate)
 	if rate == rateUnknown {
-		come = "labels arrive at the present rate (measured from the second day on)"
+		come = "labels keep arriving at the present rate (not known yet: it is measured from the second day on)"
 	}
 	p.line("    expected false retrains, if nothing changes and "+come+":", 4)
 	p.table(4, []string{"condition", "threshold", "per year"}, rows...)

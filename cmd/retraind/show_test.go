@@ -123,7 +123,7 @@ func rolledBack(t *testing.T) status.Run {
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1",
 		Forced: true, State: store.RunEnded, Outcome: policy.OutcomeRolledBack,
-		Reason:  "the service has not loaded 113aada7d514: it gives the former release's answer to all 22 of the 40 probed items that the two releases answer differently; does it read its model only at start?",
+		Reason:  "the service has not loaded 113aada7d514: the two releases answer 22 of the 40 probed items differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
 		Created: start, Started: start, Ended: start.Add(3 * time.Second),
 	}
 }
@@ -173,7 +173,7 @@ func broken(t *testing.T) status.Model {
 	m.Name, m.Phase = "intent", status.Broken
 	m.Sentence = `labels cannot be read: cannot reach PostgreSQL at db.example.org:5432: connect: connection refused (is the server running?)`
 	m.Sources[0].Health = watch.Health{Since: before(t, 7*time.Minute), Error: "cannot reach PostgreSQL"}
-	m.Report.State, m.Report.Detail = drift.StateError, "17 of 220 held-out texts are not scored: status 500"
+	m.Report.State, m.Report.Detail = drift.StateError, "17 of 1,221 held-out texts are not scored: status 500"
 	m.Report.Accuracy = 0.712
 	m.Report.Low, m.Report.High = 0.686, 0.737
 	last := rolledBack(t)
@@ -186,7 +186,7 @@ func broken(t *testing.T) status.Model {
 func onProbation(t *testing.T) status.Model {
 	m := armed(t)
 	m.Phase, m.Sentence, m.Deployed = status.Watching, "no retrain is needed: no condition tripped", before(t, 2*time.Hour)
-	m.Probation = &status.Probation{Text: "on probation since 15:48 CET until Thu 2026-11-19 15:48 CET: 3 of 40 new items are wrong, 9.3% are allowed; e-value 0.4, rollback at 20"}
+	m.Probation = &status.Probation{Text: "on probation since 15:48 CET until Thu 2026-11-19 15:48 CET: 3 of 40 new items (7.5%) are answered wrongly, 9.3% are allowed; evidence that the release is worse (e-value): 0.4, it is rolled back at 20"}
 	return m
 }
 
@@ -196,6 +196,7 @@ func TestStatus(t *testing.T) {
 		Name: "fresh", Phase: status.Armed,
 		Sentence: "a retrain is due (no release is deployed yet) and waits: quiet hours open at 22:00 CET",
 		Sources:  []status.Source{{Name: "postgres"}},
+		Window:   armed(t).Window,
 	}
 	busy := armed(t)
 	active := inProgress(t)

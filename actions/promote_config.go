@@ -45,14 +45,14 @@ type PromoteConfig struct {
 	Figures map[string]FigureFloor `yaml:"figures"`
 	// Smoke lists texts with the answers that the service must give after a deployment.
 	Smoke []Smoke `yaml:"smoke"`
-	// MaxLatency is the longest time that 95 % of the answers may take; 0 means that it is not checked.
+	// MaxLatency is the longest time that 95% of the answers may take; 0 means that it is not checked.
 	MaxLatency unit.Duration `yaml:"max_latency"`
 }
 
 // TargetFloor limits what a candidate may lose in a target that does not gate. A target without one may lose at most
 // category_floor points beyond chance.
 type TargetFloor struct {
-	// Margin is how many points worse a candidate may be in this target, with 95 % confidence.
+	// Margin is how many points worse a candidate may be in this target, with 95% confidence.
 	Margin unit.Points `yaml:"margin"`
 }
 

@@ -5,8 +5,8 @@ import "time"
 // Metrics is an accuracy, with its interval and the number of items it was measured on. Shares are fractions in [0, 1].
 type Metrics struct {
 	Accuracy float64 `json:"accuracy"`           // share of right answers, 0 to 1
-	Low      float64 `json:"low"`                // lower end of its 95 % interval
-	High     float64 `json:"high"`               // upper end of its 95 % interval
+	Low      float64 `json:"low"`                // lower end of its 95% interval
+	High     float64 `json:"high"`               // upper end of its 95% interval
 	MacroF1  float64 `json:"macro_f1,omitempty"` // mean F1 of the categories
 	N        int     `json:"n"`                  // number of held-out items
 }
@@ -145,8 +145,8 @@ type Condition struct {
 type Target struct {
 	Name     string  `json:"name"`     // name, as in serving.targets
 	Accuracy float64 `json:"accuracy"` // share of right answers, 0 to 1
-	Low      float64 `json:"low"`      // lower end of its 95 % interval
-	High     float64 `json:"high"`     // upper end of its 95 % interval
+	Low      float64 `json:"low"`      // lower end of its 95% interval
+	High     float64 `json:"high"`     // upper end of its 95% interval
 	MacroF1  float64 `json:"macro_f1"` // mean F1 of the categories
 	N        int     `json:"n"`        // number of held-out items with a label of this target
 	Correct  int     `json:"correct"`  // number of these that were answered rightly

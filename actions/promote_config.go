@@ -34,7 +34,8 @@ type PromoteConfig struct {
 	// Parity is the share of probed items to which the service must give the answer that the artifact gave offline;
 	// default 99.5%.
 	Parity unit.Percent `yaml:"parity"`
-	// VerifyWithin is how long a deployment may take until it is proved; default 2m.
+	// VerifyWithin is how long the service may take, from the start of the step verify, until its answers prove the
+	// release; default 2m.
 	VerifyWithin unit.Duration `yaml:"verify_within"`
 	// UndoWithin is how long a rollback is retried, with growing pauses, before the model is held; default 5m.
 	UndoWithin unit.Duration `yaml:"undo_within"`

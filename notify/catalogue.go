@@ -59,7 +59,7 @@ func Catalogue() []Entry {
 			"A deployed release was rolled back; the previous one serves again, which the service's own answers proved.",
 		},
 		{ModelPaused, Paused{}, "", "A person paused automatic runs; runs on request still start. With `_daemon` as the model, every model is paused."},
-		{ModelHeld, Paused{}, "", "The model is held: no run starts, not even on request, until a person resumes it. The cause is a run that could not verify which release serves, or a person who set the hold."},
+		{ModelHeld, Paused{}, "", "The model is held: no run starts, not even on request, until a person resumes it or, after a hold by a run, the champion is proved to serve. The cause is a run that could not verify which release serves, or a person who set the hold."},
 		{
 			ModelResumed,
 			Resumed{},
@@ -89,7 +89,7 @@ func Catalogue() []Entry {
 		{ModelAdopted, Adopted{}, "current", "The release that serves was adopted as champion."},
 		{ModelForeign, Foreign{}, "", "The service's answers are not the champion's."},
 		{ModelRecognized, Recognized{}, "", "The service's answers are the champion's again."},
-		{ModelRemeasured, Remeasured{}, "", "The version of the model's server, the prompt or the options changed, and the baseline was measured again."},
+		{ModelRemeasured, Remeasured{}, "", "The version of the model's server, the prompt, the schema or the options changed, and the baseline was measured again."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays in force."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

@@ -35,7 +35,7 @@ type Deployed struct {
 
 // Gate is one check of a candidate.
 type Gate struct {
-	// rule that decided: `not_worse`, `better`, `point`, `category_floor` or `figures.NAME`
+	// `category_floor` or `figures.NAME` if that bound decided, else the rule in promote.gate; detail has the cause
 	Name    string `json:"name"`
 	Verdict string `json:"verdict"`          // `fail`, or `inconclusive` if there is too little evidence
 	Detail  string `json:"detail,omitempty"` // the figures, in one sentence
@@ -72,7 +72,7 @@ type Paused struct {
 
 // Resumed is the data of model.resumed.
 type Resumed struct {
-	By string `json:"by"` // who did it
+	By string `json:"by"` // who did it: a user, or `proof` if a hold ended because the champion was proved to serve
 }
 
 // Scheduled reports the time at which a run may start.
@@ -158,9 +158,9 @@ type Drift struct {
 	// `ok`, `no_release`, `unscored`, `insufficient`, `asleep`, `foreign` or `error`
 	State      string      `json:"state"`
 	Now        *Metrics    `json:"now,omitempty"`        // figures of this evaluation
-	Baseline   *Metrics    `json:"baseline,omitempty"`   // figures at the promotion
+	Baseline   *Metrics    `json:"baseline,omitempty"`   // figures at the promotion, or of a newer baseline
 	Targets    []Target    `json:"targets,omitempty"`    // figures of the targets that do not gate
-	Drop       float64     `json:"drop"`                 // accuracy lost since the promotion, in percentage points
+	Drop       float64     `json:"drop"`                 // accuracy lost since the baseline, in percentage points
 	Conditions []Condition `json:"conditions,omitempty"` // every condition of the policy with its figures
 	Watermark  int64       `json:"label_watermark"`      // number of the last label change in the figures
 }

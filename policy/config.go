@@ -47,8 +47,8 @@ type Limits struct {
 	Cooldown unit.Duration `yaml:"cooldown"`
 	// Budget is how many runs may start in any period of that length; an empty text sets no budget.
 	Budget unit.Rate `yaml:"budget"`
-	// Breaker is the number of consecutive runs without a promotion after which no run starts until labels change; 0
-	// disables it.
+	// Breaker is the number of consecutive runs that failed, were rejected or were rolled back, after which no run starts
+	// until labels change; 0 disables it.
 	Breaker int `yaml:"breaker"`
 	// Reserve is how much of the quiet hours must remain after the expected end of a run, for restarting the services
 	// that it stopped.

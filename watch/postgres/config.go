@@ -47,7 +47,8 @@ type Config struct {
 	// LabelledWhen is an SQL condition over the row's columns that is true for labelled rows, such as "reviewed_at
 	// is not null". Other rows are not used as examples, even if their label is set.
 	LabelledWhen string `yaml:"labelled_when"`
-	// Author is a column with the name of the row's last writer; default: the database user.
+	// Author is a column with the name of the row's last writer; default: the database user with capture: outbox, else
+	// unknown.
 	Author string `yaml:"author"`
 	// UpdatedAt is a column with the time of the row's last write.
 	UpdatedAt string `yaml:"updated_at"`

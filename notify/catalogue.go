@@ -51,7 +51,7 @@ type Entry struct {
 func Catalogue() []Entry {
 	return []Entry{
 		{ModelDeployed, Deployed{}, "current", "A new release serves, which the service's own answers proved."},
-		{ModelRejected, Rejected{}, "candidate", "The gate refused a candidate; the champion keeps serving."},
+		{ModelRejected, Rejected{}, "candidate", "The gate refused a candidate whose files differ from the champion's; the champion keeps serving."},
 		{
 			ModelRolledBack,
 			RolledBack{},

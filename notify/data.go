@@ -45,7 +45,7 @@ type Gate struct {
 type Rejected struct {
 	Model    string   `json:"model"`            // name of the model
 	Release  string   `json:"release"`          // digest of the candidate
-	Champion string   `json:"champion"`         // digest of the release that keeps serving
+	Champion string   `json:"champion"`         // digest of the release that keeps serving; empty if there is none
 	Before   *Metrics `json:"before,omitempty"` // figures of the champion on the held-out items
 	After    *Metrics `json:"after,omitempty"`  // figures of the candidate on the same items
 	Gates    []Gate   `json:"gates,omitempty"`  // rules of the gate that decided

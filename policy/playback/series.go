@@ -23,6 +23,12 @@ var seriesNames = []string{
 	"recall.", "support.", "new.",
 }
 
+// states are the values of the series state.
+var states = []string{
+	string(drift.StateOK), string(drift.StateNoRelease), string(drift.StateUnscored), string(drift.StateInsufficient),
+	string(drift.StateAsleep), string(drift.StateForeign), string(drift.StateError),
+}
+
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func validSeries(name string) error {
@@ -91,7 +97,7 @@ func parseSeries(values string, words bool) ([]sample, error) {
 		switch {
 		case name == "_":
 			out = append(out, slices.Repeat([]sample{{}}, n)...)
-		case words && knownState(name):
+		case words && slices.Contains(states, name):
 			out = append(out, slices.Repeat([]sample{{given: true, word: name}}, n)...)
 		case m != nil && !words:
 			start, step := scaled(m[1], m[2]), scaled("0"+m[4], m[5])
@@ -104,7 +110,7 @@ func parseSeries(values string, words bool) ([]sample, error) {
 		case words:
 			return nil, &unit.Error{
 				Message: fmt.Sprintf("%q is not a state", text.Cut(part, 60)),
-				Hint:    "the states are ok, insufficient, unscored, asleep, error and no_release",
+				Hint:    "the states are " + strings.Join(states, ", "),
 			}
 		default:
 			return nil, &unit.Error{Message: fmt.Sprintf("%q is not a value of a series", text.Cut(part, 60)), Hint: hint}
@@ -122,13 +128,4 @@ func scaled(number, percent string) float64 {
 		f /= 100
 	}
 	return f
-}
-
-func knownState(name string) bool {
-	switch drift.State(name) {
-	case drift.StateOK, drift.StateNoRelease, drift.StateUnscored, drift.StateInsufficient,
-		drift.StateAsleep, drift.StateForeign, drift.StateError:
-		return true
-	}
-	return false
 }

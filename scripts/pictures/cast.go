@@ -32,16 +32,23 @@ func readCast(path string) (castHeader, []frame, error) {
 		return h, nil, err
 	}
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
-	if err := json.Unmarshal(first, &h); err != nil || h.Version != 2 || h.Width < 1 || h.Height < 1 {
-		return h, nil, fmt.Errorf("%s:1: not the header of a recording of version 2: %w", path, err)
+	if err := json.Unmarshal(first, &h); err != nil {
+		return h, nil, fmt.Errorf("%s:1: not the header of a recording: %w", path, err)
+	}
+	if h.Version != 2 || h.Width < 1 || h.Height < 1 {
+		return h, nil, fmt.Errorf("%s:1: the recording has version %d and %d x %d characters, not version 2 and at least 1 x 1",
+			path, h.Version, h.Width, h.Height)
 	}
 	terminal := newScreen(h.Width, h.Height)
 	var frames []frame
 	for i, line := range bytes.Split(bytes.TrimSpace(rest), []byte("\n")) {
 		var at float64
 		var kind, output string
-		if err := json.Unmarshal(line, &[]any{&at, &kind, &output}); err != nil || kind != "o" {
-			return h, nil, fmt.Errorf("%s:%d: not an output: %w", path, i+2, err)
+		if err := json.Unmarshal(line, &[]any{&at, &kind, &output}); err != nil {
+			return h, nil, fmt.Errorf("%s:%d: not an event: %w", path, i+2, err)
+		}
+		if kind != "o" {
+			return h, nil, fmt.Errorf("%s:%d: the kind of the event is %q, not \"o\" for output", path, i+2, kind)
 		}
 		if err := terminal.write([]byte(output)); err != nil {
 			return h, nil, fmt.Errorf("%s:%d: %w", path, i+2, err)

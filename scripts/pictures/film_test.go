@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -101,6 +102,26 @@ func TestDemoIsRecorded(t *testing.T) {
 	} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("the recording does not show %q", want)
+		}
+	}
+}
+
+// A recording that cannot be read is refused with its place and with what it has instead.
+func TestCastIsRefused(t *testing.T) {
+	t.Parallel()
+	const header = `{"version":2,"width":4,"height":3}` + "\n"
+	for text, want := range map[string]string{
+		`{"version":3,"width":4,"height":3}` + "\n": "x.cast:1: the recording has version 3 and 4 x 3 characters, not version 2 and at least 1 x 1",
+		"header\n":                 "x.cast:1: not the header of a recording: invalid character 'h' looking for beginning of value",
+		header + `[0,"i","typed"]`: `x.cast:2: the kind of the event is "i", not "o" for output`,
+		header + "[0":              "x.cast:2: not an event: unexpected end of JSON input",
+	} {
+		path := filepath.Join(t.TempDir(), "x.cast")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := readCast(path); err == nil || filepath.Base(err.Error()) != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 	}
 }

@@ -15,6 +15,9 @@ BenchmarkExport/naive-2        	      10	 400 ns/op	  1000 rows/s
 BenchmarkExport/ours-2         	      10	 110 ns/op	  1900 rows/s	  16 B/op
 BenchmarkPlain                 	 1000000	 1.7 ns/op
 BenchmarkPlain                 	 1000000	 1.5 ns/op
+BenchmarkBacktest              	      10	 100 evaluations/core-s	  75 %right	 3 %ece
+BenchmarkBacktest              	      10	 300 evaluations/core-s	  80 %right	 2 %ece
+BenchmarkBacktest              	      10	 200 evaluations/core-s	  70 %right	 4 %ece
 Benchmark is a word in a log line
 PASS
 `
@@ -29,6 +32,7 @@ func TestParse(t *testing.T) {
 		"BenchmarkExport/ours":  {"ns/op": 100, "rows/s": 2000, "B/op": 16},
 		"BenchmarkExport/naive": {"ns/op": 400, "rows/s": 1000},
 		"BenchmarkPlain":        {"ns/op": 1.5},
+		"BenchmarkBacktest":     {"evaluations/core-s": 300, "%right": 80, "%ece": 2},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -58,7 +62,7 @@ func TestResult(t *testing.T) {
 			"floor for a ratio",
 			row{
 				Name: "r", Bench: "BenchmarkExport/ours", Peer: "BenchmarkExport/naive", Metric: "rows/s", Goal: new(1.5),
-				GoalIsRatio: true, MoreIsWell: true,
+				GoalIsRatio: true,
 			},
 			`{"name":"r","value":2000,"unit":"rows/s","peer":1000,"ratio":2,"goal":1.5,"met":true}`,
 		},
@@ -88,12 +92,12 @@ func TestResult(t *testing.T) {
 		{
 			"did not run",
 			row{Name: "r", Bench: "BenchmarkGone", Metric: "ns/op"},
-			`row "r": BenchmarkGone did not run; there are BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
+			`row "r": BenchmarkGone did not run; there are BenchmarkBacktest, BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
 		},
 		{
 			"no data",
 			row{Name: "r", Bench: "BenchmarkGone", Metric: "ns/op", MayLack: true},
-			`row "r": left out: BenchmarkGone did not run; there are BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
+			`row "r": left out: BenchmarkGone did not run; there are BenchmarkBacktest, BenchmarkExport/naive, BenchmarkExport/ours, BenchmarkPlain`,
 		},
 		{
 			"metric missing",

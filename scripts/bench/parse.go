@@ -27,13 +27,18 @@ func (m metrics) get(bench, metric string) (float64, error) {
 	return v, nil
 }
 
+// moreIsBetter reports whether higher values of a unit are better: those of rates, and the share of right answers.
+func moreIsBetter(unit string) bool {
+	return strings.HasSuffix(unit, "/s") || strings.HasSuffix(unit, "/core-s") || unit == "%right"
+}
+
 // keep keeps the best of several runs, because other load on the machine only makes a value worse: the highest value if
-// the unit ends in "/s", otherwise the lowest.
+// more is better, otherwise the lowest.
 func (m metrics) keep(bench, unit string, v float64) {
 	old, again := m[bench][unit]
 	switch {
 	case !again:
-	case strings.HasSuffix(unit, "/s"):
+	case moreIsBetter(unit):
 		v = max(v, old)
 	default:
 		v = min(v, old)

@@ -26,10 +26,10 @@ type row struct {
 	PeerMayLack bool
 	// MayLack means that the benchmark needs data that may not exist; the row is then left out.
 	MayLack bool
-	// Goal is the limit for the value, or for the ratio to the peer when GoalIsRatio is set; nil means none.
+	// Goal is the limit for the value, or for the ratio to the peer when GoalIsRatio is set; nil means none. It is a floor
+	// if more of the metric is better, otherwise a ceiling.
 	Goal        *float64
 	GoalIsRatio bool
-	MoreIsWell  bool // a rate: the goal is a floor; otherwise it is a ceiling
 }
 
 // result is one entry of bench.json.
@@ -73,7 +73,7 @@ func (r row) result(m metrics) (result, error) {
 	}
 	if r.Goal != nil {
 		met := judged <= *r.Goal
-		if r.MoreIsWell {
+		if moreIsBetter(r.Metric) {
 			met = judged >= *r.Goal
 		}
 		res.Goal, res.Met = r.Goal, &met

@@ -207,7 +207,11 @@ func (d Decision) blockerRows(opts RenderOptions) [][]string {
 		{"hold", []Reason{ReasonHeld}, "none", "", true},
 		{"pause", []Reason{ReasonPaused}, "none", "", false},
 		{"breaker", []Reason{ReasonBreakerOpen}, "closed", "limits.breaker", false},
-		{"new information", []Reason{ReasonNoNewInformation}, "no candidate was rejected or rolled back on these labels", "", false},
+		{
+			"new information",
+			[]Reason{ReasonNoNewInformation},
+			"no candidate was rejected or rolled back on these labels", "", false,
+		},
 		{"cooldown", []Reason{ReasonCooldown, ReasonGPUHeld}, "over", "limits.cooldown", false},
 		{"budget", []Reason{ReasonBudget}, "not spent", "limits.budget", false},
 		{quietHours, []Reason{ReasonWindowClosed, ReasonWindowTooShort}, "open", "quiet_hours", false},

@@ -125,7 +125,8 @@ func TestForeignHasARow(t *testing.T) {
 		if err := d.Render(&out, policy.RenderOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if want := "  NO   champion serves  12 of 12 answers are not the champion's\n"; len(d.Blocked) > 0 && !strings.Contains(out.String(), want) {
+		want := "  NO   champion serves  12 of 12 answers are not the champion's\n"
+		if len(d.Blocked) > 0 && !strings.Contains(out.String(), want) {
 			t.Errorf("%s: %q is not in\n%s", name, want, out.String())
 		}
 		if force != nil && len(d.Blocked) == 0 {

@@ -59,10 +59,6 @@ func (a *app) drift(cmd *cobra.Command, args []string, o driftOptions) error {
 	if a.json && o.csv {
 		return fail(exitUsage, "--json and --csv cannot be combined: use one of them")
 	}
-	since, err := parseSince(o.since, time.Now())
-	if err != nil {
-		return err
-	}
 	c, err := a.client(cmd)
 	if err != nil {
 		return err
@@ -70,6 +66,10 @@ func (a *app) drift(cmd *cobra.Command, args []string, o driftOptions) error {
 	defer c.Close()
 	ctx := context.Background()
 	s, err := c.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	since, err := parseSince(o.since, s.At)
 	if err != nil {
 		return err
 	}

@@ -241,3 +241,38 @@ func TestBacktestFirstRelease(t *testing.T) {
 		}
 	}
 }
+
+// A condition on the age of the release trips between two reports, whether it is urgent or not.
+func TestAgeTripsBetweenReports(t *testing.T) {
+	t.Parallel()
+	c := policy.Defaults()
+	aged := policy.Conditions{MaxAge: &policy.MaxAge{Age: unit.Duration(10*day + 2*hour)}}
+	expression := policy.Conditions{When: &policy.When{Expression: "age_hours >= 242"}}
+	for name, tc := range map[string]struct{ retrain, urgent policy.Conditions }{
+		"max_age":        {retrain: aged},
+		"urgent max_age": {urgent: aged},
+		"when":           {retrain: expression},
+		"urgent when":    {urgent: expression},
+	} {
+		c.RetrainWhen, c.UrgentWhen = tc.retrain, tc.urgent
+		p := compile(t, c, time.UTC)
+		b := playback.RunBacktest(p, steps(t, 6*hour, 0, 0), playback.BacktestOptions{Took: hour})
+		if want := noon(t).Add(2 * hour); len(b.Divergences) != 1 || !b.Divergences[0].At.Equal(want) {
+			t.Errorf("%s: a backtest starts at %+v, want %s", name, b.Divergences, want)
+		}
+		if c.RetrainWhen.When != nil || c.UrgentWhen.When != nil {
+			continue // a policy test evaluates at its steps only
+		}
+		want := []unit.Duration{unit.Duration(2 * hour)}
+		r := playback.RunCase(p, playback.Case{
+			Start: "2026-11-18 12:00", Step: unit.Duration(6 * hour), HeldOut: 500, Items: 5000, Age: unit.Duration(10 * day),
+			Series: map[string]string{"accuracy": "90%x2"}, Runs: playback.CaseRuns{
+				Take: unit.Duration(hour), Outcome: policy.OutcomePromoted,
+			},
+			Expect: []playback.Expectation{{Starts: &want}},
+		})
+		if !r.Passed() {
+			t.Errorf("%s: a policy test: %+v", name, r)
+		}
+	}
+}

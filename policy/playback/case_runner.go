@@ -240,8 +240,10 @@ func (s *caseRunner) due(r *drift.Report, at, until time.Time) time.Time {
 	for _, e := range s.c.Events {
 		sooner(s.start.Add(e.At.D()))
 	}
-	if most := s.policy.Config().RetrainWhen.MaxAge; most != nil && r.Baseline != nil {
-		sooner(r.Baseline.At.Add(most.Age.D()))
+	for _, c := range conditions(s.policy) {
+		if c.MaxAge != nil && r.Baseline != nil {
+			sooner(r.Baseline.At.Add(c.MaxAge.Age.D()))
+		}
 	}
 	if !next.Before(until) {
 		return time.Time{}

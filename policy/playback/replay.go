@@ -105,6 +105,12 @@ func (r *replay) adjust(report *drift.Report) *drift.Report {
 	return &adjusted
 }
 
+// conditions returns what is configured under retrain_when and under urgent_when.
+func conditions(p *policy.Policy) [2]policy.Conditions {
+	c := p.Config()
+	return [2]policy.Conditions{c.RetrainWhen, c.UrgentWhen}
+}
+
 // due returns the next time before until at which the daemon would evaluate without a new report; zero if there is
 // none.
 func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
@@ -126,12 +132,14 @@ func (r *replay) due(report *drift.Report, at, until time.Time) time.Time {
 	if forced := r.forced(); forced != nil {
 		sooner(forced.Started)
 	}
-	if most := r.policy.Config().RetrainWhen.MaxAge; most != nil && report.Baseline != nil {
-		sooner(report.Baseline.At.Add(most.Age.D()))
-	}
-	// An expression may depend on the age.
-	if every := r.policy.Config().Evaluate.Every.D(); every > 0 && r.policy.Config().RetrainWhen.When != nil {
-		sooner(at.Add(every))
+	every := r.policy.Config().Evaluate.Every.D()
+	for _, c := range conditions(r.policy) {
+		if c.MaxAge != nil && report.Baseline != nil {
+			sooner(report.Baseline.At.Add(c.MaxAge.Age.D()))
+		}
+		if every > 0 && c.When != nil { // an expression may depend on the age
+			sooner(at.Add(every))
+		}
 	}
 	if !next.Before(until) {
 		return time.Time{}

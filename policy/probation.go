@@ -107,7 +107,8 @@ func (t *Trial) explain(now time.Time, loc *time.Location) string {
 }
 
 func (t *Trial) figures() string {
-	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") + " (" + text.Percent(float64(t.Errors)/float64(max(1, t.N))) +
+	return strconv.Itoa(t.Errors) + " of " + text.Plural(t.N, "new item") +
+		" (" + text.Percent(float64(t.Errors)/float64(max(1, t.N))) +
 		choose(t.N == 1, ") is", ") are") + " answered wrongly, " + text.Percent(t.Tolerated) + " are allowed"
 }
 

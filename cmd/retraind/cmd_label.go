@@ -57,7 +57,8 @@ until the rows are back. This command confirms that the rows were deleted. Exit 
 			if a.json {
 				return a.printJSON(map[string]any{"model": args[0], "accepted": true})
 			}
-			say(a.stdout, "the table of model %s is being read again; retraind then forgets the items that are no longer in it", args[0])
+			say(a.stdout, "the table of model %s is being read again; retraind then forgets the items that are no longer in it",
+				args[0])
 			return nil
 		},
 	}

@@ -18,7 +18,8 @@ func (b *Backend) AcceptLabels(_ context.Context, model, by string) error {
 		return err
 	}
 	if !m.Intake.AcceptShrink() {
-		return fmt.Errorf("%w: nothing to accept: the last full read of the table of model %s did not miss too many items", status.ErrRefused, model)
+		return fmt.Errorf("%w: nothing to accept: the last full read of the table of model %s did not miss too many items",
+			status.ErrRefused, model)
 	}
 	b.o.Log.Warn("the missing items of a full read are accepted as deleted", "model", model, "by", by)
 	m.Intake.Retry()

@@ -20,8 +20,10 @@ type Hub struct {
 	followers map[chan status.Event]struct{} // guarded by mu
 }
 
-// followerLag is the number of unread events beyond which a subscriber is dropped.
-const followerLag = 256
+const (
+	followerLag = 256  // unread events beyond which a subscriber is dropped
+	hubBatch    = 1000 // events read in one transaction
+)
 
 // NewHub returns the hub of a store.
 func NewHub(s *store.Store) *Hub {
@@ -53,15 +55,22 @@ func (h *Hub) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-h.wake:
 		}
-		if !begun {
-			continue
+		if begun {
+			after = h.pass(ctx, after)
 		}
+	}
+}
+
+// pass counts all events after a number, sends them to the subscribers, and returns the number of the last one. After an
+// error of the store it returns early: the next wake-up reads the others.
+func (h *Hub) pass(ctx context.Context, after int64) int64 {
+	for {
 		var news []store.Notification
 		if err := h.store.View(ctx, func(t *store.Tx) (err error) {
-			news, err = t.Notifications(after, 1000)
+			news, err = t.Notifications(after, hubBatch)
 			return err
-		}); err != nil {
-			continue // the same events are read at the next wake-up
+		}); err != nil || len(news) == 0 {
+			return after
 		}
 		for _, n := range news {
 			after = n.N

@@ -19,7 +19,8 @@ type entry struct {
 	// retraind itself did.
 	used, heldout, leaked, answered, changed, own bool
 	// waiting: the item was labelled since the baseline and is in the queue of the new-item test. All other labelled
-	// items are in the baseline or were tested already, so a correction of their label is paired evidence.
+	// items, except those in tests.ownFirst, are in the baseline or were tested already, so a correction of their label is
+	// paired evidence.
 	waiting bool
 }
 

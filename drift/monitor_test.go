@@ -288,6 +288,40 @@ func TestOwnWritesAreNoEvidence(t *testing.T) {
 	expect("and the other one is gone", 0, 2, 2)
 }
 
+// Retraind labels items that had no label, and a person corrects the labels: neither is evidence, also after a restart.
+func TestOwnFirstLabelsAreNoEvidence(t *testing.T) {
+	t.Parallel()
+	b := setup(t, drift.Options{}, []string{"a", "b"}, []string{"a", "b"})
+	b.rebase(t)
+	for _, id := range []string{"x", "y"} {
+		b.seq++
+		b.Put(drift.LabelChange{Item: id, Heldout: true, TextHash: hash(id), Inserted: true, At: noon, Seq: b.seq})
+		b.seq++
+		b.Label(drift.LabelChange{Item: id, New: label("a"), Own: true, Author: "retraind", At: noon, Seq: b.seq})
+		b.Answer(id, hash(id), label("a"))
+	}
+	b.relabel("x", "b", "anna")
+	state, err := b.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RestoreState(state); err != nil {
+		t.Fatal(err)
+	}
+	b.relabel("y", "b", "anna")
+	b.relabel("y", "", "anna")
+	b.relabel("y", "b", "anna")
+	r := b.Report(noon)
+	if r.Relabels.RightToWrong+r.Relabels.WrongToRight+r.Relabels.Authors != 0 || r.NewItems.N != 0 {
+		t.Errorf("%+v, %+v", r.Relabels, r.NewItems)
+	}
+	b.rebase(t) // now their labels are in the baseline
+	b.relabel("x", "a", "anna")
+	if r := b.Report(noon); r.Relabels.WrongToRight != 1 {
+		t.Errorf("%+v", r.Relabels)
+	}
+}
+
 // The figures by people equal those of a table that retraind never wrote to.
 func TestFiguresByPeople(t *testing.T) {
 	t.Parallel()

@@ -31,10 +31,16 @@ type tests struct {
 
 	queue []string            // items to be tested, in commit order
 	done  map[string]struct{} // items not to be tested again: tested, deleted, or with a removed label
+	// ownFirst are the items to which retraind gave their first label. They are neither in the baseline nor tested, and
+	// people correct only the wrong ones: their labels are no evidence until the next baseline.
+	ownFirst map[string]struct{}
 }
 
 func (m *Monitor) newTests() tests {
-	t := tests{seq: m.release.BaselineSeq, authors: map[string]struct{}{}, own: overwritten{}, done: map[string]struct{}{}}
+	t := tests{
+		seq: m.release.BaselineSeq, authors: map[string]struct{}{}, own: overwritten{},
+		done: map[string]struct{}{}, ownFirst: map[string]struct{}{},
+	}
 	if b := m.release.Baseline; b != nil {
 		t.arrivals = stats.NewECUSUM(stats.ToleratedError(b.Correct, b.N))
 		t.categories = m.newCategoryTests(*b)
@@ -74,9 +80,12 @@ func (m *Monitor) observe(slot int32, before int32, own bool, author string, at 
 		before = people // compare with the person's label, which retraind had replaced
 	}
 	t.own.note(e, before, now, own)
+	_, ownFirst := t.ownFirst[e.id]
 	switch {
 	case e.waiting: // it is in the queue and will be tested with the label that it has then
+	case ownFirst:
 	case first && own:
+		t.ownFirst[e.id] = struct{}{}
 	case first:
 		if _, done := t.done[e.id]; !done {
 			e.waiting = true

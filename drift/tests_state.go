@@ -22,6 +22,7 @@ type storedTests struct {
 	AtLeast      float64           `json:"at_least,omitempty"` // tests.rise
 	Queue        []string          `json:"queue,omitempty"`
 	Done         []string          `json:"done,omitempty"`
+	OwnFirst     []string          `json:"own_first,omitempty"` // items to which retraind gave their first label
 
 	Test       string                        `json:"test,omitempty"` // set in states of a test other than the e-CUSUM
 	Categories map[string]storedCategoryTest `json:"categories,omitempty"`
@@ -37,7 +38,7 @@ func (m *Monitor) State() ([]byte, error) {
 		Release: m.release.Digest, Seq: t.seq, RightToWrong: t.rightToWrong, WrongToRight: t.wrongToRight,
 		Authors: slices.Sorted(maps.Keys(t.authors)), ByPeople: m.storeOwn(), Arrivals: t.arrivals, Alarmed: t.alarmed,
 		AtLeast: t.rise, Queue: t.queue, Done: slices.Sorted(maps.Keys(t.done)), Days: m.days.recent(),
-		Categories: m.storeCategories(), Probation: t.trial,
+		OwnFirst: slices.Sorted(maps.Keys(t.ownFirst)), Categories: m.storeCategories(), Probation: t.trial,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store sequential tests: %w", err)
@@ -82,6 +83,9 @@ func (m *Monitor) RestoreState(state []byte) error {
 	t.trial.continues(s.Probation)
 	for _, id := range s.Done {
 		t.done[id] = struct{}{}
+	}
+	for _, id := range s.OwnFirst {
+		t.ownFirst[id] = struct{}{}
 	}
 	for _, id := range s.Queue {
 		if slot, known := m.find(id); known {

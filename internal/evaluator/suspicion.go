@@ -164,12 +164,16 @@ func (x *judge) jury(t *store.Tx, row store.Model) (*jury, error) {
 			j.items = append(j.items, it)
 		}
 	}
-	// The relabelled items first, then others in the order of their hash, which is a random sample.
+	// The relabelled items of the groups that are judged come first, then others in the order of their hash, which is a
+	// random sample.
 	wanted := map[string]bool{}
 	for _, src := range x.found.Groups {
+		if !src.Bulk() {
+			continue // it may share items with a bulk group: a minute with its author
+		}
 		list := x.relabels.Of(src)
 		for _, r := range list[:min(len(list), drift.JudgedAtMost)] {
-			wanted[r.Item] = src.Bulk()
+			wanted[r.Item] = true
 		}
 	}
 	fair := slices.SortedFunc(slices.Values(j.items), func(a, b store.Item) int {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // DoPredict gets the candidate's answers to the held-out items.
@@ -77,7 +78,7 @@ func (s *PredictStep) validate(p *check.Problems, here string) {
 		p.Errorf(here+".exec", "keep one", "the candidate is asked either by url or by exec")
 	}
 	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		p.Errorf(here+".url", "write a URL such as http://127.0.0.1:9000/classify", "%q is not a URL", s.URL)
+		p.Errorf(here+".url", "write a URL such as http://127.0.0.1:9000/classify", "%q is not a URL", text.URL(s.URL))
 	}
 	if s.Port < 0 || s.Port > 65535 {
 		p.Errorf(here+".port", "write a number from 1 to 65535", "%d is not a port", s.Port)

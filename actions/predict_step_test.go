@@ -83,3 +83,13 @@ func TestPredictByAURL(t *testing.T) {
 		t.Error("answers were written")
 	}
 }
+
+// Validation does not show the password of a URL.
+func TestPredictHidesThePassword(t *testing.T) {
+	t.Parallel()
+	steps := []StepConfig{{&PredictStep{URL: "ftp://bob:geheim@host/classify"}}}
+	got := said(ValidatePipeline(map[string][]StepConfig{"default": steps}, "default"))
+	if strings.Contains(got, "geheim") || !strings.Contains(got, `"ftp://bob:xxxxx@host/classify" is not a URL`) {
+		t.Error(got)
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/configs/strictyaml"
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/serving/ollama"
@@ -91,8 +92,7 @@ func (f *File) validate(b broken) check.Problems {
 	}
 	if f.Ollama != nil && !b.has("ollama") {
 		if _, err := ollama.New(f.Ollama.URL); err != nil {
-			p.Errorf("ollama.url", "for example http://127.0.0.1:11434", "%q is not an http or https URL",
-				strictyaml.Masked(f.Ollama.URL, func(string) string { return "xxxxx" }))
+			p.Errorf("ollama.url", "for example http://127.0.0.1:11434", "%q is not an http or https URL", text.URL(f.Ollama.URL))
 		}
 	}
 	if len(f.Models) == 0 && !b.has("models") && !b.has("") {

@@ -38,3 +38,13 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// Validation does not show the password of a URL.
+func TestStopHidesPasswords(t *testing.T) {
+	t.Parallel()
+	config := gpu.Config{Free: gib, Stop: []gpu.StopConfig{{Unit: "tagger", Healthy: "ftp://bob:geheim@host/health"}}}
+	found := config.WithDefaults().Validate()
+	if len(found) != 1 || found[0].Message != `"ftp://bob:xxxxx@host/health" is not an http or https URL` {
+		t.Errorf("%+v", found)
+	}
+}

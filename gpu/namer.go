@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 const (
@@ -160,7 +162,7 @@ func get(ctx context.Context, client *http.Client, url string, into any) error {
 		return errForbidden
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("get %s: %s", url, response.Status)
+		return fmt.Errorf("get %s: %s", text.URL(url), response.Status)
 	}
 	return json.NewDecoder(io.LimitReader(response.Body, largestPage)).Decode(into)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -109,12 +110,12 @@ func (c StopConfig) validate(p *check.Problems, here string) {
 	}
 }
 
-func validateURL(p *check.Problems, path, text string) {
-	if text == "" {
+func validateURL(p *check.Problems, path, raw string) {
+	if raw == "" {
 		return
 	}
-	u, err := url.Parse(text)
+	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		p.Errorf(path, "write a URL such as http://127.0.0.1:8000/health", "%q is not an http or https URL", text)
+		p.Errorf(path, "write a URL such as http://127.0.0.1:8000/health", "%q is not an http or https URL", text.URL(raw))
 	}
 }

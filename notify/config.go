@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // DefaultListen is the default address of the embedded server.
@@ -81,17 +82,17 @@ func (c *Config) Validate() check.Problems {
 	default:
 		found.Errorf("requests", "one of off, read, all", "unknown value %q", c.Requests)
 	}
-	for i, text := range strings.Split(c.URL, ",") {
+	for i, raw := range strings.Split(c.URL, ",") {
 		if c.URL == "" {
 			break
 		}
-		u, err := url.Parse(strings.TrimSpace(text))
+		u, err := url.Parse(strings.TrimSpace(raw))
 		switch {
 		case err != nil:
 			// The parse error contains the text, which may hold a password, so it is not shown.
 			found.Errorf("url", "write nats://host:4222", "address %d is not a URL", i+1)
 		case u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss" || u.Hostname() == "":
-			found.Errorf("url", "write nats://host:4222", "%q is not the address of a NATS server", u.Redacted())
+			found.Errorf("url", "write nats://host:4222", "%q is not the address of a NATS server", text.URL(raw))
 		}
 	}
 	if c.URL == "" && c.CredentialsFile != "" {

@@ -39,7 +39,7 @@ func (s *Scorer) classifyBatch(ctx context.Context, part []Text) []reply {
 		for i, object := range answer.Results {
 			a, err := s.read(object)
 			if err != nil {
-				err = &ServiceError{URL: redacted(s.config.Batch.URL), About: "item " + part[i].Item, Cause: err}
+				err = &ServiceError{URL: text.URL(s.config.Batch.URL), About: "item " + part[i].Item, Cause: err}
 			}
 			out[i] = reply{a, err}
 		}

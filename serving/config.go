@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -250,6 +251,6 @@ func checkURL(p *check.Problems, path, raw string) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		p.Errorf(path, "for example "+example, "%q is not an http or https URL", redacted(raw))
+		p.Errorf(path, "for example "+example, "%q is not an http or https URL", text.URL(raw))
 	}
 }

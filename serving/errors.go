@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -112,15 +110,3 @@ func (e *ServiceError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrService) true.
 func (e *ServiceError) Unwrap() []error { return []error{ErrService, e.Cause} }
-
-// redacted returns a URL without its password. A text that is not a URL may contain a password too: everything before
-// its last @ is removed.
-func redacted(raw string) string {
-	if u, err := url.Parse(raw); err == nil {
-		return u.Redacted()
-	}
-	if at := strings.LastIndex(raw, "@"); at >= 0 {
-		return "…" + raw[at:]
-	}
-	return raw
-}

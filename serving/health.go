@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // HealthInfo is the service's health answer.
@@ -36,12 +38,12 @@ func (s *Scorer) Health(ctx context.Context) (HealthInfo, error) {
 	}
 	info := HealthInfo{Raw: Excerpt(body)}
 	if status != http.StatusOK {
-		return info, statusError(s.config.Health, status, body, "")
+		return info, statusError(text.URL(s.config.Health), status, body, "")
 	}
 	var object map[string]any
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
 		return info, &ServiceError{
-			URL: redacted(s.config.Health), Status: status,
+			URL: text.URL(s.config.Health), Status: status,
 			Cause: fmt.Errorf("the answer is not a JSON object: %s", info.Raw),
 		}
 	}

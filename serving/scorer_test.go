@@ -314,3 +314,26 @@ func TestHealth(t *testing.T) {
 		t.Errorf("%+v, %v", h, err)
 	}
 }
+
+// No error contains the password of a URL.
+func TestErrorsHidePasswords(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"status":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"asleep":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"no object": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "[]") },
+		"closed":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		s := serve(t, answer, func(c *serving.Config) {
+			c.Classify = strings.Replace(c.Classify, "://", "://bob:geheim@", 1)
+			c.Health = strings.Replace(c.Health, "://", "://bob:geheim@", 1)
+		})
+		_, err := s.Health(t.Context())
+		scored := s.Score(t.Context(), texts(1), func(serving.Text, serving.Answer) {})
+		for _, err := range []error{err, scored} {
+			if err == nil || strings.Contains(err.Error(), "geheim") || !strings.Contains(err.Error(), "bob:xxxxx@") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/retraind/retraind/actions/docker"
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/text"
 )
 
 // PortVar is a variable for the configured environment of a one-off container: $RETRAIND_PORT is replaced by the port
@@ -118,7 +119,7 @@ func (d *deployment) inside(asked string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("compose: no container of service %s publishes the port of %s: add port: to the step predict, with the port that the service listens on in its container",
-		d.Name, asked)
+		d.Name, text.URL(asked))
 }
 
 func freePort() (int, error) {

@@ -3,6 +3,8 @@ package ledger
 import (
 	"fmt"
 	"time"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Kind is the kind of a thing that can be stopped.
@@ -87,24 +89,24 @@ func (t Thing) String() string {
 
 // Return describes how the thing will be started again.
 func (t Thing) Return() string {
-	text := ""
+	how := ""
 	switch {
 	case t.Container != nil:
-		text = "start container " + t.Container.Name + " (" + short(t.Container.ID) + ")"
+		how = "start container " + t.Container.Name + " (" + short(t.Container.ID) + ")"
 		if t.Healthy == "" {
-			text += ", and wait until it runs and its health check, if it has one, succeeds"
+			how += ", and wait until it runs and its health check, if it has one, succeeds"
 		}
 	case t.Unit != nil:
-		text = "start the unit, and wait until it is active"
+		how = "start the unit, and wait until it is active"
 	case t.Loaded != nil && t.Loaded.Left < 0:
-		text = "load the model, without a time limit"
+		how = "load the model, without a time limit"
 	case t.Loaded != nil:
-		text = "load the model for its remaining keep-alive, " + t.Loaded.Left.String()
+		how = "load the model for its remaining keep-alive, " + t.Loaded.Left.String()
 	}
 	if t.Healthy != "" {
-		text += ", and wait until " + t.Healthy + " answers"
+		how += ", and wait until " + text.URL(t.Healthy) + " answers"
 	}
-	return text
+	return how
 }
 
 // Key identifies the thing: entries about the same thing have the same key.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // Standing is the state of a thing compared with its entry.
@@ -90,7 +92,7 @@ func healthy(ctx context.Context, url string) string {
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxEntry))
 	if response.StatusCode/100 != 2 {
-		return fmt.Sprintf("%s answers %s", url, response.Status)
+		return fmt.Sprintf("%s answers %s", text.URL(url), response.Status)
 	}
 	return ""
 }

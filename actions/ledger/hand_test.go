@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -335,5 +337,19 @@ func TestModelsOfAServerThatIsAway(t *testing.T) {
 	}
 	if err := (Models{}).Start(t.Context(), thing); err == nil {
 		t.Error("it starts without a server")
+	}
+}
+
+// The password of a health URL is not shown.
+func TestHealthHidesThePassword(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	url := strings.Replace(server.URL, "://", "://bob:geheim@", 1)
+	thing := Thing{Unit: &Unit{Name: "tagger.service"}, Healthy: url}
+	for _, got := range []string{healthy(t.Context(), url), thing.Return()} {
+		if strings.Contains(got, "geheim") || !strings.Contains(got, "bob:xxxxx@") {
+			t.Error(got)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"reflect"
 	"strings"
 	"time"
@@ -104,7 +103,11 @@ func labelSources(c sources.Config) []string {
 func broker(c notify.Config) string {
 	switch {
 	case !c.UsesEmbedded():
-		return "the server at " + c.URL
+		var servers []string
+		for _, url := range strings.Split(c.URL, ",") {
+			servers = append(servers, text.URL(strings.TrimSpace(url)))
+		}
+		return "the server at " + strings.Join(servers, ", ")
 	case c.Listen == notify.ListenNone:
 		return "a server inside retraind, without a port"
 	}
@@ -158,15 +161,7 @@ func limitsText(l policy.Limits) string {
 // asked describes the classifier.
 func asked(c serving.Config) string {
 	if o := c.Ollama; o != nil {
-		return o.Model + " of the Ollama server at " + withoutPassword(o.URL)
+		return o.Model + " of the Ollama server at " + text.URL(o.URL)
 	}
-	return withoutPassword(c.Classify)
-}
-
-// withoutPassword returns a URL without its password, so that it may be shown.
-func withoutPassword(raw string) string {
-	if u, err := url.Parse(raw); err == nil {
-		return u.Redacted()
-	}
-	return raw
+	return text.URL(c.Classify)
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 const (
@@ -30,7 +32,7 @@ type Client struct {
 func New(base string) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("ollama url %q: not an http or https URL; for example http://127.0.0.1:11434", base)
+		return nil, fmt.Errorf("ollama url %q: not an http or https URL; for example http://127.0.0.1:11434", text.URL(base))
 	}
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment, // never used for localhost
@@ -43,13 +45,7 @@ func New(base string) (*Client, error) {
 }
 
 // URL returns the server's URL, without a password.
-func (c *Client) URL() string {
-	u, err := url.Parse(c.base)
-	if err != nil {
-		return ""
-	}
-	return u.Redacted()
-}
+func (c *Client) URL() string { return text.URL(c.base) }
 
 // Close drops idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -241,3 +241,13 @@ func TestAnswersThatAreNone(t *testing.T) {
 		}
 	})
 }
+
+// An error about the URL does not contain its password.
+func TestNewHidesThePassword(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"https//bob:geheim@host", "bob:geheim@host:11434", "ftp://bob:geheim@host"} {
+		if _, err := ollama.New(url); err == nil || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

@@ -159,7 +159,7 @@ func (w *effective) leaf(path string, v reflect.Value) {
 // hidden masks the password in a connection string or a URL; it leaves the texts of other keys unchanged.
 func hidden(path, text string) string {
 	url := strings.HasSuffix(path, ".url") || strings.HasSuffix(path, ".serving.classify") ||
-		strings.HasSuffix(path, ".serving.health")
+		strings.HasSuffix(path, ".serving.health") || strings.HasSuffix(path, ".healthy")
 	if !url && !strings.HasSuffix(path, ".dsn") {
 		return text
 	}

@@ -2,8 +2,10 @@ package configs
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/retraind/retraind/internal/check"
 )
@@ -71,6 +73,27 @@ func (l *Loaded) secrets(mode fs.FileMode) check.Problems {
 			kept(here+"labels.http.secret_file", h.SecretFile)
 		}
 		kept(here+"heldout.salt_file", l.File.Models[name].Heldout.SaltFile)
+		pipelines := l.File.Models[name].Pipeline
+		for _, pipeline := range slices.Sorted(maps.Keys(pipelines)) {
+			for i, step := range pipelines[pipeline] {
+				at := check.Index(here+"pipeline."+pipeline, i)
+				if ask := step.Predict(); ask != nil {
+					plain(at+".url", ask.URL, "")
+				}
+				if label := step.Label(); label != nil && label.Write != nil {
+					kept(at+".write.dsn_file", label.Write.DSNFile)
+				}
+			}
+		}
+		if gpu := l.File.Models[name].GPU; gpu != nil {
+			for i, s := range gpu.Stop {
+				at := check.Index(here+"gpu.stop", i)
+				plain(at+".healthy", s.Healthy, "")
+				if s.Compose != nil {
+					plain(at+".compose.healthy", s.Compose.Healthy, "")
+				}
+			}
+		}
 	}
 	return p
 }

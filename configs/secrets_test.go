@@ -32,6 +32,9 @@ func withMode(t *testing.T, files map[string]os.FileMode, text string) (*configs
 func TestOpenSecrets(t *testing.T) {
 	t.Parallel()
 	dsn := func(text string) string { return strings.Replace(good, "dsn_file: pg-dsn", "dsn: "+text, 1) }
+	with := func(section string) string {
+		return strings.Replace(good, "    serving:", "    "+section+"\n    serving:", 1)
+	}
 	for _, c := range []struct {
 		name, text, want string
 		files            map[string]os.FileMode
@@ -50,7 +53,7 @@ func TestOpenSecrets(t *testing.T) {
 		{"file", good, "pg-dsn", map[string]os.FileMode{"retraind.yaml": 0o644, "pg-dsn": 0o644}},
 		{"closed file", good, "", map[string]os.FileMode{"retraind.yaml": 0o644, "pg-dsn": 0o640}},
 		{
-			"salt", strings.Replace(good, "    serving:", "    heldout: {salt_file: salt}\n    serving:", 1), "salt",
+			"salt", with("heldout: {salt_file: salt}"), "salt",
 			map[string]os.FileMode{"retraind.yaml": 0o600, "salt": 0o604},
 		},
 		{
@@ -60,6 +63,30 @@ func TestOpenSecrets(t *testing.T) {
 		{
 			"nats", good + "nats: {url: \"nats://me:geheim@host:4222\"}\n", "credentials_file",
 			map[string]os.FileMode{"retraind.yaml": 0o604},
+		},
+		{
+			"label step", with(`pipeline: {default: [gate, release, verify], extra: [{do: label, model: m, items: all,
+        write: {dsn_file: pg-write, statement: "update items set category = @label where id = @id"}}, {pipeline: default}]}`) +
+				"ollama: {url: \"http://127.0.0.1:11434\"}\n",
+			"pg-write",
+			map[string]os.FileMode{"retraind.yaml": 0o600, "pg-write": 0o644},
+		},
+		{
+			"candidate",
+			with(`pipeline: {default: [{do: predict, url: "http://me:geheim@host/classify"}, gate, release, verify]}`),
+			"chmod 0640",
+			map[string]os.FileMode{"retraind.yaml": 0o644},
+		},
+		{
+			"unit to stop", with(`gpu: {free: 1GiB, stop: [{unit: a, healthy: "http://me:geheim@host/health"}]}`),
+			"chmod 0640",
+			map[string]os.FileMode{"retraind.yaml": 0o644},
+		},
+		{
+			"service to stop", with(`gpu: {free: 1GiB, stop: [{unit: a}, {compose: {dir: /a, service: b,
+        healthy: "http://me:geheim@host/health"}}]}`),
+			"chmod 0640",
+			map[string]os.FileMode{"retraind.yaml": 0o644},
 		},
 	} {
 		_, err := withMode(t, c.files, c.text)
@@ -72,6 +99,29 @@ func TestOpenSecrets(t *testing.T) {
 			!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim"):
 			t.Errorf("%s: %v", c.name, err)
 		}
+	}
+}
+
+// The values in force are shown without passwords.
+func TestShownWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	l := load(t, strings.Replace(good, "    serving:", `    gpu: {free: 1GiB, stop: [{unit: a, healthy: "http://me:geheim@a/"}]}
+    pipeline: {default: [{do: predict, url: "http://me:geheim@b/"}, gate, release, verify]}
+    serving:`, 1))
+	s, err := l.File.Overlay(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[any]bool{}
+	for _, v := range l.Values(nil, s) {
+		text, _ := v.Value.(string)
+		shown[text] = true
+		if strings.Contains(text, "geheim") {
+			t.Errorf("%s: %v", v.Path, v.Value)
+		}
+	}
+	if !shown["http://me:xxxxx@a/"] || !shown["http://me:xxxxx@b/"] {
+		t.Errorf("not shown: %v", shown)
 	}
 }
 

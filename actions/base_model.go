@@ -118,6 +118,7 @@ func (p Plan) judgedBase(
 	facts.Base = base
 	bad, because := judgeBase(base)
 	if class == store.StepOK && bad != store.StepOK {
+		facts.Decided = "base_model"
 		return bad, because + "; " + why, nil
 	}
 	return class, why + "; " + because, nil

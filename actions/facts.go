@@ -90,6 +90,9 @@ type GateFacts struct {
 	Figures         map[string]float64 `json:"figures,omitempty"`
 	ChampionFigures map[string]float64 `json:"champion_figures,omitempty"`
 	Failing         string             `json:"failing,omitempty"`
+	// Decided names what refused the candidate, if it was neither the rule in promote.gate nor a category nor a figure:
+	// format_errors, targets.NAME or base_model.
+	Decided string `json:"decided,omitempty"`
 }
 
 // TargetFacts is the comparison of candidate and champion in one target, over the items that have a label for it.

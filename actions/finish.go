@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -254,7 +255,7 @@ func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) erro
 
 // verdict returns the check that refused the candidate.
 func verdict(g GateFacts, done []Outcome, why string) notify.Gate {
-	out := notify.Gate{Name: string(g.Gate), Verdict: "fail", Detail: why}
+	out := notify.Gate{Name: cmp.Or(g.Decided, string(g.Gate)), Verdict: "fail", Detail: why}
 	for _, o := range done {
 		if o.Class == store.StepInconclusive {
 			out.Verdict = "inconclusive"

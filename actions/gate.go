@@ -249,6 +249,7 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	case f.Release == champion && champion != "":
 		return f, store.StepRejected, "the training produced the artifact that is already deployed"
 	case float64(f.FormatErrors) > float64(c.FormatErrors)*float64(f.N):
+		f.Decided = "format_errors"
 		return f, store.StepRejected,
 			fmt.Sprintf("%d of %d answers are unusable (no JSON, another schema, cut off, or no category); promote.format_errors allows %v",
 				f.FormatErrors, f.N, c.FormatErrors)
@@ -279,7 +280,8 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 				w.Name, 100*w.Champion, 100*w.Candidate, w.Support, 100*w.ChampionF1, 100*w.CandidateF1, float64(c.CategoryFloor),
 				both)
 	}
-	if class, why := judgeTargets(c, f.Targets); class != store.StepOK {
+	if name, class, why := judgeTargets(c, f.Targets); class != store.StepOK {
+		f.Decided = "targets." + name
 		return f, class, why + "; " + both
 	}
 	f.P = stats.NewMcNemar(f.Wins, f.Losses).Better

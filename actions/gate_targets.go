@@ -59,8 +59,9 @@ func share(right, n int) Score {
 
 // judgeTargets checks the targets that do not gate, and fills in their margins and bounds. A target with a configured
 // margin must not be worse by more than that margin, with 95 % confidence. A target without one is refused if it loses
-// more than category_floor points and the loss is more than chance.
-func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, string) {
+// more than category_floor points and the loss is more than chance. name is the target that decided, if the class is not
+// ok.
+func judgeTargets(c PromoteConfig, targets []TargetFacts) (name string, class store.StepState, why string) {
 	for i := range targets {
 		f := &targets[i]
 		floor, own := c.Targets[f.Name]
@@ -78,16 +79,16 @@ func judgeTargets(c PromoteConfig, targets []TargetFacts) (store.StepState, stri
 			f.Name, 100*f.Candidate.Accuracy, 100*f.Champion.Accuracy, f.N, f.Wins, f.Losses)
 		switch beyond := stats.SignTest(f.Losses, f.Wins) < gateAlpha/float64(len(targets)); {
 		case own && !ni.Pass && (beyond || f.Losses > f.Wins):
-			return store.StepRejected,
+			return f.Name, store.StepRejected,
 				fmt.Sprintf("%s would be worse: the difference may be as low as %+.1f points, -%g is allowed", what, f.Bound, f.Margin)
 		case own && !ni.Pass:
-			return store.StepInconclusive,
+			return f.Name, store.StepInconclusive,
 				fmt.Sprintf("too little evidence on %s: the difference may be as low as %+.1f points, -%g is allowed", what, f.Bound,
 					f.Margin)
 		case !own && beyond && lost > f.Margin:
-			return store.StepRejected,
+			return f.Name, store.StepRejected,
 				fmt.Sprintf("%s would be worse by %.1f points; category_floor allows %g", what, lost, f.Margin)
 		}
 	}
-	return store.StepOK, ""
+	return "", store.StepOK, ""
 }

@@ -64,9 +64,11 @@ func probes(items []heldItem, want, former answers) []probe {
 	// If the two releases differ on only a few texts, each of these is asked several times: if one of two processes still
 	// has the old model, every second answer may be right.
 	if n := differing(out); n > 0 {
+		var again []probe
 		for i := n; i < minDiffering; i++ {
-			out = append(out, out[i%n])
+			again = append(again, out[i%n])
 		}
+		out = slices.Insert(out, n, again...) // a slow model is asked only about the first probes
 	}
 	return out
 }
@@ -167,10 +169,7 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	if err != nil {
 		return f, err.Error()
 	}
-	if len(took) > 0 {
-		slices.Sort(took)
-		f.P95 = took[min(len(took)-1, len(took)*95/100)]
-	}
+	f.P95 = percentile95(took)
 	bad := p.askSmoke(ctx, &f)
 	if why := p.judge(f, wrong); why != "" {
 		return f, why // more informative than a failed smoke case
@@ -178,11 +177,20 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	return f, bad
 }
 
+// percentile95 returns the 95th percentile of values by the nearest rank: the least of them that 95 % do not exceed. It
+// is 0 without values.
+func percentile95(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(values))[(len(values)*95+99)/100-1]
+}
+
 // timed is the number of texts used to measure the time of one answer, and fewest the minimum number of texts of a
-// verification.
+// verification. Of these, at least 10 are texts that both releases answer alike, if the others are repetitions.
 const (
 	timed  = 4
-	fewest = 20
+	fewest = minDiffering + 10
 )
 
 // afford returns how many of the texts can be asked in a quarter of the verification's time. It does not time the first

@@ -35,7 +35,8 @@ type Deployed struct {
 
 // Gate is one check of a candidate.
 type Gate struct {
-	// `category_floor` or `figures.NAME` if that bound decided, else the rule in promote.gate; detail has the cause
+	// `category_floor`, `format_errors`, `targets.NAME`, `figures.NAME` or `base_model` if that decided, else the rule in
+	// promote.gate; detail has the cause
 	Name    string `json:"name"`
 	Verdict string `json:"verdict"`          // `fail`, or `inconclusive` if there is too little evidence
 	Detail  string `json:"detail,omitempty"` // the figures, in one sentence

@@ -215,10 +215,11 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 // untrainedPause is the pause after a run that failed before it trained anything.
 const untrainedPause = 5 * time.Minute
 
-// budgetSpent reports whether the budget of runs in a rolling period is spent, and until when.
+// budgetSpent reports whether the budget of runs in a rolling period is spent, and until when. Runs that trained nothing
+// do not use it: those that failed early, that did not get the GPU, and rollbacks.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	for i := range h.Runs { // newest first
-		if h.Runs[i].continued() || h.Runs[i].Undoes != "" || h.Runs[i].Untrained { // a rollback trains nothing either
+		if run := &h.Runs[i]; run.continued() || run.Undoes != "" || run.Untrained || run.Outcome == OutcomeBlocked {
 			continue
 		}
 		if most--; most == 0 {

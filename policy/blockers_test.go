@@ -128,6 +128,10 @@ func TestBlockers(t *testing.T) {
 				Info: "x", Untrained: true,
 			},
 		}}, nil, time.Time{}},
+		{"runs that did not get the GPU use no budget", policy.History{Info: "x", Runs: []policy.RunFact{
+			run(25*hour, policy.OutcomeBlocked, "x"), run(50*hour, policy.OutcomeBlocked, "x"),
+			run(75*hour, policy.OutcomeBlocked, "x"),
+		}}, nil, time.Time{}},
 		{"breaker", policy.History{
 			Info: "x",
 			Runs: []policy.RunFact{

@@ -161,7 +161,7 @@ func (m *model) forbidden(d policy.Decision, h policy.History) string {
 		if m.now.Sub(run.Ended) < limits.Cooldown.D() {
 			return "a run ended within the cooldown"
 		}
-		if m.now.Sub(run.Started) < limits.Budget.Per.D() {
+		if run.Outcome != policy.OutcomeBlocked && m.now.Sub(run.Started) < limits.Budget.Per.D() {
 			inPeriod++
 		}
 	}

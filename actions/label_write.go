@@ -103,7 +103,7 @@ func (r LabelRow) Params(targets []serving.Target) map[string]any {
 	values := map[string]any{"answer": string(r.Answer)}
 	for _, t := range targets {
 		values[t.Name] = nil
-		if label, ok := r.Labels[t.Name]; ok && (t.Null == "" || label != t.Null) {
+		if label, ok := r.Labels[t.Name]; ok && (t.Null == "" || label != t.NullValue()) {
 			values[t.Name] = label
 		}
 	}

@@ -61,9 +61,14 @@ func TestLabelsAreWritten(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"1": "category 1", "2": "category 2"}, got); diff != "" {
 		t.Error(diff)
 	}
-	targets := []serving.Target{{Name: "label"}, {Name: "other", Null: "none"}, {Name: "third"}}
+	targets := []serving.Target{
+		{Name: "label"}, {Name: "other", Null: "None", Normalize: "case"}, {Name: "third", Kind: serving.KindSet, Null: "none"},
+	}
 	want := map[string]any{"label": "category 1", "other": nil, "third": nil, "answer": `{"label":"category 1"}`}
-	one := LabelRow{Labels: map[string]string{"label": "category 1", "other": "none"}, Answer: json.RawMessage(`{"label":"category 1"}`)}
+	one := LabelRow{
+		Labels: map[string]string{"label": "category 1", "other": "none", "third": `["none"]`},
+		Answer: json.RawMessage(`{"label":"category 1"}`),
+	}
 	if diff := cmp.Diff(want, one.Params(targets)); diff != "" {
 		t.Error(diff)
 	}

@@ -72,3 +72,24 @@ func TestChatThatCannotBe(t *testing.T) {
 		t.Errorf("a field that no label fills: %v", err)
 	}
 }
+
+// A label that equals the configured null up to normalization is written as null if the schema has no such category.
+func TestChatOfANormalizedNull(t *testing.T) {
+	t.Parallel()
+	c := loaded(t, serving.Config{
+		Ollama: &serving.OllamaConfig{
+			Model: "news", URL: "http://127.0.0.1:1", FormatFile: `{"type":"object","properties":{"label":{"enum":["high",null]}}}`,
+		},
+		Targets: map[string]serving.Target{"label": {Null: "None", Normalize: "case"}},
+	})
+	chat, err := serving.NewChat(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, labels := range []map[string]string{{}, {"label": "none"}} {
+		got, err := chat.Messages(map[string]string{"title": "x"}, labels)
+		if err != nil || got[1].Content != `{"label": null}` {
+			t.Errorf("%v: %+v, %v", labels, got, err)
+		}
+	}
+}

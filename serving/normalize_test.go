@@ -26,3 +26,24 @@ func TestNormalize(t *testing.T) {
 		t.Error("a label of blanks alone is one")
 	}
 }
+
+// An answer null and a missing label have the same value, which is normalized like every label.
+func TestNormalizeNull(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind       Kind
+		null, want string
+	}{
+		{KindLabel, " Other", "other"},
+		{KindSet, " Other", `["other"]`},
+		{KindSet, `["B","a","A "]`, `["a","b"]`},
+		{KindBool, "false", "false"},
+	} {
+		target := Target{Name: "label", Kind: c.kind, Null: c.null, Normalize: NormalizeBy(Rules)}
+		answer, err := target.Canonical(nil)
+		label, ok := target.Value(nil)
+		if err != nil || !ok || answer != c.want || label != c.want {
+			t.Errorf("%s %s: answer %s (%v), label %s, want %s", c.kind, c.null, answer, err, label, c.want)
+		}
+	}
+}

@@ -108,14 +108,17 @@ func (t Target) JSON(canonical string) any {
 	return canonical
 }
 
-// NullValue returns the value of the configured null, for a set in canonical form. It does not apply Normalize.
+// NullValue returns the value of the configured null in canonical form.
 func (t Target) NullValue() string {
-	if t.Kind != KindSet {
+	switch t.Kind {
+	case KindBool:
 		return t.Null
+	case KindSet:
+		var members []string
+		if strings.HasPrefix(t.Null, "[") && json.Unmarshal([]byte(t.Null), &members) == nil {
+			return CanonicalSet(t.Normalize.applyAll(members))
+		}
+		return CanonicalSet([]string{t.Normalize.Apply(t.Null)})
 	}
-	var members []string
-	if strings.HasPrefix(t.Null, "[") && json.Unmarshal([]byte(t.Null), &members) == nil {
-		return CanonicalSet(members)
-	}
-	return CanonicalSet([]string{t.Null})
+	return t.Normalize.Apply(t.Null)
 }

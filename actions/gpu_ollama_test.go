@@ -120,7 +120,7 @@ func TestRunKeepsTheGPUForOllama(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	s := newStudio(t, ollamatest.NewFake(t).URL)
-	s.aside = []gpu.StopConfig{{Unit: "tagger.service"}}
+	s.gpuStop = []gpu.StopConfig{{Unit: "tagger.service"}}
 	fake := recordingGPU{frees: map[string]int{}}
 	s.executor.GPU = &fake
 	steps := s.trained(s.news("1", "goal=sport", "vote=politics"))

@@ -153,7 +153,7 @@ func TestGPUPartSimulated(t *testing.T) {
 	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		p := plans[seed%2]
-		aside, restores, asideSince := false, 0, 0
+		stopped, restores, stoppedSince := false, 0, 0
 		_, result := play(t, p, func(a Action) store.StepState {
 			class := store.StepOK
 			if rng.IntN(5) == 0 {
@@ -161,29 +161,29 @@ func TestGPUPartSimulated(t *testing.T) {
 			}
 			switch a.Kind {
 			case ActFree:
-				aside = true // even if it failed: something may have been stopped
-				asideSince++
+				stopped = true // even if it failed: something may have been stopped
+				stoppedSince++
 			case ActRestore:
 				if restores++; class == store.StepOK {
-					aside = false
+					stopped = false
 				}
 			case ActDo:
-				if step := p.Steps[a.Step]; (step.GPU || step.OllamaOnGPU) && !aside {
+				if step := p.Steps[a.Step]; (step.GPU || step.OllamaOnGPU) && !stopped {
 					t.Fatalf("seed %d: %s has the GPU beside what should be stopped", seed, step.Name)
-				} else if aside && (step.Do == DoGate || step.Do == DoRelease || step.Do == DoVerify) && restores < restoreAttempts {
+				} else if stopped && (step.Do == DoGate || step.Do == DoRelease || step.Do == DoVerify) && restores < restoreAttempts {
 					t.Fatalf("seed %d: %s while something is stopped", seed, step.Name)
 				}
 			case ActUndo, ActProve:
-				if aside && restores < restoreAttempts {
+				if stopped && restores < restoreAttempts {
 					t.Fatalf("seed %d: %s while something is stopped", seed, a.Kind)
 				}
 			}
 			return class
 		})
-		if aside != (result.Owed != "") {
-			t.Fatalf("seed %d: still stopped at the end: %v, the run reports %q", seed, aside, result.Owed)
+		if stopped != (result.Owed != "") {
+			t.Fatalf("seed %d: still stopped at the end: %v, the run reports %q", seed, stopped, result.Owed)
 		}
-		if asideSince == 0 && restores > 0 {
+		if stoppedSince == 0 && restores > 0 {
 			t.Fatalf("seed %d: restored what was never stopped", seed)
 		}
 	}
@@ -206,7 +206,7 @@ func TestRunFreesTheGPU(t *testing.T) {
 	t.Parallel()
 	outcomesOnly(t)
 	w := newWorld(t)
-	w.aside = []gpu.StopConfig{{Unit: "tagger.service"}}
+	w.gpuStop = []gpu.StopConfig{{Unit: "tagger.service"}}
 	train := sh("train", "exec "+w.self+" fake-train 7")
 	train.GPU = true
 	frees := 0

@@ -40,7 +40,7 @@ func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Out
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
 	if !step.Act.Ollama.Load {
-		return outcomeOf(ctx, step, func() (string, error) { return x.Models.Unload(ctx, gpuStep(p, step), p.aside(step)) })
+		return outcomeOf(ctx, step, func() (string, error) { return x.Models.Unload(ctx, gpuStep(p, step), p.toUnload(step)) })
 	}
 	return outcomeOf(ctx, step, func() (string, error) {
 		came, err := x.Models.Reload(ctx, gpuStep(p, step), step.Act.Ollama.named())
@@ -68,8 +68,8 @@ func outcomeOf(ctx context.Context, step Step, work func() (string, error)) (Out
 	return ended(step, out, err)
 }
 
-// aside returns the models that a step unloads until the end of the run.
-func (p Plan) aside(step Step) Room {
+// toUnload returns the models that a step unloads until the end of the run.
+func (p Plan) toUnload(step Step) Room {
 	return Room{Stop: []gpu.StopConfig{step.Act.Ollama.named()}, RunDir: p.RunDir, UntilEnd: true}
 }
 
@@ -80,7 +80,7 @@ func (x *Executor) unloadAgain(ctx context.Context, p Plan, before int) error {
 		if x.Models == nil {
 			break
 		}
-		if _, err := x.Models.Unload(ctx, gpuStep(p, p.Steps[i]), p.aside(p.Steps[i])); err != nil {
+		if _, err := x.Models.Unload(ctx, gpuStep(p, p.Steps[i]), p.toUnload(p.Steps[i])); err != nil {
 			return err
 		}
 	}

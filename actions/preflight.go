@@ -37,9 +37,9 @@ type preflight struct {
 }
 
 // Preflight returns what would make a run of these steps fail, as far as the caller can check beforehand: programs,
-// directories, the Docker engine, units, and the space that earlier runs needed. aside is what such a run stops for the
+// directories, the Docker engine, units, and the space that earlier runs needed. stop is what such a run stops for the
 // GPU, modelDir the model's directory.
-func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelDir string) []Finding {
+func Preflight(ctx context.Context, steps []Step, stop []gpu.StopConfig, modelDir string) []Finding {
 	c := &preflight{ctx: ctx}
 	for _, s := range steps {
 		c.step = s.Name
@@ -70,7 +70,7 @@ func Preflight(ctx context.Context, steps []Step, aside []gpu.StopConfig, modelD
 	}
 	c.step = ""
 	if slices.ContainsFunc(steps, func(s Step) bool { return s.GPU || s.OllamaOnGPU }) {
-		for _, stop := range aside {
+		for _, stop := range stop {
 			switch {
 			case stop.Unit != "":
 				c.unit(stop.Unit)

@@ -45,7 +45,7 @@ type world struct {
 	served   *served
 	promote  PromoteConfig
 	deploy   *DeployConfig
-	aside    []gpu.StopConfig
+	gpuStop  []gpu.StopConfig
 	atOnce   int
 	runs     int
 }
@@ -309,7 +309,7 @@ func (w *world) plan(steps []StepConfig) Plan {
 	run := fmt.Sprintf("run%04d", w.runs)
 	return Plan{
 		Run: run, Model: "m", Pipeline: "default", Trigger: "because", Created: now(), Champion: w.model().Champion,
-		Stop:    w.aside,
+		Stop:    w.gpuStop,
 		Steps:   Resolve(steps, w.deploy, "/no/retraind"),
 		Promote: w.promote.WithDefaults(), Serving: serving, ModelDir: w.dir, RunDir: filepath.Join(w.dir, "runs", run),
 	}

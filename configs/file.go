@@ -213,8 +213,8 @@ func (f *File) OllamaURL() string {
 	return gpu.OllamaURL
 }
 
-// SetsAside lists what runs of the model stop while their steps use the GPU.
-func (m *Model) SetsAside() []gpu.StopConfig {
+// StopsForGPU lists what runs of the model stop while their steps use the GPU.
+func (m *Model) StopsForGPU() []gpu.StopConfig {
 	if m.GPU == nil {
 		return nil
 	}

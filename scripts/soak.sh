@@ -14,6 +14,6 @@ long "$@" -run '^(TestFloodOfLabels|TestDaemonKilledWhileOthersWrite)$' ./intern
 long "$@" ./actions/ledger
 seed=${RETRAIND_SEED:-$(date +%s)}
 echo "soak: RETRAIND_SEED=$seed repeats the random kills"
-RETRAIND_SEED=$seed long "$@" -run "^(TestCrashAside|TestKillsAside)$" ./internal/crashtest
+RETRAIND_SEED=$seed long "$@" -run "^(TestCrashDuringGPUStop|TestKillsDuringGPUStop)$" ./internal/crashtest
 long "$@" ./watch/natssource ./watch/labelfiles
 long "$@" -tags faults -run '^TestKilledAtEachPoint$' ./actions/compose

@@ -161,8 +161,8 @@ func (l *Ledger) read(id string) (Entry, error) {
 	return e, e.valid()
 }
 
-// putAside renames unreadable files, so that they are kept for inspection and reported only once.
-func (l *Ledger) putAside(bad map[string]error) error {
+// quarantine renames unreadable files, so that they are kept for inspection and reported only once.
+func (l *Ledger) quarantine(bad map[string]error) error {
 	var errs []error
 	for name := range bad {
 		path := filepath.Join(l.Dir, name)

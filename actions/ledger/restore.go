@@ -64,7 +64,7 @@ func (l *Ledger) Restore(ctx context.Context, o Order) ([]Result, map[string]err
 	if err != nil {
 		return nil, bad, err
 	}
-	err = l.putAside(bad)
+	err = l.quarantine(bad)
 	var due, waiting []Entry
 	for _, e := range entries {
 		if o.Due == nil || o.Due(e) == "" {

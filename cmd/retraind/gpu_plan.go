@@ -22,12 +22,12 @@ type modelPlan struct {
 	Verdict gpu.Verdict `json:"verdict"`
 	// Room lists the steps of the pipeline that free the GPU, and how their effect is reverted.
 	Room []roomStep `json:"room,omitempty"`
-	// Aside lists what a run would stop by gpu.stop, in the order of the configuration.
-	Aside []asideThing `json:"aside,omitempty"`
+	// Stops lists what a run would stop by gpu.stop, in the order of the configuration.
+	Stops []stoppedThing `json:"stops,omitempty"`
 }
 
-// asideThing is the present state of one thing of gpu.stop.
-type asideThing struct {
+// stoppedThing is the present state of one thing of gpu.stop.
+type stoppedThing struct {
 	Thing string `json:"thing"`
 	Runs  bool   `json:"runs"`
 	State string `json:"state,omitempty"` // why it would not be stopped
@@ -54,7 +54,7 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
 			plan := modelPlan{Model: name, Pipeline: pipeline}
 			steps := actions.Resolve(m.Steps(pipeline), m.Deploy, "")
-			actions.MarkOllama(steps, m.Serving, m.SetsAside())
+			actions.MarkOllama(steps, m.Serving, m.StopsForGPU())
 			first := "" // the first step that itself runs on the GPU
 			for _, s := range steps {
 				if s.GPU || s.OllamaOnGPU {
@@ -71,31 +71,31 @@ func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []mo
 			need, _ := peaksOf(file).Need(name, first)
 			plan.Needs = m.GPU.Wants(need)
 			plan.Verdict = gpu.Consider(*m.GPU, need, devices)
-			plan.Room, plan.Aside = roomOf(m.Steps(pipeline), steps), asideOf(ctx, file, m.GPU.Stop)
+			plan.Room, plan.Stops = roomOf(m.Steps(pipeline), steps), stoppedThings(ctx, file, m.GPU.Stop)
 			plans = append(plans, plan)
 		}
 	}
 	return plans
 }
 
-// asideOf returns the state of each entry of gpu.stop.
-func asideOf(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []asideThing {
+// stoppedThings returns the state of each entry of gpu.stop.
+func stoppedThings(ctx context.Context, file *configs.File, stop []gpu.StopConfig) []stoppedThing {
 	l := ledger.Open(file.State)
-	var list []asideThing
+	var list []stoppedThing
 	for _, c := range stop {
 		things, err := l.Find(ctx, c)
 		switch {
 		case err != nil:
-			list = append(list, asideThing{Thing: c.String(), Fault: err.Error()})
+			list = append(list, stoppedThing{Thing: c.String(), Fault: err.Error()})
 		case len(things) == 0:
 			state := "not running, stays off"
 			if len(c.Ollama) > 0 {
 				state = "not loaded"
 			}
-			list = append(list, asideThing{Thing: c.String(), State: state})
+			list = append(list, stoppedThing{Thing: c.String(), State: state})
 		}
 		for _, t := range things {
-			list = append(list, asideThing{Thing: t.String(), Runs: true, Back: t.Return()})
+			list = append(list, stoppedThing{Thing: t.String(), Runs: true, Back: t.Return()})
 		}
 	}
 	return list

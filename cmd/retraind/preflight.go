@@ -94,11 +94,11 @@ func lookAhead(l *configs.Loaded, pipeline string) (preflight, error) {
 			continue
 		}
 		dir := filepath.Join(l.File.State, "models", name)
-		var aside []gpu.StopConfig
+		var stop []gpu.StopConfig
 		if m.GPU != nil {
-			aside = m.GPU.Stop
+			stop = m.GPU.Stop
 		}
-		list := actions.Preflight(ctx, actions.Resolve(steps, m.Deploy, me), aside, dir)
+		list := actions.Preflight(ctx, actions.Resolve(steps, m.Deploy, me), stop, dir)
 		found.Findings[name] = append([]actions.Finding{}, list...)
 	}
 	if len(found.Findings) == 0 {

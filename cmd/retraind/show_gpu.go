@@ -118,7 +118,7 @@ func showGPUPlan(p *page, plans []modelPlan) error {
 			}
 		}
 		stops := "nothing: gpu.stop is empty, and no step before the first GPU step stops anything"
-		for _, a := range plan.Aside {
+		for _, a := range plan.Stops {
 			stops = ""
 			switch {
 			case a.Fault != "":

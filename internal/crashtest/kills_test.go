@@ -22,10 +22,10 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// TestKillsAside kills the daemon, the supervisor of the training, or both at random times during complete runs, in
+// TestKillsDuringGPUStop kills the daemon, the supervisor of the training, or both at random times during complete runs, in
 // which the unit is stopped and a candidate is trained, compared, released and proved. The long run kills 1,000 times.
 // RETRAIND_SEED sets the seed.
-func TestKillsAside(t *testing.T) {
+func TestKillsDuringGPUStop(t *testing.T) {
 	t.Parallel()
 	kills, worlds, atOnce := 10, 1, 1
 	if long() {
@@ -58,7 +58,7 @@ func TestKillsAside(t *testing.T) {
 
 // mill requests one run after another, and kills processes several times during each.
 type mill struct {
-	*aside
+	*gpuStop
 	rng     *rand.Rand
 	share   int // number of kills to make
 	service *answering
@@ -92,7 +92,7 @@ func newMill(t *testing.T, rng *rand.Rand, share int) *mill {
 	t.Helper()
 	service := newAnswering(t)
 	const within = 25 * time.Minute // 85 kills take a minute on an otherwise idle machine
-	a := stageAside(t, within, make([]string, share), func(p place) string {
+	a := stageGPUStop(t, within, make([]string, share), func(p place) string {
 		return fmt.Sprintf(`    heldout: {share: 30%%}
     serving: {classify: "http://%[1]s/classify", health: "http://%[1]s/health"}
     evaluate: {every: 1m, after_changes: 0, debounce: 20ms, max_wait: 50ms, min_items: 20}
@@ -116,7 +116,7 @@ func newMill(t *testing.T, rng *rand.Rand, share int) *mill {
 	check(t, os.WriteFile(filepath.Join(a.dir, "labels", "labels.jsonl"), []byte(rows.String()), 0o600))
 	check(t, os.MkdirAll(filepath.Join(a.state(), "models", model), 0o700))
 	service.serve(a.state())
-	w := &mill{aside: a, rng: rng, share: share, service: service, witness: observe(a.state()), of: map[string]int{}}
+	w := &mill{gpuStop: a, rng: rng, share: share, service: service, witness: observe(a.state()), of: map[string]int{}}
 	t.Cleanup(w.witness.close)
 	return w
 }

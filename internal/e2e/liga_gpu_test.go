@@ -39,15 +39,15 @@ func TestLigaWithGPU(t *testing.T) {
 	s.write(liga+"/slow", "")
 	s.must("trigger", liga, "--reason", "another night")
 	training(s)
-	s.aside("in the training")
+	s.stopped("in the training")
 	s.killDaemon()
 	if out := s.must("restore"); !strings.Contains(out, "it stays stopped: a step of run") {
 		t.Errorf("retraind restore: %s", out)
 	}
-	s.aside("without a daemon")
+	s.stopped("without a daemon")
 	s.run()
 	s.settling()
-	s.aside("with the next daemon")
+	s.stopped("with the next daemon")
 	// If a client loads the model during the training, the daemon detects this and unloads the model again.
 	if got := s.says(liga, questions["haushalt"]); got != "true hoch" {
 		t.Errorf("the model answers %q, want true hoch", got)
@@ -91,7 +91,7 @@ func TestLigaWithGPU(t *testing.T) {
 	s.write(liga+"/slow", "")
 	s.must("trigger", liga, "--reason", "another night")
 	training(s)
-	s.aside("in the second training")
+	s.stopped("in the second training")
 	runs, err := s.runsOf(liga)
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +216,8 @@ func (s *studio) loadFor(keep time.Duration) {
 	}
 }
 
-// aside checks that no model is loaded and the backend is stopped.
-func (s *studio) aside(when string) {
+// stopped checks that no model is loaded and the backend is stopped.
+func (s *studio) stopped(when string) {
 	s.t.Helper()
 	running, err := s.client.Running(s.t.Context())
 	if err != nil || len(running) > 0 || len(runners(s.server.Models)) > 0 {

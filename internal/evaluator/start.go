@@ -108,7 +108,7 @@ func (l *Loop) planOf(
 			resolved[i].Rest = expected.rest(i)
 		}
 	}
-	actions.MarkOllama(resolved, l.rules.Model.Serving, l.rules.Model.SetsAside())
+	actions.MarkOllama(resolved, l.rules.Model.Serving, l.rules.Model.StopsForGPU())
 	championDir, err := championDir(t, l.name, row.Champion)
 	if err != nil {
 		return actions.Plan{}, err
@@ -120,7 +120,7 @@ func (l *Loop) planOf(
 		Code:  actions.CodeDigest(resolved, l.rules.Model.Serving),
 		Steps: resolved, Until: l.rules.Policy.Leaves(&d), Promote: l.promote(),
 		Probation: l.rules.Model.Policy.Probation, Retention: &l.rules.Model.Retention,
-		Stop:    l.rules.Model.SetsAside(),
+		Stop:    l.rules.Model.StopsForGPU(),
 		Serving: l.rules.Model.Serving, ModelDir: l.modelDir(), RunDir: filepath.Join(l.modelDir(), "runs", run),
 	}, nil
 }

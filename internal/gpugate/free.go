@@ -36,7 +36,7 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
-	entries, own, err := g.setAside(ctx, s, r, before)
+	entries, own, err := g.stopThings(ctx, s, r, before)
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
@@ -68,10 +68,10 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	return fmt.Sprintf("stopped %s: %s of GPU memory was freed", strings.Join(names, ", "), gpu.Amount(freed)), nil
 }
 
-// setAside records the running things in the ledger and stops them. It returns as own the models that the run itself
+// stopThings records the running things in the ledger and stops them. It returns as own the models that the run itself
 // has loaded, which are unloaded without an entry in the ledger. An error names the thing that could not be stopped;
 // the ledger lists the things stopped before it.
-func (g *Gate) setAside(
+func (g *Gate) stopThings(
 	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
 ) (entries, own []ledger.Entry, err error) {
 	unlock, err := g.o.Ledger.Lock(ctx)

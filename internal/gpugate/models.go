@@ -18,7 +18,7 @@ func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (s
 	if err != nil {
 		return "", err
 	}
-	if _, _, err := g.setAside(ctx, s, r, before); err != nil {
+	if _, _, err := g.stopThings(ctx, s, r, before); err != nil {
 		return "", err
 	}
 	entries, err := g.mine(s.Run, r.Stop)

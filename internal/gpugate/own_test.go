@@ -46,9 +46,9 @@ func TestOwnModels(t *testing.T) {
 	stop := []gpu.StopConfig{{Ollama: []string{gpu.AllModels}, Server: server.URL}}
 	big := actions.AskedModel{URL: server.URL, Name: "big"}
 	liga := actions.AskedModel{URL: server.URL, Name: "liga", Releases: true}
-	aside := func(asked ...actions.AskedModel) (owed, own []string) {
+	stopped := func(asked ...actions.AskedModel) (owed, own []string) {
 		t.Helper()
-		entries, mine, err := g.setAside(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked}, nil)
+		entries, mine, err := g.stopThings(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestOwnModels(t *testing.T) {
 	// Before the first step every loaded model counts as one of the clients, even one that the run will ask.
 	load("liga", time.Hour)
 	load("big", -1)
-	if owed, own := aside(); !slices.Equal(owed, []string{"big:latest", "liga:latest"}) || own != nil {
+	if owed, own := stopped(); !slices.Equal(owed, []string{"big:latest", "liga:latest"}) || own != nil {
 		t.Errorf("at the start: owed %v, own %v", owed, own)
 	}
 	if n := loaded(); n != nil {
@@ -76,7 +76,7 @@ func TestOwnModels(t *testing.T) {
 	load("big", time.Minute)
 	load("liga:r-12", time.Minute)
 	load("other", time.Minute)
-	if owed, own := aside(big, liga); !slices.Equal(owed, []string{"big:latest", "other:latest"}) ||
+	if owed, own := stopped(big, liga); !slices.Equal(owed, []string{"big:latest", "other:latest"}) ||
 		!slices.Equal(own, []string{"liga:r-12"}) {
 		t.Errorf("in the middle: owed %v, own %v", owed, own)
 	}

@@ -21,9 +21,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// aside is a scenario in which a run stops a unit for its training. Shell scripts simulate the host: a systemctl that
+// gpuStop is a scenario in which a run stops a unit for its training. Shell scripts simulate the host: a systemctl that
 // keeps states in files, and an nvidia-smi that reports memory as used while the unit runs.
-type aside struct {
+type gpuStop struct {
 	place
 	*guardian
 	t   *testing.T
@@ -74,9 +74,9 @@ exit 3
 `,
 }
 
-func newAside(t *testing.T, at ...string) *aside {
+func newGPUStop(t *testing.T, at ...string) *gpuStop {
 	t.Helper()
-	return stageAside(t, patience, at, func(p place) string {
+	return stageGPUStop(t, patience, at, func(p place) string {
 		return fmt.Sprintf(`    serving: {classify: "http://127.0.0.1:1/classify", health: "http://127.0.0.1:1/health", asleep: ok}
     retrain_when: {label_changes: {at_least: 60}}
     pipeline:
@@ -90,9 +90,9 @@ func newAside(t *testing.T, at ...string) *aside {
 	})
 }
 
-// stageAside creates a place with the simulated host and a configuration for one model. rest returns the last part of
+// stageGPUStop creates a place with the simulated host and a configuration for one model. rest returns the last part of
 // the configuration.
-func stageAside(t *testing.T, within time.Duration, at []string, rest func(place) string) *aside {
+func stageGPUStop(t *testing.T, within time.Duration, at []string, rest func(place) string) *gpuStop {
 	t.Helper()
 	dir := t.TempDir()
 	n := told.Add(1)
@@ -124,7 +124,7 @@ models:
 	ctx, fail := context.WithCancelCause(t.Context())
 	ctx, stop := context.WithTimeoutCause(ctx, within, fmt.Errorf("the scenario has not ended after %s", within))
 	t.Cleanup(stop)
-	s := &aside{place: p, t: t, ctx: ctx}
+	s := &gpuStop{place: p, t: t, ctx: ctx}
 	s.guardian = &guardian{
 		place: p, at: at, client: status.NewClient(filepath.Join(p.state(), "retraind.sock")), fail: fail,
 	}
@@ -138,7 +138,7 @@ models:
 
 // play starts the daemon, requests a run, calls the function during if it is not nil, and waits until the run has ended
 // and everything that was stopped runs again.
-func (s *aside) play(during func() error) error {
+func (s *gpuStop) play(during func() error) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (s *aside) play(during func() error) error {
 	return s.stop(s.ctx)
 }
 
-func (s *aside) nothingOwed() error {
+func (s *gpuStop) nothingOwed() error {
 	return waittest.Until(s.ctx, "nothing to be owed", func() (bool, error) {
 		entries, bad, err := ledger.Open(s.state()).Entries()
 		return len(entries)+len(bad) == 0, err
@@ -176,7 +176,7 @@ func (s *aside) nothingOwed() error {
 }
 
 // demand requests a run until a process has accepted it.
-func (s *aside) demand() error {
+func (s *gpuStop) demand() error {
 	return waittest.Until(s.ctx, "the request to be accepted", func() (bool, error) {
 		if _, err := s.serving(s.ctx); err != nil {
 			return false, err
@@ -192,7 +192,7 @@ func (s *aside) demand() error {
 
 // judge checks the final state: the unit that ran before runs, the one that was off is off, and no training ran at the
 // same time as another one or the unit.
-func (s *aside) judge() {
+func (s *gpuStop) judge() {
 	s.t.Helper()
 	read := func(name string) string {
 		b, err := os.ReadFile(filepath.Join(s.dir, name))
@@ -217,17 +217,17 @@ func (s *aside) judge() {
 	}
 }
 
-// TestCrashAside kills the daemon at each point while the unit is stopped, the training runs and the unit is started
+// TestCrashDuringGPUStop kills the daemon at each point while the unit is stopped, the training runs and the unit is started
 // again. It also kills the daemon twice, and together with the step's supervisor.
-func TestCrashAside(t *testing.T) {
+func TestCrashDuringGPUStop(t *testing.T) {
 	t.Parallel()
 	stage := make(chan struct{}, atOnce)
-	act := func(name string, during func(*aside) func() error, at ...string) {
+	act := func(name string, during func(*gpuStop) func() error, at ...string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stage <- struct{}{}
 			defer func() { <-stage }()
-			s := newAside(t, at...)
+			s := newGPUStop(t, at...)
 			var do func() error
 			if during != nil {
 				do = during(s)
@@ -243,7 +243,7 @@ func TestCrashAside(t *testing.T) {
 	}
 	var points []string
 	t.Run("undisturbed", func(t *testing.T) {
-		s := newAside(t)
+		s := newGPUStop(t)
 		if err := s.play(nil); err != nil {
 			t.Fatalf("%v\n%s", err, tail(s.log(), 4000))
 		}
@@ -275,7 +275,7 @@ func TestCrashAside(t *testing.T) {
 	for _, pair := range pairs {
 		act(strings.Join(pair, ", "), nil, pair...)
 	}
-	act("daemon and supervisor", (*aside).losesSupervisor, "under way")
+	act("daemon and supervisor", (*gpuStop).losesSupervisor, "under way")
 }
 
 func long() bool { return os.Getenv("RETRAIND_LONG") != "" }
@@ -297,7 +297,7 @@ func ofTheGPUPart(point string) bool {
 
 // losesSupervisor returns a function that kills the step's supervisor as soon as a training runs. A hold file keeps the
 // training running until then.
-func (s *aside) losesSupervisor() func() error {
+func (s *gpuStop) losesSupervisor() func() error {
 	hold := s.hold()
 	return func() error {
 		defer os.Remove(hold)
@@ -306,20 +306,20 @@ func (s *aside) losesSupervisor() func() error {
 }
 
 // hold creates a file and returns its path. Trainings do not end while it exists.
-func (s *aside) hold() string {
+func (s *gpuStop) hold() string {
 	hold := filepath.Join(s.dir, "hold")
 	check(s.t, os.WriteFile(hold, nil, 0o600))
 	return hold
 }
 
 // killSupervisor kills the supervisor of the newest training, and reports whether it was alive.
-func (s *aside) killSupervisor() bool {
+func (s *gpuStop) killSupervisor() bool {
 	pid := s.supervisor()
 	return pid > 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
 }
 
 // supervisor returns the process id of the supervisor of the last training; 0 if it is not alive.
-func (s *aside) supervisor() int {
+func (s *gpuStop) supervisor() int {
 	fields := strings.Fields(tail(filepath.Join(s.dir, "train.log"), 1000))
 	if len(fields) < 2 {
 		return 0

@@ -78,18 +78,27 @@ func (t *Tx) Decisions(model, run string, until time.Time, limit int) ([]Decisio
 	return out, err
 }
 
-// Verdicts returns a model's decisions since a time, oldest first, without their bodies.
-func (t *Tx) Verdicts(model string, since time.Time) ([]Decision, error) {
-	var out []Decision
-	err := t.each(`select n, at, verdict, reason, run from decisions where model = ? and at >= ? order by n`,
+// Verdict is a stored decision without its conditions. Run is the run that the decision started, if any.
+type Verdict struct {
+	At             time.Time
+	Verdict        string
+	Run            string
+	Forced, Urgent bool
+}
+
+// Verdicts returns a model's decisions since a time, oldest first.
+func (t *Tx) Verdicts(model string, since time.Time) ([]Verdict, error) {
+	var out []Verdict
+	err := t.each(`select at, verdict, run, ifnull(body ->> 'forced', 0), ifnull(body ->> 'urgent', 0) from decisions
+		where model = ? and at >= ? order by n`,
 		[]any{model, stamp(since)}, func(scan func(...any) error) error {
-			d := Decision{Model: model}
+			var v Verdict
 			var at string
-			if err := scan(&d.N, &at, &d.Verdict, &d.Reason, &d.Run); err != nil {
+			if err := scan(&at, &v.Verdict, &v.Run, &v.Forced, &v.Urgent); err != nil {
 				return err
 			}
-			d.At = unstamp(at)
-			out = append(out, d)
+			v.At = unstamp(at)
+			out = append(out, v)
 			return nil
 		})
 	return out, err

@@ -19,7 +19,8 @@ import (
 // cmdRecord writes a history into the state directory, as a daemon would: record news 2026-11-02T00:00:00Z 6h 0 0 30r
 // 0. Each number is an evaluation of 300 answers. At the promotion 27 of them were wrong; corrections have since made
 // as many more wrong as the number says. With a w after the number, a retrain is due and waits. With an r, a run
-// starts, which takes an hour, half of it on the GPU; its release is promoted and evaluated.
+// starts, which takes an hour, half of it on the GPU; its release is promoted and evaluated. With a u, such a run is
+// urgent. With an f, a run fails in its export after half an hour, and five minutes later such a run starts.
 func cmdRecord(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: record MODEL START EVERY WRONG…")
@@ -33,13 +34,18 @@ func cmdRecord(ts *testscript.TestScript, neg bool, args []string) {
 	defer s.Close()
 	p := past{ts: ts, s: s, model: args[0], promoted: at.Add(-24 * time.Hour)}
 	for _, word := range args[3:] {
-		number := strings.TrimRight(word, "rw")
+		number := strings.TrimRight(word, "rwuf")
 		wrong, err := strconv.Atoi(number)
 		ts.Check(err)
-		p.evaluation(at, wrong, word != number, strings.HasSuffix(word, "r"))
-		if strings.HasSuffix(word, "r") {
-			p.promoted, p.release = at.Add(time.Hour), p.release+1
-			p.evaluation(p.promoted, 0, false, false)
+		kind, starts := strings.TrimPrefix(word, number), at
+		if kind == "f" {
+			p.evaluation(at, wrong, kind)
+			starts, kind = at.Add(35*time.Minute), "r"
+		}
+		p.evaluation(starts, wrong, kind)
+		if kind == "r" || kind == "u" {
+			p.promoted, p.release = starts.Add(time.Hour), p.release+1
+			p.evaluation(p.promoted, 0, "")
 		}
 		at = at.Add(every)
 	}
@@ -55,16 +61,16 @@ type past struct {
 	seq      int64
 }
 
-// evaluation writes one report with its decision, and the run that it started.
-func (p *past) evaluation(at time.Time, wrong int, retrain, runs bool) {
+// evaluation writes one report with its decision, and the run of the kind r, u or f that it started.
+func (p *past) evaluation(at time.Time, wrong int, kind string) {
 	p.seq++
 	r := pastReport(p.model, at, p.promoted, fmt.Sprintf("sha256:%064d", p.release), wrong, p.seq)
 	d := policy.Decision{
 		At: at, Model: p.model, Verdict: policy.VerdictHold,
 		Text: fmt.Sprintf("decided with %d wrong", wrong),
 	}
-	if retrain {
-		d.Verdict = policy.VerdictRetrain
+	if kind != "" {
+		d.Verdict, d.Urgent = policy.VerdictRetrain, kind == "u"
 	}
 	p.ts.Check(p.s.Update(of(p.ts).t.Context(), "past", func(t *store.Tx) error {
 		if err := t.AddReport(store.Report{
@@ -76,10 +82,10 @@ func (p *past) evaluation(at time.Time, wrong int, retrain, runs bool) {
 		if _, err := t.AddDecision(store.Decision{
 			Model: p.model, At: at, Verdict: string(d.Verdict),
 			Body: encode(d),
-		}); err != nil || !runs {
+		}); err != nil || kind == "" || kind == "w" {
 			return err
 		}
-		return pastRun(t, p.model, fmt.Sprintf("01past%020d", p.seq), at, d)
+		return pastRun(t, p.model, fmt.Sprintf("01past%020d", p.seq), at, d, kind == "f")
 	}))
 }
 
@@ -99,7 +105,7 @@ func pastReport(model string, at, promoted time.Time, release string, wrong int,
 	return r
 }
 
-func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) error {
+func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision, fails bool) error {
 	if _, err := t.AddDecision(store.Decision{
 		Model: model, At: at, Verdict: string(d.Verdict), Run: id,
 		Body: encode(d),
@@ -108,7 +114,7 @@ func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) err
 	}
 	plan := actions.Plan{
 		Run: id, Model: model, Pipeline: "default",
-		Steps: []actions.Step{{Name: "export"}, {Name: "train", GPU: true}},
+		Steps: []actions.Step{{Name: "export", Do: actions.DoExport}, {Name: "train", GPU: true}},
 	}
 	if _, err := t.AddRun(store.Run{
 		ID: id, Model: model, Pipeline: "default", Trigger: d.Text, State: store.RunQueued,
@@ -119,16 +125,20 @@ func pastRun(t *store.Tx, model, id string, at time.Time, d policy.Decision) err
 	if _, err := t.StartRun(id, at); err != nil {
 		return err
 	}
-	for i, name := range []string{"export", "train"} {
+	steps, outcome := []string{"export", "train"}, policy.OutcomePromoted
+	if fails {
+		steps, outcome = steps[:1], policy.OutcomeFailed
+	}
+	for i, name := range steps {
 		begin := at.Add(time.Duration(i) * 30 * time.Minute)
 		if err := t.PutStep(store.Step{
-			Run: id, Ord: i, Name: name, Attempt: 1, Kind: "pure", State: store.StepOK,
+			Run: id, Ord: i, Name: name, Attempt: 1, Kind: "do", State: store.StepOK,
 			Started: begin, Ended: begin.Add(30 * time.Minute),
 		}); err != nil {
 			return err
 		}
 	}
-	_, err := t.EndRun(id, string(policy.OutcomePromoted), "not worse", "{}", at.Add(time.Hour))
+	_, err := t.EndRun(id, string(outcome), "it "+string(outcome), "{}", at.Add(time.Duration(len(steps))*30*time.Minute))
 	return err
 }
 

@@ -54,8 +54,8 @@ func (p *page) compared(t tried, floor float64, loc *time.Location) {
 	if then.Forced+best.Forced > 0 {
 		rows = append(rows, []string{"  requested", text.Count(then.Forced), text.Count(best.Forced)})
 	}
-	if best.Urgent+worst.Urgent > 0 {
-		rows = append(rows, []string{"  urgent", "", both(text.Count(best.Urgent), text.Count(worst.Urgent))})
+	if then.Urgent+best.Urgent+worst.Urgent > 0 {
+		rows = append(rows, []string{"  urgent", text.Count(then.Urgent), both(text.Count(best.Urgent), text.Count(worst.Urgent))})
 	}
 	rows = append(rows, []string{"median wait", delay(then), both(delay(best), delay(worst))},
 		[]string{"total wait", text.Elapsed(then.Waiting), both(text.Elapsed(best.Waiting), text.Elapsed(worst.Waiting))})

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -51,33 +52,11 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 				}
 				continue
 			}
-			started := r.Started
-			if started.IsZero() {
-				started = r.Created
-			}
-			fact := policy.RunFact{
-				ID: r.ID, Started: started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome),
-				Forced: r.Forced, Info: r.Info, Text: r.Reason,
-			}
-			if fact.Outcome == policy.OutcomeBlocked || fact.Outcome == policy.OutcomeRejected ||
-				fact.Outcome == policy.OutcomeRolledBack {
-				sum, err := actions.ReadSummary(r.Result)
-				if err != nil {
-					return err
-				}
-				fact.Why, fact.Undoes = sum.Result.Why, sum.Undoes
-			}
-			if fact.Outcome == policy.OutcomeFailed {
-				if fact.Untrained, err = untrained(t, r); err != nil {
-					return err
-				}
+			fact, err := FactOf(t, r)
+			if err != nil {
+				return err
 			}
 			if fact.Outcome == policy.OutcomeRolledBack && fact.Info == row.Info {
-				var plan actions.Plan
-				if err := readPlan(r, &plan); err != nil {
-					return err
-				}
-				fact.Code = plan.Code
 				h.Code = actions.CodeDigest(
 					actions.Resolve(l.rules.Model.Steps(l.pipeline(row)), l.rules.Model.Deploy, l.o.Self), l.rules.Model.Serving)
 			}
@@ -96,6 +75,40 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 		err = l.o.Runs.Submit(*plan)
 	}
 	return h, plan != nil, err
+}
+
+// FactOf returns what decisions use of a run. It sets Code only if the run was rolled back, because no rule needs it for
+// other runs.
+func FactOf(t *store.Tx, r store.Run) (policy.RunFact, error) {
+	fact := policy.RunFact{
+		ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info,
+		Text: r.Reason,
+	}
+	if fact.Started.IsZero() {
+		fact.Started = r.Created
+	}
+	switch fact.Outcome {
+	case policy.OutcomeBlocked, policy.OutcomeRejected, policy.OutcomeRolledBack:
+		sum, err := actions.ReadSummary(r.Result)
+		if err != nil {
+			return fact, fmt.Errorf("run %s: %w", r.ID, err)
+		}
+		fact.Why, fact.Undoes = sum.Result.Why, sum.Undoes
+	case policy.OutcomeFailed:
+		var err error
+		if fact.Untrained, err = untrained(t, r); err != nil {
+			return fact, err
+		}
+	case policy.OutcomePromoted, policy.OutcomeCancelled:
+	}
+	if fact.Outcome == policy.OutcomeRolledBack {
+		var plan actions.Plan
+		if err := readPlan(r, &plan); err != nil {
+			return fact, err
+		}
+		fact.Code = plan.Code
+	}
+	return fact, nil
 }
 
 // untrained reports whether a failed run has begun only export steps.

@@ -56,8 +56,9 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 			return err
 		}
 		for _, v := range verdicts {
-			out.Record.Decisions = append(out.Record.Decisions,
-				playback.DecisionFact{At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run})
+			out.Record.Decisions = append(out.Record.Decisions, playback.DecisionFact{
+				At: v.At, Verdict: policy.Verdict(v.Verdict), Run: v.Run, Forced: v.Forced, Urgent: v.Urgent,
+			})
 		}
 		reports, err := t.Reports(model, since, math.MaxInt32)
 		if err != nil {
@@ -85,23 +86,21 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if r.Started.IsZero() {
 			continue
 		}
-		run := playback.RecordedRun{RunFact: policy.RunFact{
-			ID: r.ID, Started: r.Started, Ended: r.Ended,
-			Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Text: r.Reason,
-		}}
-		if run.Outcome == policy.OutcomeBlocked {
-			sum, err := actions.ReadSummary(r.Result)
-			if err != nil {
-				return fmt.Errorf("run %s: %w", r.ID, err)
-			}
-			run.Why = sum.Result.Why
+		fact, err := evaluator.FactOf(t, r)
+		if err != nil {
+			return err
 		}
+		run := playback.RecordedRun{RunFact: fact}
 		var plan actions.Plan
 		if err := json.Unmarshal([]byte(r.Plan), &plan); err != nil {
 			return fmt.Errorf("run %s: %w", r.ID, err)
 		}
 		if plan.Rollback != nil { // a rollback is no retraining
 			continue
+		}
+		run.Code = "" // the daemon compares the code of the default pipeline only
+		if plan.Pipeline == configs.DefaultPipeline {
+			run.Code = plan.Code
 		}
 		steps, err := t.Steps(r.ID)
 		if err != nil {

@@ -21,9 +21,10 @@ type DecisionFact struct {
 	Verdict policy.Verdict
 	Run     string // the run that it started, if any
 	Forced  bool
+	Urgent  bool
 }
 
-// RecordedRun is a run with its GPU time.
+// RecordedRun is a run with its GPU time. If Code is empty, the rule that needs it is not applied.
 type RecordedRun struct {
 	policy.RunFact
 	GPU time.Duration
@@ -54,7 +55,7 @@ type Backtest struct {
 // Totals summarizes the effect of one policy.
 type Totals struct {
 	Retrains int
-	Urgent   int // of them, those that did not wait for quiet hours; not counted for the record
+	Urgent   int // of them, those that did not wait for quiet hours
 	Forced   int
 	// Delays are how long each retrain that was not forced waited after a condition first made it due.
 	Delays []time.Duration
@@ -123,21 +124,20 @@ func (rec *Record) side(from, to time.Time, floor float64) Totals {
 		s.GPU += run.GPU
 	}
 	var since time.Time
-	forced := map[string]bool{}
-	for _, run := range rec.Runs {
-		forced[run.ID] = run.Forced
-	}
 	for _, d := range rec.Decisions {
 		switch {
 		case d.At.Before(from):
-		case d.Run != "":
-			if !since.IsZero() && !forced[d.Run] {
-				s.Delays = append(s.Delays, d.At.Sub(since))
-			} else if !forced[d.Run] {
-				s.Delays = append(s.Delays, 0)
-			}
+		case d.Run != "" && d.Verdict == policy.VerdictRetrain:
+			wait := time.Duration(0)
 			if !since.IsZero() {
-				s.Waiting += d.At.Sub(since)
+				wait = d.At.Sub(since)
+			}
+			s.Waiting += wait
+			if !d.Forced {
+				s.Delays = append(s.Delays, wait)
+				if d.Urgent {
+					s.Urgent++
+				}
 			}
 			since = time.Time{}
 		case d.Verdict != policy.VerdictRetrain || d.Forced || rec.running(d.At):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,8 +43,9 @@ func (l *lived) decide(r drift.Report, now time.Time) policy.Decision {
 		ID: fmt.Sprintf("r%d", len(l.rec.Runs)), Started: now,
 		Ended: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(l.t, "took")) * time.Minute), Info: l.h.Info,
 	}
-	run.Outcome = rapid.SampledFrom(l.outcome).Draw(l.t, "outcome")
-	l.rec.Decisions = append(l.rec.Decisions, playback.DecisionFact{At: now, Verdict: d.Verdict, Run: run.ID})
+	run.Outcome, run.Code = rapid.SampledFrom(l.outcome).Draw(l.t, "outcome"), l.h.Code
+	run.Untrained = run.Outcome == policy.OutcomeFailed && rapid.Bool().Draw(l.t, "untrained")
+	l.rec.Decisions = append(l.rec.Decisions, playback.DecisionFact{At: now, Verdict: d.Verdict, Run: run.ID, Urgent: d.Urgent})
 	l.rec.Runs = append(l.rec.Runs, playback.RecordedRun{RunFact: run, GPU: run.Ended.Sub(run.Started) / 2})
 	l.h.Runs = append([]policy.RunFact{run}, l.h.Runs...)
 	l.h.Active, l.ends = run.ID, run.Ended
@@ -82,7 +84,7 @@ func untils(d policy.Decision) (list []time.Time) {
 // A backtest under the policy of the record gives the same runs, delays and waiting times.
 func TestBacktestRepeatsTheRecord(t *testing.T) {
 	t.Parallel()
-	outer, starts := t, 0
+	outer, starts, urgent, untrained := t, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		loc, err := time.LoadLocation(rapid.SampledFrom(zones).Draw(t, "zone"))
 		if err != nil {
@@ -90,6 +92,7 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 		}
 		c := config(outer)
 		c.Limits.Cooldown = unit.Duration(rapid.IntRange(0, 48).Draw(t, "cooldown")) * unit.Duration(hour)
+		c.Limits.Breaker = rapid.IntRange(0, 3).Draw(t, "breaker")
 		c.RetrainWhen.AccuracyBelow.For = unit.Duration(rapid.IntRange(0, 5).Draw(t, "for")) * unit.Duration(hour)
 		c.RetrainWhen.AccuracyBelow.Margin = unit.Points(rapid.IntRange(0, 2).Draw(t, "margin"))
 		p, err := policy.Compile(c, loc, policy.Options{})
@@ -98,12 +101,15 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 		}
 		l := &lived{
 			t: t, p: p, c: c,
-			outcome: []policy.Outcome{policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeFailed},
+			outcome: []policy.Outcome{
+				policy.OutcomePromoted, policy.OutcomeRejected, policy.OutcomeFailed, policy.OutcomeRolledBack,
+			},
 		}
+		l.h.Code = "the steps"
 		l.h.Needs = time.Duration(rapid.IntRange(0, 5).Draw(t, "needs")) * hour
 		at := noon(outer)
 		for i := range rapid.IntRange(2, 40).Draw(t, "reports") {
-			r := wrong(healthy(outer), rapid.IntRange(0, 60).Draw(t, "wrong"))
+			r := wrong(healthy(outer), rapid.IntRange(0, 80).Draw(t, "wrong"))
 			r.At, r.Seq, r.Release = at, int64(i/2), fmt.Sprint("r", len(l.rec.Runs))
 			l.rec.Reports = append(l.rec.Reports, r)
 			at = at.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "minutes")) * time.Minute)
@@ -116,18 +122,24 @@ func TestBacktestRepeatsTheRecord(t *testing.T) {
 			l.live(r, until)
 		}
 		starts += len(l.rec.Runs)
+		for _, run := range l.rec.Runs {
+			if run.Untrained {
+				untrained++
+			}
+		}
 		o := playback.BacktestOptions{Needs: l.h.Needs, Took: hour, Floor: 0.85}
 		b := playback.RunBacktest(p, &l.rec, o)
 		if diff := cmp.Diff(b.Then, b.Now); diff != "" || len(b.Divergences) > 0 {
 			t.Fatalf("the backtest differs from the record (-record +backtest):\n%s%+v", diff, b.Divergences)
 		}
+		urgent += b.Then.Urgent
 		o.MendsNothing = true
 		if again := playback.RunBacktest(p, &l.rec, o); !cmp.Equal(b, again) {
 			t.Fatalf("nothing is unknown, but the bounds differ:\n%s", cmp.Diff(b, again))
 		}
 	})
-	if starts < 20 {
-		t.Errorf("only %d runs in all of it", starts)
+	if starts < 20 || urgent < 5 || untrained < 5 {
+		t.Errorf("only %d runs in all of it, %d urgent, %d untrained", starts, urgent, untrained)
 	}
 }
 
@@ -274,5 +286,33 @@ func TestAgeTripsBetweenReports(t *testing.T) {
 		if !r.Passed() {
 			t.Errorf("%s: a policy test: %+v", name, r)
 		}
+	}
+}
+
+// After a rollback no run starts until labels or steps change. The record shows a change of the steps at the next run.
+func TestBacktestChangedCode(t *testing.T) {
+	t.Parallel()
+	rec := steps(t, hour, 30, 30, 30, 30, 30, 30, 30, 30)
+	at := rec.Reports[0].At
+	rec.Runs = []playback.RecordedRun{
+		{RunFact: policy.RunFact{
+			ID: "first", Started: at, Ended: at.Add(hour), Outcome: policy.OutcomeRolledBack, Code: "old",
+		}},
+		{RunFact: policy.RunFact{
+			ID: "second", Started: at.Add(6 * hour), Ended: at.Add(7 * hour), Outcome: policy.OutcomePromoted, Code: "new",
+		}},
+	}
+	c := always(t, 3)
+	c.Limits.Cooldown = unit.Duration(2 * hour)
+	p := compile(t, c, time.UTC)
+	b := playback.RunBacktest(p, rec, playback.BacktestOptions{Took: hour})
+	if len(b.Divergences) != 0 || b.Now.Retrains != 2 {
+		t.Errorf("changed steps: %+v", b)
+	}
+	rec.Runs[1].Code = "old"
+	b = playback.RunBacktest(p, rec, playback.BacktestOptions{Took: hour})
+	const want = "neither labels nor code changed since run first"
+	if len(b.Divergences) != 1 || b.Divergences[0].Run != "second" || !strings.Contains(b.Divergences[0].Text, want) {
+		t.Errorf("the same steps: %+v", b)
 	}
 }

@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -25,6 +26,7 @@ type replay struct {
 	release  string            // of the last report
 	mended   bool              // the record's figures are those of a model that the simulation replaced
 	mendedAt time.Time         // when the simulated retrain would have been deployed
+	coded    int               // index of the first recorded run that has not set history.Code yet
 	matched  map[string]bool   // recorded runs that this policy also starts
 	seen     int               // index of the first recorded run that was not compared yet
 	missed   map[string]string // recorded runs that this policy did not start, with the text of its decision
@@ -73,7 +75,7 @@ func (r *replay) evaluation(report *drift.Report, until time.Time) {
 	}
 	for ; r.seen < len(r.rec.Runs) && r.rec.Runs[r.seen].Started.Before(until); r.seen++ {
 		if run := &r.rec.Runs[r.seen]; !run.Forced && !r.matched[run.ID] && !run.Started.Before(r.out.From) {
-			d := r.unmended(adjusted, run.Started)
+			d := r.unmended(adjusted, run)
 			if r.missed[run.ID] = d.Text; d.Start() {
 				r.missed[run.ID] = "an earlier retrain of this policy is assumed to have fixed it"
 			}
@@ -162,6 +164,7 @@ func (r *replay) decide(report *drift.Report, now time.Time) {
 	if !r.ends.IsZero() && !now.Before(r.ends) {
 		r.history.Active, r.ends = "", time.Time{}
 	}
+	r.code(now)
 	var demanded *RecordedRun
 	if run := r.forced(); run != nil && !now.Before(run.Started) {
 		demanded = run
@@ -203,9 +206,9 @@ func (r *replay) start(report *drift.Report, d *policy.Decision, demanded *Recor
 	}
 	if recorded != nil {
 		r.matched[recorded.ID] = true
+		run, gpu = recorded.RunFact, recorded.GPU
 		took := max(0, recorded.Ended.Sub(recorded.Started))
-		run.ID, run.Ended, run.Outcome, run.Why = recorded.ID, now.Add(took), recorded.Outcome, recorded.Why
-		gpu = recorded.GPU
+		run.Started, run.Ended, run.Info = now, now.Add(took), r.history.Info
 	} else {
 		r.out.Divergences = append(r.out.Divergences, Divergence{At: now, Text: d.Cause()})
 		if report.State == drift.StateNoRelease {
@@ -262,11 +265,19 @@ func (r *replay) mend(d *policy.Decision, at time.Time) {
 	r.mended, r.mendedAt = true, at
 }
 
-// unmended returns the decision of this policy at a time if simulated retrains had fixed nothing.
-func (r *replay) unmended(report *drift.Report, now time.Time) policy.Decision {
+// code sets the digest of the present steps to that of the latest recorded run, including one that starts now. The
+// record does not show when the steps changed between two runs.
+func (r *replay) code(now time.Time) {
+	for ; r.coded < len(r.rec.Runs) && r.rec.Runs[r.coded].Started.Before(now.Add(near)); r.coded++ {
+		r.history.Code = cmp.Or(r.rec.Runs[r.coded].Code, r.history.Code)
+	}
+}
+
+// unmended returns the decision of this policy at the start of a recorded run if simulated retrains had fixed nothing.
+func (r *replay) unmended(report *drift.Report, run *RecordedRun) policy.Decision {
 	h := r.history
-	h.Mended = nil
-	return r.policy.Decide(*report, h, now)
+	h.Mended, h.Code = nil, cmp.Or(run.Code, h.Code)
+	return r.policy.Decide(*report, h, run.Started)
 }
 
 // finish closes the intervals that are still open at the end, and reports the recorded runs that would not have

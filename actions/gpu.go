@@ -16,7 +16,7 @@ import (
 // GPU leases a GPU to a step, and watches the device while the step runs. The daemon implements it with package gpu.
 type GPU interface {
 	// Acquire waits until a GPU is free and leases it. For a step that computes by asking Ollama it leases the device
-	// that the server will use. A *BlockedError names the holder of the GPU.
+	// that the server will use. A *BlockedError names the holder of the GPU, or says why its lease cannot be taken.
 	Acquire(ctx context.Context, s GPUStep) (GPUGrant, error)
 	// Watch watches the device until end is called. The caller passes to end whether the step succeeded; end returns how
 	// the step used the device.

@@ -44,7 +44,8 @@ type Config struct {
 // HostConfig holds the settings that all models of a host share.
 type HostConfig struct {
 	// Leases is the directory of the lock files with which runs, people and scripts of this host take turns on its GPUs;
-	// default /run/retraind/gpu, or /var/lock/retraind-gpu if that is missing and cannot be created.
+	// all of them must use the same directory, and need write permission there. Default /run/retraind/gpu, or
+	// /var/lock/retraind-gpu on a host without /run/retraind if that cannot be created.
 	Leases string `yaml:"leases"`
 }
 

@@ -34,12 +34,9 @@ func (l Leases) Path(uuid string) string { return filepath.Join(l.Dir, uuid+".lo
 
 // TryAcquire takes the lease of a device for an owner, such as "run 01kb…", or returns ErrLeased at once.
 func (l Leases) TryAcquire(uuid, owner string) (*Lease, error) {
-	if !uuidShape.MatchString(uuid) {
-		return nil, fmt.Errorf("lease GPU %q: not a device's UUID", uuid)
-	}
 	file, err := l.open(uuid)
 	if err != nil {
-		return nil, fmt.Errorf("lease GPU %s: %w", uuid, err)
+		return nil, err
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder := ownerIn(file)
@@ -56,17 +53,51 @@ func (l Leases) TryAcquire(uuid, owner string) (*Lease, error) {
 	return &Lease{UUID: uuid, file: file}, nil
 }
 
+// Check reports why this process could not take the lease of a device even if no one else had it. It creates the
+// device's file, but takes no lock.
+func (l Leases) Check(uuid string) error {
+	file, err := l.open(uuid)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
 // open opens the device's file so that others of the directory's group can lock it, too. It opens a file of another
 // user only for reading if it may not write it, because that is enough for a lock.
 func (l Leases) open(uuid string) (*os.File, error) {
+	if !uuidShape.MatchString(uuid) {
+		return nil, fmt.Errorf("lease GPU %q: not a device's UUID", uuid)
+	}
 	file, err := os.OpenFile(l.Path(uuid), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o660)
 	if errors.Is(err, os.ErrPermission) {
-		return os.OpenFile(l.Path(uuid), os.O_RDONLY|unix.O_CLOEXEC, 0)
+		if readable, err := os.OpenFile(l.Path(uuid), os.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			return readable, nil
+		}
 	}
-	if err == nil {
-		_ = file.Chmod(0o660) // restore the group's rights that the umask removed; fails if the file is another user's
+	if err != nil {
+		return nil, fmt.Errorf("lease GPU %s: %w", uuid, l.explained(uuid, err))
 	}
-	return file, err
+	// Restore the group's rights that the umask removed; it fails if the file is another user's. Without the directory's
+	// set-group-ID bit, the file also needs the directory's group.
+	var dir, is unix.Stat_t
+	if unix.Stat(l.Dir, &dir) == nil && unix.Fstat(int(file.Fd()), &is) == nil && is.Gid != dir.Gid {
+		_ = file.Chown(-1, int(dir.Gid))
+	}
+	_ = file.Chmod(0o660)
+	return file, nil
+}
+
+// explained adds the cure to an error of open.
+func (l Leases) explained(uuid string, err error) error {
+	if !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	if _, missing := os.Stat(l.Path(uuid)); missing != nil {
+		return dirError(l.Dir, err)
+	}
+	return fmt.Errorf("%w (let root give the file to the directory's group: "+
+		"`sudo chgrp --reference=%s %[3]s; sudo chmod 0660 %[3]s`)", err, l.Dir, l.Path(uuid))
 }
 
 // ownerIn reads who took the lease.

@@ -3,7 +3,6 @@ package gpu
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -23,6 +22,9 @@ func (l Leases) Holder(uuid string) string {
 }
 
 func (l Leases) holder(uuid, locks string) string {
+	if l.Dir == "" {
+		return "" // there is no directory, so no one holds a lease
+	}
 	file, err := os.Open(l.Path(uuid))
 	if err != nil {
 		return ""
@@ -90,53 +92,4 @@ func (m marked) Devices(ctx context.Context) ([]Device, error) {
 		m.leases.Mark(devices)
 	}
 	return devices, err
-}
-
-// The default directories of the leases.
-const (
-	leaseDir      = "/run/retraind/gpu"
-	otherLeaseDir = "/var/lock/retraind-gpu"
-)
-
-// LeaseDir returns the directory of this host's leases: the configured one, else the first of /run/retraind/gpu and
-// /var/lock/retraind-gpu that exists. If none exists, it creates the first one that it can, in which only the owner and
-// the group may write. It does not check that this process may write there. A directory to whose parent this process
-// has no access counts as missing.
-func LeaseDir(configured string) (string, error) {
-	candidates := []string{leaseDir, otherLeaseDir}
-	if configured != "" {
-		candidates = []string{configured}
-	} else {
-		for _, dir := range candidates {
-			if _, err := os.Stat(dir); err == nil {
-				return dir, nil
-			}
-		}
-	}
-	var last error
-	for _, dir := range candidates {
-		last = makeShared(dir)
-		if last == nil {
-			return dir, nil
-		}
-	}
-	return "", fmt.Errorf(
-		"create the directory of GPU leases: %w (create it once, for example with `install -d -m 2770 -g retraind %s`)",
-		last,
-		candidates[0],
-	)
-}
-
-// makeShared creates a directory in which new files belong to its group.
-func makeShared(dir string) error {
-	if info, err := os.Stat(dir); err == nil {
-		if !info.IsDir() {
-			return &fs.PathError{Op: "mkdir", Path: dir, Err: unix.ENOTDIR}
-		}
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o770); err != nil {
-		return err
-	}
-	return os.Chmod(dir, 0o770|fs.ModeSetgid)
 }

@@ -37,7 +37,7 @@ func checkGPU(ctx context.Context, file *configs.File, found *check.Problems) {
 			devices, fault = askGPU(ctx, file)
 		}
 		p := gpuFindings(*m.GPU, devices, fault)
-		if _, err := gpu.LeaseDir(file.GPU.Leases); err != nil {
+		if err := gpu.CheckLeaseDir(file.GPU.Leases); err != nil {
 			p.Errorf("", "", "%v", err)
 		}
 		for i := range p {

@@ -51,6 +51,7 @@ type gpuView struct {
 	plan  bool
 	probe *gpu.Probe
 	last  []byte
+	told  bool // that the leases are not shown
 }
 
 // gpuPlan is the JSON of --plan.
@@ -77,7 +78,12 @@ func (v *gpuView) once(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if dir, err := gpu.LeaseDir(leasesOf(file)); err == nil {
+	dir, err := gpu.FindLeaseDir(leasesOf(file))
+	if err != nil && !v.told {
+		v.told = true
+		say(v.app.stderr, "retraind: the leases are not shown: %v", err)
+	}
+	if err == nil {
 		gpu.Leases{Dir: dir}.Mark(devices)
 	}
 	var models []modelPlan

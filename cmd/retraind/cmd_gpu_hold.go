@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -63,11 +64,9 @@ func (h *gpuHold) run(ctx context.Context, cmd *cobra.Command, args []string) er
 		return err
 	}
 	if h.leases == "" {
-		var file *configs.File
-		if l, _, err := h.app.load(cmd); err == nil { // without read permission the host's directory is used
-			file = l.File
+		if h.leases, err = h.configured(cmd); err != nil {
+			return err
 		}
-		h.leases = leasesOf(file)
 	}
 	dir, err := gpu.LeaseDir(h.leases)
 	if err != nil {
@@ -86,6 +85,23 @@ func (h *gpuHold) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CUDA_VISIBLE_DEVICES=") })
 	return syscall.Exec(program, args, append(env, "CUDA_VISIBLE_DEVICES="+lease.UUID))
+}
+
+// configured returns the directory of leases from the configuration, "" without a configuration. It refuses one that
+// cannot be read: it may name a directory, and a lease in another directory would exclude no run.
+func (h *gpuHold) configured(cmd *cobra.Command) (string, error) {
+	l, _, err := h.app.load(cmd)
+	var bad *configs.InvalidError
+	switch {
+	case err == nil:
+		return l.File.GPU.Leases, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case errors.As(err, &bad):
+		return "", fail(exitFailed, "configuration %s is invalid, so the directory of GPU leases is unknown: correct it "+
+			"(`retraind check`), or name the directory with --leases", bad.Path)
+	}
+	return "", fail(exitFailed, "the directory of GPU leases is unknown: %w; use sudo, or name it with --leases", err)
 }
 
 // candidates lists the devices that may be leased: the named one, or all usable ones.

@@ -68,7 +68,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 	}
 	dir, err := gpu.LeaseDir(file.GPU.Leases)
 	if err != nil {
-		return none, &actions.BlockedError{Reason: err.Error()}
+		return none, g.blocked(ctx, s, err.Error())
 	}
 	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
 	need, err := g.peaks.Need(s.Model, s.Step)
@@ -93,7 +93,7 @@ func (g *Gate) Acquire(ctx context.Context, s actions.GPUStep) (actions.GPUGrant
 		Report: func(v gpu.Verdict) { log.Info("gpu gate", "result", v.Result, "detail", v.Text) },
 	})
 	if err != nil {
-		return none, err
+		return none, g.unless(ctx, s, err)
 	}
 	if grant == nil {
 		reason := "the GPU is not free: " + v.Text

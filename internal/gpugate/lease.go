@@ -36,7 +36,7 @@ func (g *Gate) leaseForOllama(
 					return actions.GPUGrant{Lease: lease.File()}, nil
 				}
 				if !errors.Is(err, gpu.ErrLeased) {
-					return actions.GPUGrant{}, err
+					return actions.GPUGrant{}, g.unless(ctx, s, err)
 				}
 				why = err.Error()
 			}

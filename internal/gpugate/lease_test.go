@@ -95,3 +95,38 @@ func TestLeaseForOllama(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// If a lease cannot be taken, for example because the permission is missing, the run is blocked before anything is
+// stopped.
+func TestLeaseThatCannotBeTaken(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	leases := withCards(t, g, gpu.Device{
+		UUID: "GPU-1", Total: gpu.Bytes(24 << 30), Used: gpu.Bytes(0), Free: gpu.Bytes(24 << 30),
+	})
+	if err := os.Mkdir(leases.Path("GPU-1"), 0o700); err != nil { // cannot be opened for writing, even by root
+		t.Fatal(err)
+	}
+	for step, try := range map[string]func(actions.GPUStep) error{
+		"freeing": func(s actions.GPUStep) error {
+			stop := []gpu.StopConfig{{Unit: "no-such-unit.service"}}
+			_, err := g.Free(t.Context(), s, actions.Room{RunDir: t.TempDir(), Stop: stop})
+			return err
+		},
+		"train": func(s actions.GPUStep) error {
+			_, err := g.Acquire(t.Context(), s)
+			return err
+		},
+		"label": func(s actions.GPUStep) error {
+			s.ByOllama = true
+			_, err := g.Acquire(t.Context(), s)
+			return err
+		},
+	} {
+		var blocked *actions.BlockedError
+		err := try(actions.GPUStep{Model: "m", Run: "run1", Step: step})
+		if !errors.As(err, &blocked) || blocked.Why != policy.ReasonGPUHeld || !strings.Contains(blocked.Reason, "lease GPU GPU-1") {
+			t.Errorf("%s: got %v", step, err)
+		}
+	}
+}

@@ -15,7 +15,8 @@ import (
 // turnEvery is the pause between two checks of the leases.
 const turnEvery = time.Second
 
-// turn waits until some device is not leased, because it is useless to stop anything while all devices are leased.
+// turn waits until some device is not leased, because it is useless to stop anything while all devices are leased. It
+// also checks that this process may take the leases.
 func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) error {
 	dir, err := gpu.LeaseDir(g.o.File().GPU.Leases)
 	if err != nil {
@@ -28,7 +29,11 @@ func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) e
 		if err != nil {
 			return g.unless(ctx, s, err)
 		}
-		gpu.Leases{Dir: dir}.Mark(devices)
+		leases := gpu.Leases{Dir: dir}
+		if err := usable(leases, devices); err != nil {
+			return g.blocked(ctx, s, err.Error())
+		}
+		leases.Mark(devices)
 		holders := leaseHolders(devices)
 		if holders == "" {
 			return nil
@@ -43,6 +48,19 @@ func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) e
 		case <-tick.C:
 		}
 	}
+}
+
+// usable checks that the devices' leases can be taken.
+func usable(leases gpu.Leases, devices []gpu.Device) error {
+	for _, d := range devices {
+		if d.Split { // its instances are leased instead
+			continue
+		}
+		if err := leases.Check(d.UUID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leaseHolders names the holders of the leases of all devices. It returns "" if one device is free.

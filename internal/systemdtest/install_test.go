@@ -46,11 +46,13 @@ func (m *machine) install() string {
 	m.t.Helper()
 	out := m.block("make install")
 	m.same("what was installed", m.Must("stat", "-c", "%n %U:%G %a", "/usr/local/bin/retraind",
-		"/etc/systemd/system/retraind.service", "/etc/retraind", "/var/lib/retraind"), `
+		"/etc/systemd/system/retraind.service", "/etc/retraind", "/var/lib/retraind", "/run/retraind", "/run/retraind/gpu"), `
 /usr/local/bin/retraind root:root 755
 /etc/systemd/system/retraind.service root:root 644
 /etc/retraind root:retraind 750
 /var/lib/retraind retraind:retraind 700
+/run/retraind retraind:retraind 750
+/run/retraind/gpu retraind:retraind 2770
 `)
 	m.same("owner of what was built", m.Must("stat", "-c", "%U", m.repo+"/bin/retraind"), "\nanna\n")
 	if out, code := m.Run("systemd-analyze", "verify", "retraind.service",

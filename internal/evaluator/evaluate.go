@@ -84,25 +84,20 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	if err := l.decideShadow(ctx, report, h, d, now); err != nil {
 		return time.Time{}, err
 	}
-	if l.rulesReplaced() {
-		return now, nil // decide again under the new configuration before a run begins
+	switch {
+	case d.Start():
+		err, queued = l.start(ctx, d, h), true
+	case d.RollsBack():
+		err, queued = l.rollback(ctx, d), true
 	}
-	if d.Verdict == policy.VerdictRetrain && len(d.Blocked) == 0 {
-		if err := l.start(ctx, d, h); err != nil {
-			return time.Time{}, err
-		}
-		queued = true
-	}
-	if d.RollsBack() {
-		err := l.rollback(ctx, d)
-		if errors.Is(err, errStale) {
-			l.monitor = nil
-			return now, nil
-		}
-		if err != nil {
-			return time.Time{}, err
-		}
-		queued = true
+	switch {
+	case errors.Is(err, errOutdated):
+		return now, nil // decide again
+	case errors.Is(err, errStale):
+		l.monitor = nil
+		return now, nil
+	case err != nil:
+		return time.Time{}, err
 	}
 	next = l.nextTurn(now, report, d, h.Reading)
 	if soon := now.Add(handOverEvery); queued && soon.Before(next) {

@@ -37,6 +37,9 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 		if err := ReadStops(t, row, &h); err != nil {
 			return err
 		}
+		if l.orders, err = ordersOf(t, row); err != nil {
+			return err
+		}
 		runs, err := t.Runs(l.name, historyRuns)
 		if err != nil {
 			return err

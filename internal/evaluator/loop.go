@@ -74,6 +74,7 @@ type Loop struct {
 	last      *policy.Decision      // the last decision that was recorded, possibly by an earlier process
 	before    *policy.Decision      // the last decision, recorded or not: the next one needs its conditions
 	shadow    *policy.Shadow        // state of the shadow policy; nil before it is read
+	orders    string                // what people had ordered at the last decision (ordersOf)
 	suspected suspected             // result of the last check for suspicious relabels
 	planned   time.Time             // time of the next evaluation by evaluate.schedule
 

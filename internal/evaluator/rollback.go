@@ -95,6 +95,9 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 		if row.Champion != d.Release {
 			return actions.Plan{}, errStale
 		}
+		if err := l.checkOutdated(t, row); err != nil {
+			return actions.Plan{}, err
+		}
 		promoted, err := promotion(t, row)
 		if err != nil {
 			return promoted, err

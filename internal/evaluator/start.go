@@ -22,8 +22,31 @@ import (
 func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) error {
 	return l.begin(ctx, d, []store.ModelField{store.Intent, store.Force},
 		func(t *store.Tx, row store.Model) (actions.Plan, error) {
+			if err := l.checkOutdated(t, row); err != nil {
+				return actions.Plan{}, err
+			}
 			return l.plan(t, row, d, h)
 		})
+}
+
+// errOutdated means that a person has changed something since the decision: it must be made again.
+var errOutdated = errors.New("a request, a pause or the configuration has changed since the decision")
+
+// checkOutdated returns errOutdated if a request, a hold, a pause or the configuration has changed since the last
+// decision. A run that began nevertheless would end a request that it does not carry out.
+func (l *Loop) checkOutdated(t *store.Tx, row store.Model) error {
+	is, err := ordersOf(t, row)
+	if err == nil && (is != l.orders || l.rulesReplaced()) {
+		return errOutdated
+	}
+	return err
+}
+
+// ordersOf returns what people have stored about the runs of a model: the requested retrain, the holds and the pauses.
+func ordersOf(t *store.Tx, row store.Model) (string, error) {
+	var h policy.History
+	err := ReadStops(t, row, &h)
+	return mustJSON([]any{row.Force, h.Held, h.Paused, h.Stopped}), err
 }
 
 // begin stores the run of a decision with the plan that fix returns, clears the fields in settled, and then passes the

@@ -88,7 +88,7 @@ func TestProbationRollsBack(t *testing.T) {
 		run.Release != second.Release || run.Pipeline != "rollback" {
 		t.Errorf("%+v", run)
 	}
-	if !strings.Contains(run.Reason, "the probation since") || !strings.Contains(run.Reason, "new items are wrong") ||
+	if !strings.Contains(run.Reason, "the probation since") || !strings.Contains(run.Reason, "are answered wrongly") ||
 		!strings.Contains(run.Trigger, "rolling back to") {
 		t.Errorf("%s: %s", run.Trigger, run.Reason)
 	}

@@ -316,6 +316,30 @@ func TestDefaultPrompt(t *testing.T) {
 	}
 }
 
+// A column that the text does not have, such as one that is null, is empty in every form of access.
+func TestPromptWithoutAColumn(t *testing.T) {
+	t.Parallel()
+	for prompt, want := range map[string]string{
+		"{{.title}}|{{.body}}|":                                        "goal||",
+		`{{index . "title"}}|{{index . "body"}}|`:                      "goal||",
+		"{{with .title}}{{.}}|{{$.body}}|{{end}}":                      "goal||",
+		`{{.title}}|{{printf "%s" .body}}|`:                            "goal||",
+		`{{.title}}|{{if eq .body ""}}{{else}}body{{end}}|`:            "goal||",
+		`{{define "x"}}{{.body}}|{{end}}{{.title}}|{{template "x" .}}`: "goal||",
+	} {
+		p, err := serving.NewPrompts(&serving.OllamaConfig{Prompt: prompt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Prompt(map[string]string{"title": "goal"}); err != nil || got != want {
+			t.Errorf("%s: %q, %v", prompt, got, err)
+		}
+		if got, err := p.Prompt(nil); err != nil || strings.Contains(got, "value") {
+			t.Errorf("%s of nothing: %q, %v", prompt, got, err)
+		}
+	}
+}
+
 func TestCheckOllama(t *testing.T) {
 	t.Parallel()
 	ollamatest.Each(t, func(t *testing.T, url string) {

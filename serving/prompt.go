@@ -11,12 +11,14 @@ import (
 // maxPrompt limits the prompt of one text, in bytes.
 const maxPrompt = 64 << 20
 
-// parsePrompt parses a template over text columns; an empty template writes all of them.
+// parsePrompt parses a template over text columns; an empty template writes all of them. A column that a text does not
+// have is empty.
 func parsePrompt(text string) (*template.Template, error) {
 	if text == "" {
 		text = `{{range $i, $text := paragraphs .}}{{if $i}}` + "\n\n" + `{{end}}{{$text}}{{end}}`
 	}
-	return template.New("prompt").Funcs(template.FuncMap{"paragraphs": paragraphs}).Parse(text)
+	t := template.New("prompt").Option("missingkey=zero").Funcs(template.FuncMap{"paragraphs": paragraphs})
+	return t.Parse(text)
 }
 
 // paragraphs returns the texts of the columns that are not empty, in the order of the column names.

@@ -154,11 +154,14 @@ func (c *OllamaConfig) Validate(targets map[string]Target) check.Problems {
 	return p
 }
 
-// CheckPrompt returns an error if the prompt uses fields that are not text columns.
+// CheckPrompt returns an error if the prompt uses columns that are not text columns, or cannot be executed.
 func (c *OllamaConfig) CheckPrompt(columns []string) error {
 	t, err := parsePrompt(c.Prompt)
 	if err != nil {
 		return nil //nolint:nilerr // reported by Load
+	}
+	if err := unknownColumn(t, columns); err != nil {
+		return fmt.Errorf("%s:%w", c.PromptFile, err)
 	}
 	fields := map[string]string{}
 	for _, column := range columns {

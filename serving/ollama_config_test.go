@@ -20,7 +20,7 @@ func quoted(s string) string {
 func TestOllamaConfigFaults(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
-		"prompt": "{{.title}}", "open": "{{.title", "unknown": "{{.titel}}", "empty": " \n", "schema": newsSchema,
+		"prompt": "{{.title}}", "open": "{{.title", "empty": " \n", "schema": newsSchema,
 		"list": "[1]", "text": "no JSON", "string": `{"type":"string"}`, "type": `{"type":"object","properties":{"a":{"type":1}}}`,
 		"ref": `{"type":"object","properties":{"label":{"$ref":"file:///etc/passwd"}}}`, "large": strings.Repeat("x", 2<<20),
 		"other": `{"type":"object","properties":{"category":{"type":"string"}}}`,
@@ -65,9 +65,39 @@ func TestOllamaConfigFaults(t *testing.T) {
 			t.Errorf("%s: %+v, want one of %s with %q", name, found, x.path, x.want)
 		}
 	}
-	c := &serving.OllamaConfig{PromptFile: "unknown", Prompt: files["unknown"]}
-	if err := c.CheckPrompt([]string{"title"}); err == nil || !strings.Contains(err.Error(), "titel") {
-		t.Errorf("a column that is none: %v", err)
+}
+
+// A column that is none is found in every form of access, and in branches that are rarely reached.
+func TestCheckPrompt(t *testing.T) {
+	t.Parallel()
+	for prompt, fault := range map[string]string{
+		"":                                  "",
+		"{{.title}}":                        "",
+		`{{index . "title"}}`:               "",
+		"a\nb {{.titel}}":                   `prompt.tmpl:2:`,
+		`{{index . "titel"}}`:               `{{index . "titel"}} uses the column "titel"; the text columns are title, content`,
+		`{{index $ "titel"}}`:               "titel",
+		`{{(index . "titel")}}`:             "titel",
+		`{{len (index . "titel")}}`:         "titel",
+		`{{index . "titel" | printf "%s"}}`: "titel",
+		`{{$t := index . "titel"}}{{$t}}`:   "titel",
+		`{{if .title}}{{.content}}{{else}}{{.titel}}{{end}}`:                                   "titel",
+		`{{with .title}}{{.}}{{index $ "content"}}{{end}}`:                                     "",
+		`{{with .title}}{{$.titel}}{{end}}`:                                                    "titel",
+		`{{with .}}{{index . "titel"}}{{end}}`:                                                 "titel",
+		`{{with .title}}{{else}}{{index . "titel"}}{{end}}`:                                    "titel",
+		`{{range $name, $text := .}}{{$name}}: {{.}}{{end}}`:                                   "",
+		`{{range .}}{{index $ "titel"}}{{end}}`:                                                "titel",
+		`{{define "x"}}{{index . "titel"}}{{end}}{{template "x" .}}`:                           "titel",
+		`{{define "x"}}{{index . 0}}{{end}}{{template "x" .title}}`:                            "",
+		`{{define "x"}}{{if ne .title "x"}}{{template "x" .}}{{end}}{{end}}{{template "x" $}}`: "",
+		`{{.title.x}}`: "title",
+	} {
+		c := &serving.OllamaConfig{PromptFile: "prompt.tmpl", Prompt: prompt}
+		err := c.CheckPrompt([]string{"title", "content"})
+		if fault == "" && err != nil || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) {
+			t.Errorf("%s: %v, want %q", prompt, err, fault)
+		}
 	}
 }
 

@@ -24,8 +24,9 @@ type Adopted struct {
 // AdoptedCaveat says how the accuracy of an adopted release is biased if its training data is unknown.
 const AdoptedCaveat = "probably too high: it is unknown which items the release was trained on (set serving.adopt.trained_on)"
 
-// minFairItems is how many held-out items are needed to compare a candidate with an adopted champion, counting only
-// items that the champion cannot have trained on.
+// minFairItems is how many held-out items are needed to compare a candidate with an adopted champion whose training
+// data is unknown. Only items that arrived or were corrected after the adoption count: the champion cannot have trained
+// on their present label.
 const minFairItems = 50
 
 // fairItems returns the held-out items by which a candidate can be compared with the champion. An adopted champion has

@@ -27,12 +27,12 @@ type Options struct {
 	Log  *slog.Logger
 	// Clients are the external programs that may connect; nil: everybody with all permissions, for tests.
 	Clients *Clients
-	// Refused is called for each connection beyond the limit, and for each message or connection that the permissions
-	// forbid. It may be nil, and must not block.
+	// Refused is called for connections refused at the limit, at most once a second, and for each message or connection
+	// that the permissions forbid. It may be nil, and must not block.
 	Refused func(what string)
 }
 
-// maxConns limits the external connections, because each uses a file descriptor. A client that does not authenticate is
+// maxConns limits the connections, including the daemon's own, because each external one uses a file descriptor. A client that does not authenticate is
 // disconnected after 2 s.
 const maxConns = 256
 

@@ -14,7 +14,7 @@ var (
 	ErrAway = errors.New("the Docker engine does not answer")
 	// ErrTooOld: the engine is older than 20.10.
 	ErrTooOld = errors.New("the Docker engine is too old")
-	// ErrDenied: this user may not use the engine, or a helper refuses the action.
+	// ErrDenied: this user may not use the engine, or retraind's docker helper (package guard) refuses the action.
 	ErrDenied = errors.New("the Docker engine may not be used")
 	// ErrNotFound: there is no such container or image.
 	ErrNotFound = errors.New("not found")

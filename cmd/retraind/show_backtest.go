@@ -8,8 +8,8 @@ import (
 	"github.com/retraind/retraind/policy/playback"
 )
 
-// backtest prints the results for one model: two columns to compare one policy, or one line for each value of a
-// sweep.
+// backtest prints the results for one model: for one policy, two columns that compare the recorded past with what this
+// policy would have done; for a sweep, one line for each value.
 func (p *page) backtest(model, key string, floor float64, all []tried, took time.Duration, loc *time.Location) {
 	b := all[0].Best
 	if b.Evaluations == 0 {

@@ -35,7 +35,7 @@ func describe(p *page, l *configs.Loaded, offline bool, now time.Time) error {
 		p.field("serving", asked(m.Serving))
 		p.field("retrains", cmp.Or(strings.Join(conditions(m.Policy.RetrainWhen), ", "), "only on request"))
 		if urgent := conditions(m.Policy.UrgentWhen); len(urgent) > 0 {
-			p.field("", "at any hour: "+strings.Join(urgent, ", "))
+			p.field("", "at any hour: urgent_when."+strings.Join(urgent, ", urgent_when."))
 		}
 		p.field("limits", limitsText(m.Policy.Limits))
 		if t := m.Policy.Probation; t != nil {

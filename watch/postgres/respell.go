@@ -16,7 +16,8 @@ import (
 // formatted keys according to the settings of each session.
 const spelling = 1
 
-// otherSpelling is the reason for a full read after an upgrade from a version without spelling.
+// otherSpelling is the reason for a full read if an older retraind, which formatted keys according to the session's
+// settings, stored the cursor.
 const otherSpelling = "this version of retraind formats keys and labels independently of session settings"
 
 // respellKeys renames items whose key was stored in another text form, so that the full read that follows

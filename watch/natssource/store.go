@@ -3,6 +3,7 @@ package natssource
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 // store stores the events of messages and the position after them in one transaction. Before that it sends messages
 // with refused events to the dead-letter subject. When the store has refused the same messages MaxDeliver times, it
-// stores them one by one.
+// stores them one by one. Failures because of a fault of the store do not count.
 func (n *session) store(ctx context.Context, letters []message, upto uint64) error {
 	if upto <= n.mark.Seq {
 		return nil
@@ -33,7 +34,7 @@ func (n *session) store(ctx context.Context, letters []message, upto uint64) err
 	next := n.mark.behind(upto, letters...)
 	receipt, err := n.storeBatch(ctx, events, next)
 	if err != nil {
-		if len(letters) == 0 || n.countFailure(upto) < n.cfg.MaxDeliver {
+		if storeFault(err) || len(letters) == 0 || n.countFailure(upto) < n.cfg.MaxDeliver {
 			return err
 		}
 		return n.storeOneByOne(ctx, letters, upto)
@@ -58,6 +59,13 @@ func (n *session) storeBatch(ctx context.Context, events []watch.Event, mark pos
 	return r, nil
 }
 
+// storeFault reports whether an error is a fault of the store, such as a full disk. No message is the cause of such a
+// fault, even if batches without events can be stored: on a full disk only small writes succeed.
+func storeFault(err error) bool {
+	var fault *watch.Fault
+	return errors.As(err, &fault) && fault.Store
+}
+
 // countFailure counts how often the store refused the same messages.
 func (s *Source) countFailure(upto uint64) int {
 	if s.failedAt != upto {
@@ -68,13 +76,16 @@ func (s *Source) countFailure(upto uint64) int {
 }
 
 // storeOneByOne stores the messages one by one, each in its own transaction. It sends a message that the store refuses
-// to the dead-letter subject. But if the store then refuses even a batch with no events and the unchanged position, no
-// message is the cause, and storeOneByOne returns the error.
+// to the dead-letter subject. But after a fault of the store, or if the store then refuses even a batch with no events
+// and the unchanged position, no message is the cause, and storeOneByOne returns the error.
 func (n *session) storeOneByOne(ctx context.Context, letters []message, upto uint64) error {
 	for _, l := range letters {
 		events, _ := n.decode(l, time.Now().UTC())
 		next := n.mark.behind(l.seq, l)
 		receipt, err := n.storeBatch(ctx, events, next)
+		if storeFault(err) {
+			return err
+		}
 		if err != nil {
 			if _, also := n.storeBatch(ctx, nil, n.mark); also != nil {
 				return err

@@ -168,11 +168,10 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	if said == nil {
 		said = old.Labels
 	}
-	switch {
-	case e.Delete:
-		next.Labels = said
-	default:
-		next.Labels = x.canonical(e.Item, mergeLabels(old.Labels, e.Labels, e.Unset))
+	if next.Labels = said; !e.Delete {
+		var err error
+		next.Labels, err = serving.RelabelItem(x.targets, mergeLabels(old.Labels, e.Labels, e.Unset))
+		x.warnInvalid(e.Item, err)
 	}
 	next.Base = nil
 	if tables && !maps.Equal(next.Labels, said) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -106,7 +107,9 @@ func (x *transaction) applyChange(c watch.Change) error {
 	}
 	next := old
 	next.ID, next.Base, next.Source = c.Item, nil, ""
-	next.Labels = x.canonical(c.Item, c.New)
+	table, err := serving.CanonicalLabels(x.targets, c.New)
+	x.warnInvalid(c.Item, err)
+	next.Labels = table
 	switch {
 	case c.Text != nil:
 		x.place(&next, known, c.Text)
@@ -115,8 +118,11 @@ func (x *transaction) applyChange(c watch.Change) error {
 	default:
 		return nil // a label for an unknown item: its insert would have provided the text, so it was deleted again
 	}
-	if known && old.OfTable() && old.Base != nil && maps.Equal(old.Base, next.Labels) {
-		next.Labels, next.Base = old.Labels, old.Base // the table's labels are unchanged: keep those that an event set
+	if known && old.OfTable() && old.Base != nil { // an event has set labels: keep those that the table did not change since
+		next.Labels = serving.MergeRow(x.targets, old.Labels, old.Base, table)
+		if !maps.Equal(next.Labels, table) {
+			next.Base = table
+		}
 	}
 	return x.putItem(c, old, known, next)
 }

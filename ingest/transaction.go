@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/retraind/retraind/drift"
-	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
 )
@@ -53,14 +52,12 @@ func (x *transaction) finish(cursor string) error {
 	return x.t.SetCursor(x.model, x.source, cursor)
 }
 
-// canonical returns labels in canonical form. It leaves out an invalid label, or replaces it by a mark if the target
-// has a value for null (see serving.CanonicalLabels). It logs the first invalid label.
-func (x *transaction) canonical(item string, labels map[string]string) map[string]string {
-	out, err := serving.CanonicalLabels(x.targets, labels)
+// warnInvalid logs the first invalid label of an item. Such a label is left out, or replaced by a mark if the target has
+// a value for null (see serving.CanonicalLabels).
+func (x *transaction) warnInvalid(item string, err error) {
 	if err != nil {
 		x.log.Warn("an invalid label was ignored", "item", item, "err", err)
 	}
-	return out
 }
 
 // place sets an item's text and its side (held out or training). The split decides the side of a new item. A known item

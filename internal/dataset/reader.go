@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"maps"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/drift"
@@ -103,13 +102,13 @@ func (r Reader) row(t *store.Tx, it watch.Item, stored *drift.Seen) (row actions
 	if known {
 		heldout = r.Split.Follows(it.ID, place.Group, side)
 	}
-	labels, _ := serving.CanonicalLabels(r.Targets, it.Labels) // invalid labels were logged when they were read
-	it.Labels = serving.Values(r.Targets, labels)
+	it.Labels = serving.Values(r.Targets, it.Labels)
 	return actions.Row{Item: it, Group: place.Group, Side: place.Side(heldout)}, nil
 }
 
-// items returns a model's present items. It reads the items of the table from the table and adds later labels from
-// events. It reads the items that came from events from the store. t is nil if no daemon was ever started.
+// items returns a model's present items with canonical labels. It reads the items of the table from the table and adds
+// later labels from events. It reads the items that came from events from the store. t is nil if no daemon was ever
+// started.
 func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, error] {
 	return func(yield func(watch.Item, error) bool) {
 		relabelled := map[string]store.Item{}
@@ -124,10 +123,10 @@ func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, er
 		}
 		if r.Labels.Postgres != nil {
 			for it, err := range postgres.Export(ctx, r.Model, r.Labels.Postgres) {
+				it.Labels, _ = serving.CanonicalLabels(r.Targets, it.Labels) // invalid labels were logged when they were read
 				if known, ok := relabelled[it.ID]; ok {
-					if said, _ := serving.CanonicalLabels(r.Targets, it.Labels); maps.Equal(known.Base, said) {
-						it.Labels = known.Labels
-					}
+					labels := serving.MergeRow(r.Targets, known.Labels, known.Base, it.Labels)
+					it.Labels, _ = serving.RelabelItem(r.Targets, labels)
 				}
 				if !yield(it, err) {
 					return
@@ -138,7 +137,8 @@ func (r Reader) items(ctx context.Context, t *store.Tx) iter.Seq2[watch.Item, er
 			return
 		}
 		for it, err := range t.Brought(r.Model) {
-			if !yield(watch.Item{ID: it.ID, Text: it.Text, Labels: it.Labels, At: it.At}, err) {
+			labels, _ := serving.CanonicalLabels(r.Targets, it.Labels)
+			if !yield(watch.Item{ID: it.ID, Text: it.Text, Labels: labels, At: it.At}, err) {
 				return
 			}
 		}

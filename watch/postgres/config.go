@@ -45,7 +45,8 @@ type Config struct {
 	// label.
 	Targets map[string]string `yaml:"targets"`
 	// LabelledWhen is an SQL condition over the row's columns that is true for labelled rows, such as "reviewed_at
-	// is not null". Other rows are not used as examples, even if their label is set.
+	// is not null". Other rows are not used as examples, even if their label is set; labels from events count
+	// for every row.
 	LabelledWhen string `yaml:"labelled_when"`
 	// Author is a column with the name of the row's last writer; default: the database user with capture: outbox, else
 	// unknown.

@@ -246,5 +246,5 @@ type Audit struct {
 
 // Stopping contains the reason why the daemon stops.
 type Stopping struct {
-	Cause string `json:"cause"` // why, in one sentence
+	Cause string `json:"cause"` // "asked to stop", or the part of the daemon that failed and its error
 }

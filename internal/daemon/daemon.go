@@ -12,12 +12,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/ledger"
@@ -113,12 +111,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	return d.serve(ctx, intake, work)
 }
 
-// loop is a part of the daemon that runs until its context ends.
-type loop struct {
-	name string
-	run  func(context.Context) error
-}
-
 // assemble opens the parts of the daemon, each after the parts that it needs, and returns their loops.
 func (d *Daemon) assemble(ctx context.Context, down *teardown) (intake, work []loop, err error) {
 	file := d.loaded.Load().File
@@ -196,8 +188,7 @@ func (d *Daemon) openEngine(ctx context.Context, down *teardown) error {
 	return nil
 }
 
-// serve runs all loops and waits until they end. On a stop the loops in intake end first, so that nothing new arrives
-// while the loops in work finish.
+// serve resumes the runs, and runs all loops until they end.
 func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	faults.Point("assembled")
 	if err := d.engine.Launch(d.gate.Cards(ctx)); err != nil {
@@ -207,52 +198,13 @@ func (d *Daemon) serve(ctx context.Context, intake, work []loop) error {
 	if err := errors.Join(d.announce(ctx), d.handOver(ctx)); err != nil {
 		return err
 	}
-	workCtx, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stopWork(nil)
-	workers, workCtx := errgroup.WithContext(workCtx)
-	takeCtx, stopTake := context.WithCancelCause(ctx)
-	defer stopTake(nil)
-	takers, takeCtx := errgroup.WithContext(takeCtx)
-	// If the work fails, the intake is stopped too: otherwise a daemon that only reads labels would look healthy.
-	context.AfterFunc(workCtx, func() { stopTake(context.Cause(workCtx)) })
-	for _, l := range work {
-		workers.Go(func() error { return named(l, l.run(workCtx)) })
-	}
-	for _, l := range intake {
-		takers.Go(func() error { return named(l, l.run(takeCtx)) })
-	}
-	if d.o.Ready != nil {
-		d.o.Ready()
-	}
-	_ = d.o.Notifier.Ready(d.backend.Sentence())
-	d.log.Info("ready", "version", d.o.Version, "models", d.loaded.Load().File.Names(), "config", d.loaded.Load().Path)
-	err := named(loop{name: "intake"}, within(d.o.Hard, 0, takers.Wait))
-	d.farewell()
-	stopWork(ErrStopped)
-	err = errors.Join(err, named(loop{name: "work"}, within(d.o.Hard, 0, workers.Wait)))
-	if ctx.Err() != nil && !hasRealError(err) {
-		return nil
-	}
-	return err
-}
-
-// named adds the name of the failed loop to an error. It returns the error of an ended context as it is, because that
-// is no fault.
-func named(l loop, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrStopped) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", l.name, err)
-}
-
-func hasRealError(err error) bool {
-	if err == nil {
-		return false
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(joined.Unwrap(), hasRealError)
-	}
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped)
+	return d.runLoops(ctx, intake, work, func() {
+		if d.o.Ready != nil {
+			d.o.Ready()
+		}
+		_ = d.o.Notifier.Ready(d.backend.Sentence())
+		d.log.Info("ready", "version", d.o.Version, "models", d.loaded.Load().File.Names(), "config", d.loaded.Load().Path)
+	})
 }
 
 // announce stores the event that the daemon has started.
@@ -262,34 +214,4 @@ func (d *Daemon) announce(ctx context.Context) error {
 		return actions.Notify(t, d.host, notify.DaemonStarted, notify.DaemonModel, "",
 			notify.Up{Version: d.o.Version, Models: l.File.Names(), Digest: l.Digest})
 	})
-}
-
-// farewell stores the event that the daemon is stopping, and waits at most 2 seconds until the outbox is published.
-func (d *Daemon) farewell() {
-	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
-	defer stop()
-	err := d.store.Update(ctx, "daemon stops", func(t *store.Tx) error {
-		return actions.Notify(t, d.host, notify.DaemonStopping, notify.DaemonModel, "",
-			notify.Stopping{Cause: "asked to stop"})
-	})
-	if err != nil {
-		d.log.Warn("the stop event could not be stored", "err", err)
-		return
-	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var waiting int
-		if err := d.store.View(ctx, func(t *store.Tx) (err error) {
-			waiting, err = t.CountWaiting()
-			return err
-		}); err != nil || waiting == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done(): // published after the next start
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -69,9 +69,9 @@ func (l Leases) open(uuid string) (*os.File, error) {
 	if !uuidShape.MatchString(uuid) {
 		return nil, fmt.Errorf("lease GPU %q: not a device's UUID", uuid)
 	}
-	file, err := os.OpenFile(l.Path(uuid), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o660)
+	file, err := os.OpenFile(l.Path(uuid), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o660)
 	if errors.Is(err, os.ErrPermission) {
-		if readable, err := os.OpenFile(l.Path(uuid), os.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		if readable, err := os.OpenFile(l.Path(uuid), os.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0); err == nil {
 			return readable, nil
 		}
 	}

@@ -225,3 +225,23 @@ func TestLeaseOfAnotherUser(t *testing.T) {
 		}
 	})
 }
+
+// A link in place of a lease's file is not followed: a member of the group could let root write another file.
+func TestLeaseFollowsNoLink(t *testing.T) {
+	t.Parallel()
+	const uuid = "GPU-11111111-2222-3333-4444-555555555555"
+	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("important"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := Leases{Dir: dir}
+	if err := os.Symlink(other, l.Path(uuid)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.TryAcquire(uuid, "run x"); err == nil {
+		t.Error("no error for a link")
+	}
+	if b, err := os.ReadFile(other); err != nil || string(b) != "important" {
+		t.Errorf("the other file has %q, %v", b, err)
+	}
+}

@@ -51,10 +51,7 @@ func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error)
 	n := 0
 	for lines.Scan() {
 		n++
-		line := bytes.TrimSpace(lines.Bytes())
-		if n == 1 {
-			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
-		}
+		line := trimLine(lines.Bytes(), n)
 		if len(line) == 0 {
 			continue
 		}
@@ -92,6 +89,14 @@ func (h *HeldoutFile) Has(id, group string) bool {
 	}
 	_, ok := h.groups[group]
 	return ok
+}
+
+// trimLine returns a line without white space at its ends, and the first one without a byte order mark.
+func trimLine(line []byte, n int) []byte {
+	if n == 1 {
+		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+	}
+	return bytes.TrimSpace(line)
 }
 
 // readEntry parses the id and the text columns of one line.

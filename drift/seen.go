@@ -2,7 +2,6 @@ package drift
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -103,7 +102,7 @@ func (s *Seen) AddLines(r io.Reader, group, columns []string) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxHeldoutLine)
 	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
+		line := trimLine(lines.Bytes(), n)
 		if len(line) == 0 {
 			continue
 		}

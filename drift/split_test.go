@@ -205,7 +205,7 @@ func TestSeen(t *testing.T) {
 		}
 	}
 	var mine drift.Seen
-	err := mine.AddLines(strings.NewReader(`{"id":"1","title":"Ein  Titel"}`+"\n"+`{"text":{"title":"zwei"}}`), nil,
+	err := mine.AddLines(strings.NewReader("\ufeff"+`{"id":"1","title":"Ein  Titel"}`+"\n"+`{"text":{"title":"zwei"}}`), nil,
 		[]string{"title"})
 	if _, merr := mine.MarshalBinary(); err != nil || merr != nil || !mine.Has("1", "") ||
 		!mine.Has("x", drift.GroupHash("ein titel")) || !mine.Has("", drift.GroupHash("zwei")) {

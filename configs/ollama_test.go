@@ -62,6 +62,15 @@ func TestOllama(t *testing.T) {
 	if again, err := load(); err != nil || l.Same(again) {
 		t.Errorf("a changed prompt is not detected: %v", err)
 	}
+	write("label.tmpl", `{{index . "titel"}}`)
+	write("retraind.yaml", strings.Replace(ollamaFile(), "    serving:",
+		"    pipeline: {default: [{do: label, model: teacher, prompt_file: label.tmpl, items: all}, export, {name: t, exec: [x]}, "+
+			"gate, release, verify]}\n    serving:", 1))
+	if _, err = load(); !errors.As(err, &bad) || len(bad.Problems) != 1 ||
+		bad.Problems[0].Path != "models.news.pipeline.default[0].prompt_file" ||
+		!strings.Contains(bad.Problems[0].Message, `"titel"`) {
+		t.Errorf("a step with an unknown column: %v", err)
+	}
 	if err := schema(t).Validate(values(t, []byte(ollamaFile()))); err != nil {
 		t.Error(err)
 	}

@@ -349,6 +349,16 @@ func (m *Model) validateColumns(p *check.Problems) {
 			p.Errorf("serving.ollama.prompt_file", "name one of labels.postgres.text", "%v", err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(m.Pipeline)) {
+		for i, step := range m.Pipeline[name] {
+			if l := step.Label(); l != nil {
+				if err := l.CheckPrompt(pg.Text); err != nil {
+					p.Errorf(check.Index("pipeline."+name, i)+".prompt_file", "name one of labels.postgres.text", "%v", err)
+				}
+			}
+		}
+	}
+	m.validateFields(p, pg.Text)
 	for _, name := range slices.Sorted(maps.Keys(m.Serving.Targets)) {
 		if len(pg.Targets) > 0 && pg.Targets[name] == "" {
 			p.Errorf("serving.targets."+name, "add label: with a column or an SQL expression",
@@ -358,6 +368,23 @@ func (m *Model) validateColumns(p *check.Problems) {
 	for i, column := range m.Heldout.Group {
 		if !slices.Contains(pg.Text, column) {
 			p.Errorf(check.Index("heldout.group", i), "name one of labels.postgres.text", "%q is not a text column", column)
+		}
+	}
+}
+
+// validateFields checks that serving.fields maps text columns, and none to the name of another field.
+func (m *Model) validateFields(p *check.Problems, columns []string) {
+	for _, column := range slices.Sorted(maps.Keys(m.Serving.Fields)) {
+		path, field := "serving.fields."+column, m.Serving.Fields[column]
+		if !slices.Contains(columns, column) {
+			hint := "name one of labels.postgres.text"
+			if near := check.Nearest(column, columns); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			p.Errorf(path, hint, "%q is not a text column", column)
+		}
+		if _, mapped := m.Serving.Fields[field]; !mapped && slices.Contains(columns, field) {
+			p.Errorf(path, "give column "+field+" another field too", "field %q is already used for column %[1]q", field)
 		}
 	}
 }

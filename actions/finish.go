@@ -28,6 +28,9 @@ type Champion struct {
 	// Asked is the digest of a language model's prompt, schema and options when the figures were measured; "" for other
 	// models.
 	Asked string `json:"asked,omitempty"`
+	// Gate is the target that gated in the run that trained the release, or "" if it is unknown or there was no such run:
+	// the stored mix of its training labels is of this target.
+	Gate string `json:"gate,omitempty"`
 	// Adopted is set only for a release that was in service before retraind first deployed.
 	Adopted *Adopted `json:"adopted,omitempty"`
 	// Former is the state of the replaced release, kept as long as a rollback to it is possible.
@@ -174,11 +177,12 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	}
 	// A rollback goes back only one release, and the former release's probation is over.
 	former.Former, former.Probation = nil, nil
+	gate := p.Serving.List()[0].Name
 	champion := Champion{
-		Seq: g.Seq, Probation: p.probation(),
+		Seq: g.Seq, Probation: p.probation(), Gate: gate,
 		Baseline: drift.Baseline{
 			Accuracy: g.Candidate.Accuracy, MacroF1: g.Candidate.MacroF1, N: g.N,
-			Correct: g.Candidate.Correct, At: now(), Category: g.Missed,
+			Correct: g.Candidate.Correct, At: now(), Target: gate, Category: g.Missed,
 			Dependence: drift.CarriedDependence(before.Monitor),
 		},
 	}

@@ -247,7 +247,7 @@ func (m *Monitor) Rebase(now time.Time) (Baseline, error) {
 		return Baseline{}, errors.New("take a baseline: some held-out texts are not scored yet")
 	}
 	b := Baseline{
-		Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now,
+		Accuracy: s.Accuracy, MacroF1: s.MacroF1, N: s.N, Correct: s.Correct, At: now, Target: m.confusions[0].target.Name,
 		Category: Missed(m.confusions[0].categories()), Dependence: carried(m.tests.arrivals),
 	}
 	m.release.Baseline, m.release.BaselineSeq = &b, m.seq

@@ -122,6 +122,8 @@ type Baseline struct {
 	N        int       `json:"n"`
 	Correct  int       `json:"correct"`
 	At       time.Time `json:"at"`
+	// Target is the gating target, of which the figures are; empty in a baseline that an earlier version stored.
+	Target string `json:"target,omitempty"`
 	// Why is the reason why the baseline was measured again after the promotion; empty if it was not.
 	Why string `json:"why,omitempty"`
 	// Category is each category's number of items and of wrong answers.

@@ -89,7 +89,7 @@ func Catalogue() []Entry {
 		{ModelAdopted, Adopted{}, "current", "The release that serves was adopted as champion."},
 		{ModelForeign, Foreign{}, "", "The service's answers are not the champion's."},
 		{ModelRecognized, Recognized{}, "", "The service's answers are the champion's again."},
-		{ModelRemeasured, Remeasured{}, "", "The version of the model's server, the prompt, the schema or the options changed, and the baseline was measured again."},
+		{ModelRemeasured, Remeasured{}, "", "The version of the model's server, the prompt, the schema, the options or serving.gate changed, and the baseline was measured again."},
 		{ConfigReloaded, Reloaded{}, "", "A new configuration is in force."},
 		{ConfigRejected, Refused{}, "", "A new configuration was refused; the old one stays in force."},
 		{DaemonStarted, Up{}, "", "The daemon is ready."},

@@ -179,7 +179,8 @@ func keepCold(old, next *configs.File) []string {
 		keep(here+"labels", reflect.DeepEqual(was.Labels, is.Labels), func() { is.Labels = was.Labels })
 		keep(here+"heldout", reflect.DeepEqual(was.Heldout, is.Heldout), func() { is.Heldout = was.Heldout })
 		keep(here+"serving.targets", reflect.DeepEqual(was.Serving.Targets, is.Serving.Targets),
-			func() { is.Serving.Targets, is.Serving.Gate = was.Serving.Targets, was.Serving.Gate })
+			func() { is.Serving.Targets = was.Serving.Targets })
+		keep(here+"serving.gate", was.Serving.Gate == is.Serving.Gate, func() { is.Serving.Gate = was.Serving.Gate })
 	}
 	for name := range next.Models {
 		if _, ok := old.Models[name]; !ok {

@@ -175,13 +175,19 @@ func migration(t testing.TB) string {
 		t: t, dir: "/nowhere", dsn: "host=/nowhere", service: &service{address: "127.0.0.1:1"},
 		nats: "{embedded: true}", evaluate: "{every: 1h}", timeout: "5s", when: "{max_age: 1d}", listen: "off",
 	}
+	return w.migration()
+}
+
+// migration returns the SQL of `retraind init` for the world's configuration.
+func (w *world) migration() string {
+	w.t.Helper()
 	l, err := configs.Parse("retraind.yaml", []byte(w.config()))
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	sql, err := postgres.Migration(model, l.File.Models[model].Labels.Postgres)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return sql
 }

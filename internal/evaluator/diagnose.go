@@ -35,7 +35,7 @@ func Diagnose(ctx context.Context, db *store.Store, model string, v View) (drift
 			d.Labels = x.found
 			return nil
 		}
-		release, err := champion(t, row)
+		release, err := champion(t, row, v.Rules.gate())
 		if err != nil {
 			return err
 		}

@@ -49,6 +49,18 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 		if scored, err = l.score(ctx); err != nil {
 			return time.Time{}, err
 		}
+		switch done, err := l.gateChanged(ctx); {
+		case errors.Is(err, errStale):
+			l.monitor = nil
+			return time.Now(), nil
+		case err != nil:
+			return time.Time{}, err
+		case done:
+			l.monitor, record = nil, true
+			if _, err := l.catchUp(ctx); err != nil {
+				return time.Time{}, err
+			}
+		}
 	}
 	now := time.Now().UTC()
 	report := l.monitor.Report(now)
@@ -149,6 +161,9 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	case row.Champion != l.monitor.Release().Digest:
 		l.monitor = nil
 		return nil
+	}
+	if err := l.nameGate(ctx, row); err != nil {
+		return err
 	}
 	return l.recheck(ctx, row, time.Now().UTC(), force, force)
 }

@@ -49,7 +49,7 @@ func (l *Loop) build(t *store.Tx) (*drift.Monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if row.Monitor != "" {
+	if row.Monitor != "" && !ofOtherGate(m.Release()) {
 		if err := m.RestoreState([]byte(row.Monitor)); err != nil {
 			l.log.Warn("the sequential tests start again, because their stored state cannot be used", "err", err)
 		}
@@ -65,7 +65,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 	release := drift.Release{Digest: row.Champion}
 	if row.Champion != "" {
 		var err error
-		if release, err = champion(t, row); err != nil {
+		if release, err = champion(t, row, r.gate()); err != nil {
 			return nil, err
 		}
 	}
@@ -143,8 +143,9 @@ func lastDecision(t *store.Tx, model string) (*policy.Decision, error) {
 	return d, json.Unmarshal([]byte(found[0].Body), d)
 }
 
-// champion returns the monitor's data about the serving release.
-func champion(t *store.Tx, row store.Model) (drift.Release, error) {
+// champion returns the monitor's data about the serving release. Data about another target than the gating one are left
+// out.
+func champion(t *store.Tx, row store.Model, gate string) (drift.Release, error) {
 	r, err := t.Release(row.Name, row.Champion)
 	if err != nil {
 		return drift.Release{}, err
@@ -153,9 +154,14 @@ func champion(t *store.Tx, row store.Model) (drift.Release, error) {
 	if err != nil {
 		return drift.Release{}, err
 	}
-	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, Baseline: &c.Baseline, BaselineSeq: c.Seq, Probation: c.Probation}
-	if err := json.Unmarshal([]byte(r.Labels), &out.TrainLabels); err != nil {
-		return drift.Release{}, err
+	out := drift.Release{Digest: row.Champion, TrainedSeq: r.Seq, BaselineSeq: c.Seq}
+	if c.Baseline.Target == "" || c.Baseline.Target == gate {
+		out.Baseline, out.Probation = &c.Baseline, c.Probation
+	}
+	if c.Gate == "" || c.Gate == gate {
+		if err := json.Unmarshal([]byte(r.Labels), &out.TrainLabels); err != nil {
+			return drift.Release{}, err
+		}
 	}
 	trained, err := actions.ReadTrained(t, row.Name, r.Run)
 	if err != nil {

@@ -51,7 +51,7 @@ first assumes that each of these retrains fixed the conditions that caused it, t
 		"change a key of the model for this backtest: limits.cooldown=12h (may be repeated)")
 	flags.StringVar(&o.sweep, "sweep", "",
 		"try several values of one key: accuracy_drop.points=1..5, =1..3:0.5, or =85%,90%")
-	flags.StringVar(&o.floor, "floor", "", "count the days below this accuracy (default: retrain_when.accuracy_below)")
+	flags.StringVar(&o.floor, "floor", "", "count the days below this accuracy (default: retrain_when.accuracy_below; if --sweep changes it, that of the file)")
 	flags.BoolVar(&o.code, "exit-code", false, "exit 3 if the edited policy would have started other runs")
 	flags.String("state", "", "state directory with the record (default: from the configuration)")
 	return cmd
@@ -99,18 +99,20 @@ func (a *app) backtest(cmd *cobra.Command, args []string, o backtest) error {
 		if err != nil {
 			return err
 		}
-		var all []tried
 		start := time.Now()
-		floor := 0.0
-		for _, value := range values {
-			edited, err := edit(cmd, l, model, o.set, key, value)
-			if err != nil {
+		edited := make([]*configs.File, len(values))
+		for n, value := range values {
+			if edited[n], err = edit(cmd, l, model, o.set, key, value); err != nil {
 				return err
 			}
-			if floor, err = o.belowFloor(edited.Models[model].Policy); err != nil {
-				return err
-			}
-			t, err := try(edited, model, rec, floor)
+		}
+		floor, err := o.belowFloor(l.File, edited, model)
+		if err != nil {
+			return err
+		}
+		var all []tried
+		for n, value := range values {
+			t, err := try(edited[n], model, rec, floor)
 			if err != nil {
 				return err
 			}
@@ -205,21 +207,6 @@ func inModel(key string) string {
 		return "retrain_when." + key
 	}
 	return key
-}
-
-// belowFloor returns the accuracy below which days are counted, or 0 if no days are counted.
-func (o backtest) belowFloor(c policy.Config) (float64, error) {
-	if o.floor == "" {
-		if b := c.RetrainWhen.AccuracyBelow; b != nil {
-			return b.Share.F(), nil
-		}
-		return 0, nil
-	}
-	var p unit.Percent
-	if err := p.UnmarshalText([]byte(o.floor)); err != nil {
-		return 0, fail(exitUsage, "--floor: %w", err)
-	}
-	return p.F(), nil
 }
 
 // parseSince parses a duration before now, or a time. For an empty text, which means everything, it returns the zero

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/retraind/retraind/configs"
+	"github.com/retraind/retraind/internal/unit"
 )
 
 // mostSwept limits the values of a sweep.
@@ -51,6 +54,32 @@ func parseSweep(text string) (key string, values []string, err error) {
 func number(text string) float64 {
 	f, _ := strconv.ParseFloat(text, 64) // cannot fail: it matched the pattern
 	return f
+}
+
+// belowFloor returns the accuracy below which days are counted, or 0 if no days are counted. It is the same for every
+// value of a sweep, so that their days can be compared: that of --floor, else accuracy_below, of the file if the edited
+// ones differ.
+func (o backtest) belowFloor(file *configs.File, edited []*configs.File, model string) (float64, error) {
+	if o.floor != "" {
+		var p unit.Percent
+		if err := p.UnmarshalText([]byte(o.floor)); err != nil {
+			return 0, fail(exitUsage, "--floor: %w", err)
+		}
+		return p.F(), nil
+	}
+	of := func(f *configs.File) float64 {
+		if b := f.Models[model].Policy.RetrainWhen.AccuracyBelow; b != nil {
+			return b.Share.F()
+		}
+		return 0
+	}
+	floor := of(edited[0])
+	for _, e := range edited {
+		if of(e) != floor {
+			return of(file), nil
+		}
+	}
+	return floor, nil
 }
 
 // keysOf lists the YAML keys of a struct.

@@ -204,6 +204,7 @@ func TestBacktestNamesWhatDiffers(t *testing.T) {
 	rec.Decisions = []playback.DecisionFact{
 		{At: at, Verdict: policy.VerdictRetrain},
 		{At: at, Verdict: policy.VerdictRetrain, Run: "auto"},
+		{At: at.Add(2 * hour), Verdict: policy.VerdictRollback, Run: "undo"}, // no retrain, so it has no delay
 	}
 	b := playback.RunBacktest(compile(t, always(t, 20), time.UTC), rec, playback.BacktestOptions{})
 	if b.Now.Retrains != 1 || b.Now.Forced != 1 || b.Then.Retrains != 2 || b.Then.Forced != 1 || b.Now.GPU != hour {

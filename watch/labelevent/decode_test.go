@@ -144,3 +144,30 @@ func TestCSV(t *testing.T) {
 		}
 	}
 }
+
+// A cell with seconds since 1970 is a time, like the number in JSON.
+func TestCSVTimes(t *testing.T) {
+	t.Parallel()
+	row, _, cause := decoder(Mapping{}).CSV([]byte("id,label,at\n"))
+	if cause != "" {
+		t.Fatal(cause)
+	}
+	for cell, want := range map[string]time.Time{
+		"1764000000":           time.Date(2025, 11, 24, 16, 0, 0, 0, time.UTC),
+		"1764000000.5":         time.Date(2025, 11, 24, 16, 0, 0, 5e8, time.UTC),
+		"2026-04-01T10:00:00Z": time.Date(2026, 4, 1, 10, 0, 0, 0, time.UTC),
+		"":                     now,
+	} {
+		if e, ok, err := row([]byte("1,a,"+cell+"\n"), now); !ok || err != nil || !e.At.Equal(want) {
+			t.Errorf("%q: %v, %v, want %v", cell, e.At, err, want)
+		}
+	}
+	for cell, want := range map[string]string{
+		"1764000000000": "not a number of seconds since 1970", "-5": "not a number of seconds since 1970",
+		"NaN": "not a time", "inf": "not a time", "0x10": "not a time", "today": "not a time", "1 764": "not a time",
+	} {
+		if e, _, err := row([]byte("1,a,"+cell+"\n"), now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v, want %q", cell, e.At, err, want)
+		}
+	}
+}

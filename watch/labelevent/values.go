@@ -136,11 +136,14 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 
 // eventTime returns the time of an event. It returns the time "now" if the event has no time, or a time that is before
 // 1970 or more than maxAhead in the future. A value that is no time is an error, and so is a number that is not
-// positive.
+// positive. A text may contain the number, because a cell of a CSV file is always a text.
 func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {
 		return now, nil
+	}
+	if s, ok := v.(string); ok && isNumber(s) {
+		v = json.Number(s)
 	}
 	var at time.Time
 	switch v := v.(type) {
@@ -165,6 +168,11 @@ func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, er
 		return now, nil
 	}
 	return at, nil
+}
+
+// isNumber reports whether a text is a number in the syntax of JSON.
+func isNumber(s string) bool {
+	return strings.Trim(s, "+-.0123456789eE") == "" && json.Valid([]byte(s))
 }
 
 // author returns the name of an author, cut to at most maxAuthor bytes. It returns "" for a value that is not a name,

@@ -172,13 +172,18 @@ func (r *Retrier) Stored(receipt Receipt) {
 	}
 }
 
-// Refused counts a refused event, request or file, and records it in Health as the last refused one.
+// Refused counts a refused event, request or file, records it in Health as the last refused one, and logs it.
 func (r *Retrier) Refused(place, reason string) {
+	r.CountRefused(place, reason)
+	r.Log.Warn("an event was refused", "place", place, "reason", reason)
+}
+
+// CountRefused does the same as Refused, but does not log, for a caller that logs many refusals at once.
+func (r *Retrier) CountRefused(place, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.health.Refused++
-	r.health.Notice = fmt.Sprintf("%s, the last at %s: %s", text.Plural(int(r.health.Refused), "refused event"), place, reason)
-	r.Log.Warn("an event was refused", "place", place, "reason", reason)
+	r.health.Notice = fmt.Sprintf("%s, the last at %s: %s", text.Plural(r.health.Refused, "refused event"), place, reason)
 }
 
 // Notice sets Health's notice.

@@ -134,3 +134,20 @@ func (d *desk) wantsAny(want ...string) {
 		return nil
 	})
 }
+
+// Every refused line counts, also those that are not logged one by one.
+func TestEveryRefusedLineCounts(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.write("bad.jsonl", strings.Repeat("{\"id\": \n", 1000)+watchtest.Line(1, "a"))
+	d.start()
+	d.wants("1=a")
+	waittest.EventuallyNil(t, func() error {
+		h := d.src.Health()
+		if want := "1,000 refused events, the last at " + d.path("bad.jsonl") + ":1000: "; h.Refused != 1000 ||
+			!strings.HasPrefix(h.Notice, want) {
+			return fmt.Errorf("%d refused, %q, want %q", h.Refused, h.Notice, want)
+		}
+		return nil
+	})
+}

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/watch"
 	"github.com/retraind/retraind/watch/labelevent"
 )
@@ -20,7 +19,7 @@ import (
 const (
 	batchLines    = 1000    // lines stored in one transaction
 	batchBytes    = 2 << 20 // approximate limit of their total size
-	maxNamedLines = 10      // refused lines of one file that are logged one by one; the others are only counted
+	maxNamedLines = 10      // refused lines of one pass that are logged one by one; of the others only the number is logged
 )
 
 // readFile reads the new lines of a file. If the file cannot be opened, unpacked or understood, it records a fault and
@@ -84,6 +83,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 		return m, nil
 	}
 	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, form: form, quiet: quiet}
+	defer r.logMore()
 	lines := newLineReader(f, m.Offset, form.end, form.separators)
 	for ctx.Err() == nil {
 		raw, whole, err := lines.next()
@@ -100,9 +100,6 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	}
 	if ctx.Err() != nil {
 		return r.mark, context.Cause(ctx)
-	}
-	if r.refused > maxNamedLines {
-		s.Refused(name, text.Plural(r.refused-maxNamedLines, "more line")+" refused")
 	}
 	changed = changed || m.Packed != f.packed || !bytes.Equal(m.Loose, r.mark.Loose)
 	if !changed && lines.lines == 0 && len(r.events) == 0 && (lines.offset != f.size || m.MTime == f.mtime) {
@@ -206,6 +203,15 @@ func looseDigest(raw []byte) []byte {
 func (r *fileReader) refuse(place, reason string) {
 	if r.refused++; r.refused <= maxNamedLines {
 		r.source.Refused(place, reason)
+	} else {
+		r.source.CountRefused(place, reason)
+	}
+}
+
+// logMore logs the number of refused lines that were not logged one by one.
+func (r *fileReader) logMore() {
+	if more := r.refused - maxNamedLines; more > 0 {
+		r.source.Log.Warn("more lines of the file were refused", "file", r.name, "count", more)
 	}
 }
 

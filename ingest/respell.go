@@ -21,7 +21,7 @@ func (w *Writer) Respell(ctx context.Context, source string, spell func(keys []s
 		})
 	})
 	if err != nil {
-		return 0, err
+		return 0, w.storeFault(err)
 	}
 	ids := map[string]string{}
 	for some := range slices.Chunk(keys, batchItems) {
@@ -60,10 +60,11 @@ func (w *Writer) Respell(ctx context.Context, source string, spell func(keys []s
 		}
 		return t.SetModel(w.model, store.Info, x.fingerprint.String())
 	})
-	if err == nil {
-		w.renamed.Store(true)
+	if err != nil {
+		return 0, w.storeFault(err)
 	}
-	return len(ids), err
+	w.renamed.Store(true)
+	return len(ids), nil
 }
 
 // TakeRenamed reports whether items were renamed since the last call.

@@ -1,6 +1,9 @@
 package ingest
 
 import (
+	"context"
+	"errors"
+	"os"
 	"testing"
 
 	"github.com/retraind/retraind/store"
@@ -50,4 +53,50 @@ func TestRespell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A fault of the store while items are renamed is reported as one, and nothing counts as renamed.
+func TestRespellFailsInTheStore(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.table(map[string]string{"old": "a"})
+	dir := b.w.store.Dir()
+	away := func() {
+		t.Helper()
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		b.w.store.Check() // it now refuses writes
+	}
+	back := func() {
+		t.Helper()
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Fatal(err)
+		}
+		b.w.store.Check()
+	}
+	respell := func(ctx context.Context, meanwhile func()) error {
+		t.Helper()
+		n, err := b.w.Respell(ctx, watch.SourcePostgres, func([]string) (map[string]string, error) {
+			meanwhile()
+			return map[string]string{"old": "new"}, nil
+		})
+		if n != 0 || b.w.TakeRenamed() {
+			t.Errorf("%d items were renamed: %v", n, err)
+		}
+		return err
+	}
+	var fault *watch.Fault
+	if err := respell(t.Context(), away); !errors.As(err, &fault) || !fault.Store {
+		t.Errorf("the write fails: %v", err)
+	}
+	if err := respell(t.Context(), func() {}); !errors.As(err, &fault) || !fault.Store {
+		t.Errorf("the write fails again: %v", err)
+	}
+	back()
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := respell(ctx, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	b.holds(map[string]string{"old": "a of table"})
 }

@@ -88,7 +88,8 @@ func (e *ShrinkError) Error() string {
 // changed.
 type Respeller interface {
 	// Respell calls spell with batches of the source's item keys and renames each item to the key that spell
-	// returned for it, unless an item with that key exists. It returns the number of renamed items.
+	// returned for it, unless an item with that key exists. It returns the number of renamed items. After an error
+	// nothing is renamed.
 	Respell(ctx context.Context, source string, spell func(keys []string) (map[string]string, error)) (int, error)
 }
 
@@ -116,7 +117,7 @@ type Health struct {
 	Notice string `json:"notice,omitempty"`
 	// LastEvent is when changes of the source were last stored.
 	LastEvent time.Time `json:"last_event,omitzero"`
-	// Refused counts the calls of Retrier.Refused since the daemon started: refused events, requests and files. One call
-	// may report several events.
+	// Refused counts refused events, requests and files since the daemon started. Each refused line of a label file counts;
+	// a message or a request counts once, even if several of its events were refused.
 	Refused int `json:"refused,omitempty"`
 }

@@ -50,7 +50,7 @@ func (s *Source) respellKeys(ctx context.Context, tx pgx.Tx) error {
 		found := map[string]string{}
 		return found, spell(ctx, tx, query, keys, found)
 	})
-	if n > 0 {
+	if err == nil && n > 0 {
 		s.Log.Info("item keys were renamed to their present text form", "count", n)
 	}
 	return err

@@ -57,7 +57,7 @@ func (o Outbox) validate(found *check.Problems) {
 		found.Errorf("outbox.size", "write 1GiB", "%s is less than 16MiB", o.Size)
 	}
 	if o.Age < 0 || o.Age > 0 && o.Age.D() < keepReadRows {
-		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows are kept after they were read", o.Age,
+		found.Errorf("outbox.age", "write 7d", "%s is shorter than the %s for which rows that were read are kept", o.Age,
 			unit.Duration(keepReadRows))
 	}
 }

@@ -260,7 +260,7 @@ func (p proof) difference(want, got serving.Answers) string {
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service has not loaded %s: the two releases answer %d of the %d probed items differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
+		return fmt.Sprintf("the service has not loaded %s: the two releases answer %d of the %d requests differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
 			text.Digest(p.release), f.Differ, f.Probed)
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health answer names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))

@@ -153,7 +153,7 @@ func TestProofs(t *testing.T) {
 			asked(300, 40),
 			PromoteConfig{},
 			smoke,
-			"the service has not loaded 111111111111: the two releases answer 40 of the 300 probed items differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
+			"the service has not loaded 111111111111: the two releases answer 40 of the 300 requests differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
 			nil,
 		},
 		{
@@ -162,7 +162,7 @@ func TestProofs(t *testing.T) {
 			asked(300, 3),
 			PromoteConfig{},
 			nil,
-			"the two releases answer 20 of the 317 probed items differently",
+			"the two releases answer 20 of the 317 requests differently",
 			func(f VerifyFacts) bool { return f.Differ == 20 },
 		},
 		{
@@ -171,7 +171,7 @@ func TestProofs(t *testing.T) {
 			asked(300, 300),
 			PromoteConfig{},
 			nil,
-			"the two releases answer 40 of the 40 probed items differently",
+			"the two releases answer 40 of the 40 requests differently",
 			func(f VerifyFacts) bool { return f.Probed == 40 },
 		},
 		{

@@ -161,7 +161,7 @@ func TestRolledBack(t *testing.T) {
 	}
 	r := w.run(pipeline(w.train(10), restart))
 	w.ends(r, policy.OutcomeRolledBack,
-		"the two releases answer 18 of the 40 probed items differently",
+		"the two releases answer 20 of the 40 requests differently",
 		"export ok", "train ok", "gate ok", "release ok", "restart ok", "verify not_proved", "undo release ok",
 		"undo restart ok", "prove ok")
 	w.serves(champion)

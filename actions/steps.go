@@ -491,7 +491,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	detail := fmt.Sprintf("release %s serves: %d of %d answers equal the artifact's offline answers", text.Digest(q.release),
 		facts.Agreed, facts.Probed)
 	if q.former {
-		detail += fmt.Sprintf("; the former release answers %d of these items differently", facts.Differ)
+		detail += fmt.Sprintf("; the former release answers %d of these requests differently", facts.Differ)
 	}
 	return Outcome{Class: store.StepOK, Facts: Facts{Verify: &facts}, Detail: detail}, nil
 }

@@ -123,7 +123,7 @@ func rolledBack(t *testing.T) status.Run {
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3r2e1vf3e5", Model: "relevance", Pipeline: "default", Trigger: "retraining: forced by SIGUSR1",
 		Forced: true, State: store.RunEnded, Outcome: policy.OutcomeRolledBack,
-		Reason:  "the service has not loaded 113aada7d514: the two releases answer 22 of the 40 probed items differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
+		Reason:  "the service has not loaded 113aada7d514: the two releases answer 22 of the 40 requests differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
 		Created: start, Started: start, Ended: start.Add(3 * time.Second),
 	}
 }

@@ -37,7 +37,7 @@ func (p Plan) baseModel() string {
 func (p Plan) baseDir() string { return filepath.Join(p.RunDir, "base") }
 
 // askBase adds the base model to the input of the job, which then asks it about the same items. The base gets the same
-// requests as the candidate, plus the system prompt: the candidate's name on the server already contains it.
+// requests as the candidate, plus the system prompt, which the candidate's model on the server already contains.
 func (p Plan) askBase(in *predict.Input, model string) {
 	config := *p.Serving.Ollama
 	config.Model, config.Foreign = model, true

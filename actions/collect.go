@@ -111,7 +111,7 @@ func addCollected(found []collected, f collected, since time.Time) ([]collected,
 	return append(found, f), nil
 }
 
-// clockSlack is how much older than the run a file may appear, because the clock of a file system is coarser.
+// clockSlack is how much older than the run a file may appear, because file systems store times less precisely.
 const clockSlack = 2 * time.Second
 
 // written returns when a file's content, name or attributes last changed. For a copy that is the time of copying, even

@@ -24,7 +24,7 @@ import (
 
 // Source reads the rows of a model and writes labels into them. The daemon implements it.
 type Source interface {
-	// Rows returns the present rows of a model, with their labels and sides.
+	// Rows returns the present rows of a model, with the labels and the side (train, validation or test) of each.
 	Rows(ctx context.Context, model string) iter.Seq2[Row, error]
 	// SaltID returns the name of the salt by which held-out items are chosen.
 	SaltID(model string) string

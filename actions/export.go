@@ -22,7 +22,7 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Row is one row of the source in its present state, with canonical labels and its side.
+// Row is one row of the source in its present state, with canonical labels and its side (train, validation or test).
 type Row struct {
 	watch.Item
 	Side  drift.Side
@@ -67,9 +67,9 @@ type ExportPlan struct {
 	Guard func(ExportFacts) error
 }
 
-// Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest, all of them or none, and
-// checks that no held-out group is in a training file. The returned Seen has the groups of the training items, and
-// their ids if Remember is set. Export needs about 24 bytes of memory per row.
+// Export writes the rows to dir/train.jsonl, validation.jsonl and test.jsonl with a manifest. It replaces no former
+// file before all rows are written, and checks that no held-out group is in a training file. The returned Seen has the
+// groups of the training items, and their ids if Remember is set. Export needs about 24 bytes of memory per row.
 func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row, error]) (facts ExportFacts,
 	seen *drift.Seen, err error,
 ) {

@@ -225,7 +225,7 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	})
 }
 
-// refuse records and publishes that the run's candidate, if there was one, was not promoted.
+// refuse records that the run's candidate, if there was one, was not promoted, and publishes a rejection or a rollback.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil

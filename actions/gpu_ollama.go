@@ -28,8 +28,9 @@ func (m AskedModel) Is(name string) bool {
 }
 
 // MarkOllama sets OllamaOnGPU for the steps that ask an Ollama server which computes on the run's GPU. That is a server
-// at a loopback address, or one that is listed in stop (gpu.stop). No step is marked unless the run stops something for the GPU or has a step that
-// needs it. The step deploy is never marked, because the deployed model is asked after everything runs again.
+// at a loopback address, or a server listed in the parameter stop (gpu.stop). No step is marked unless the run stops
+// something for the GPU or has a step that needs it. The step deploy is never marked, because the deployed model is
+// asked after everything runs again.
 func MarkOllama(steps []Step, c serving.Config, stop []gpu.StopConfig) {
 	onGPU := len(stop) > 0 || slices.ContainsFunc(steps, func(s Step) bool { return s.GPU })
 	for i, s := range steps {

@@ -34,7 +34,7 @@ func (g *Grant) Env() map[string]string {
 
 // Acquire waits until a device is free for long enough, takes its lease and samples it once more: a device is granted
 // only if this last sample shows it free. Without a grant the verdict has the reason; an error means that ctx has ended
-// or that the lease directory cannot be used.
+// or that the lease cannot be taken or released.
 func Acquire(ctx context.Context, r Request) (*Grant, Verdict, error) {
 	inventory := marked{r.Inventory, r.Leases}
 	gate := NewGate(r.Config, r.Need, time.Now())

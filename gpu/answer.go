@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// answer is the JSON document that the child prints: the devices, or the fault.
+// answer is the JSON document that the child process `retraind gpu-probe` prints: the devices, or the fault.
 type answer struct {
 	Devices []Device    `json:"devices"`
 	Error   *ProbeError `json:"error,omitempty"`

@@ -26,7 +26,7 @@ type Finding struct {
 	UUID string
 	// Process is the process concerned; nil if unknown.
 	Process *Process
-	// Size is the memory that it took; 0 if unknown.
+	// Size is an intruder's memory or, with FoundPressure, the additional memory of all other programs; 0 if unknown.
 	Size unit.Size
 	// Xid is the number of the error, with FoundXid.
 	Xid Xid

@@ -53,7 +53,7 @@ func NewGate(config Config, need Need, now time.Time) *Gate {
 	return &Gate{config: config, need: need, start: now, free: map[string]stretch{}}
 }
 
-// Every returns the pause between two samples: short enough for several samples within stable_for, and at most 5 s.
+// Every returns the pause between two samples: a sixth of stable_for, but at least 200 ms and at most 5 s.
 func (g *Gate) Every() time.Duration {
 	return min(max(g.config.StableFor.D()/(2*minSamples), 200*time.Millisecond), 5*time.Second)
 }
@@ -64,9 +64,9 @@ func (g *Gate) Again() {
 	clear(g.free)
 }
 
-// Sample judges one answer of an Inventory. If there is no answer, or no value that the conditions need, the time for
-// which a device was free starts again: it is not known to have been free. After a final verdict every call returns
-// that verdict, until Again.
+// Sample judges one answer of an Inventory. If the answer is missing, or a value in it that the conditions need, the
+// time for which a device counts as free starts again, because the device is not known to have been free. After a final
+// verdict every call returns that verdict, until Again.
 func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if g.final != nil {
 		return *g.final

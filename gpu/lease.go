@@ -78,8 +78,8 @@ func (l Leases) open(uuid string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lease GPU %s: %w", uuid, l.explained(uuid, err))
 	}
-	// Restore the group's rights that the umask removed; it fails if the file is another user's. Without the directory's
-	// set-group-ID bit, the file also needs the directory's group.
+	// Restore the group's rights that the umask removed. Without the directory's set-group-ID bit, the file also needs
+	// the directory's group. Errors are ignored, because the file may be another user's.
 	var dir, is unix.Stat_t
 	if unix.Stat(l.Dir, &dir) == nil && unix.Fstat(int(file.Fd()), &is) == nil && is.Gid != dir.Gid {
 		_ = file.Chown(-1, int(dir.Gid))

@@ -21,7 +21,8 @@ func dirError(dir string, err error) error {
 		"create it with `install -d -m 2770 -g retraind DIRECTORY`)", dir, err)
 }
 
-// cure says how a user gets the right to use a directory of leases, from the directory that refuses it.
+// cure says how this process's user gets the right to use a directory of leases: by joining the group of the directory
+// or of its closest existing parent, or with the help of root.
 func cure(dir string) string {
 	group := ""
 	for path := dir; group == "" && path != "/" && path != "."; path = filepath.Dir(path) {

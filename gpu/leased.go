@@ -11,8 +11,8 @@ import (
 
 // Holder returns who holds the device's lease, "" if no one does or the locks cannot be read. It reads /proc/locks and
 // takes no lock itself, so that it never makes the `flock -n` of another process fail. It does not see a holder in
-// another PID namespace, or on a file system (such as btrfs) whose device number is another one there than in stat(2);
-// TryAcquire does.
+// another PID namespace, or on a file system (such as btrfs) whose device number in /proc/locks differs from that in
+// stat(2); TryAcquire does.
 func (l Leases) Holder(uuid string) string {
 	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {

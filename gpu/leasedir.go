@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaseDirs are the directories in which the leases of this host may be: those of the first one that exists count.
+// leaseDirs are the directories in which the leases of this host may be. Only the first one that exists is used.
 type leaseDirs []string
 
 // defaultDirs are used if no directory is configured.
@@ -23,10 +23,10 @@ func dirsOf(configured string) leaseDirs {
 	return defaultDirs
 }
 
-// FindLeaseDir returns the directory of this host's leases, for a process that only looks: the configured one, else the
-// first of /run/retraind/gpu and /var/lock/retraind-gpu that exists. It returns "" if none exists; then no one holds a
-// lease. A directory that this process may not enter is an error. It does not count as missing, because the leases in
-// another directory would not exclude those in this one.
+// FindLeaseDir returns the directory of this host's leases, for a process that only looks: the configured one or, if
+// none is configured, the first of /run/retraind/gpu and /var/lock/retraind-gpu that exists. It returns "" if the
+// directory does not exist; then no one holds a lease. A directory that this process may not enter is an error. It does
+// not count as missing, because the leases in another directory would not exclude those in this one.
 func FindLeaseDir(configured string) (string, error) { return dirsOf(configured).find() }
 
 // LeaseDir returns the directory of this host's leases, for a process that takes one. It is that of FindLeaseDir. If
@@ -131,8 +131,8 @@ func makeShared(dir string) error {
 	return nil
 }
 
-// share gives a new directory the owner and group of its parent, and its mode. It does not follow a link that the
-// parent's owner may have put in its place.
+// share gives a new directory the owner and group of its parent, and the mode 2770 or 0770. It does not follow a link
+// that the parent's owner may have put in its place.
 func share(dir, parent string) error {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

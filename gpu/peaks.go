@@ -68,7 +68,7 @@ func (p *Peaks) Record(model, step string, peak Peak) error {
 	return nil
 }
 
-// Need returns the memory that a step needs by its recorded peaks; zero without any.
+// Need returns the memory that a step needs according to its recorded peaks; zero if there are none.
 func (p *Peaks) Need(model, step string) (Need, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,8 +100,8 @@ type Need struct {
 	Runs int       `json:"runs"` // number of runs that measured it
 }
 
-// learned returns the largest peak with a margin, but never more than was free in a run that succeeded. Steps that took
-// nearly all of the free memory are ignored.
+// learned adds a margin to each peak, but not beyond the memory that was free when its step began, and returns the
+// largest. Steps that took nearly all of the free memory are ignored.
 func learned(peaks []Peak) Need {
 	var need Need
 	for _, p := range peaks {

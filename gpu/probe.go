@@ -68,8 +68,9 @@ func (p *Probe) Devices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
-// awaitStuck returns an error while an earlier child hangs. If the caller of a query left early, the child may still
-// run until the deadline of that query: on a machine under load, a killed process ends late although it does not hang.
+// awaitStuck returns an error if the child of an earlier query hangs. First it waits for that child until the deadline
+// of its query: if the caller left early, the child was killed before the deadline, and on a machine under load a
+// killed process ends late although it does not hang.
 func (p *Probe) awaitStuck(ctx context.Context) error {
 	if p.stuck == nil {
 		return nil

@@ -25,7 +25,7 @@ func (c Config) obstacle(d Device, need Need) string {
 // Fits reports whether a training may start on a device as it is now.
 func (c Config) Fits(d Device, need Need) bool { return c.obstacle(d, need) == "" }
 
-// short returns which memory is missing.
+// short returns which of the conditions on memory the device does not meet; "" if it meets them.
 func (c Config) short(d Device, need Need) string {
 	if want := c.wants(need); want > 0 {
 		switch {

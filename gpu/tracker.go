@@ -75,7 +75,7 @@ func (t *tracker) bounded(findings []Finding) []Finding {
 	return findings
 }
 
-// find looks for the device. It reports a second failed query in a row, and then no other failure until a query
+// find looks for the device. It reports a second failed query in a row, and then no further failure until a query
 // succeeds.
 func (t *tracker) find(devices []Device, err error) (*Device, []Finding) {
 	var probe *ProbeError
@@ -106,7 +106,8 @@ func (t *tracker) gone(why string) []Finding {
 	return []Finding{t.trouble(FoundLost, why)}
 }
 
-// compare separates the step's processes from others.
+// compare separates the step's processes from the others, counts the step's usage, and returns new intruders and
+// growth.
 func (t *tracker) compare(d Device) []Finding {
 	var own, intruders unit.Size
 	var others []Process

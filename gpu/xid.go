@@ -11,7 +11,7 @@ type Xid int
 // Cause is the usual cause of an error.
 type Cause string
 
-// The causes. An error in neither list has an unknown cause.
+// The causes. An error that is in neither programXids nor hardwareXids has an unknown cause.
 const (
 	CauseProgram  Cause = "program"  // a fault of the program, or a consequence of its end
 	CauseHardware Cause = "hardware" // the card, its link or its firmware: reset, reboot or replace

@@ -55,8 +55,8 @@ func (n *Notifier) Enabled() bool { return n.addr != nil }
 // Ready reports the end of the start or of a reload.
 func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
 
-// Reloading begins a reload; Ready must follow. The time stamp lets systemd match the two: without it a unit of
-// Type=notify-reload would wait for ever.
+// Reloading reports that a reload begins; Ready must follow. The time stamp lets systemd match the two: without it a
+// unit of Type=notify-reload would wait for ever.
 func (n *Notifier) Reloading(status string) error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -68,11 +68,11 @@ func (n *Notifier) Reloading(status string) error {
 // Status shows one sentence in `systemctl status`.
 func (n *Notifier) Status(status string) error { return n.send(statusLine(status)) }
 
-// Stopping begins the shutdown.
+// Stopping reports that the shutdown begins.
 func (n *Notifier) Stopping(status string) error { return n.send("STOPPING=1", statusLine(status)) }
 
-// Extend asks for at least d more before a start, a stop or a run-time limit counts as failed; repeat it while the
-// work continues.
+// Extend asks the manager to wait at least d longer before it treats the start, the stop or the run time as too long;
+// repeat the call while the work continues.
 func (n *Notifier) Extend(d time.Duration) error {
 	return n.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()))
 }

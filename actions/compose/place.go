@@ -48,8 +48,8 @@ func (s Service) PutBack(kept, digest, former string) error {
 	return s.placer(kept).putBack(filepath.Join(kept, Tag(digest)), former)
 }
 
-// keep copies the present files into the directory to. Of a file that equals the former release's it records only the
-// hash. former is the directory of that release, "" if it has none.
+// keep copies the present files into a directory. Of a file that equals the former release's it records only the hash.
+// former is the directory of that release, "" if it has none.
 func (p placer) keep(to, former string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err

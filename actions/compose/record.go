@@ -111,8 +111,8 @@ func (p placer) keepRecord(to string) error {
 	return writeRecord(filepath.Join(to, recordFile), list)
 }
 
-// forgetOthers is called once the former files are restored. It removes the files that were placed after the former
-// ones were kept, and restores the former record.
+// forgetOthers removes the files that were placed after the former ones were kept, and restores the former record. It
+// is called once the former files are restored.
 func (p placer) forgetOthers(kept string, was map[string]string) error {
 	now, err := readRecord(p.record)
 	if err != nil || len(now) == 0 {

@@ -3,7 +3,7 @@
 //
 // The parent writes input.json into the directory of the attempt before the start, with everything that the child
 // needs: the child opens no database. The child does its work and writes result.json, atomically, as its last action.
-// Both files belong to one attempt; the input is never written again once the attempt is claimed.
+// Both files belong to one attempt; the input is never written again once a supervisor has claimed the attempt.
 //
 // After a crash, work may run again in a second attempt: it must detect what the first attempt has done. The package
 // starts and ends no process; package runner does.

@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 )
 
-// Containers is the Hand for containers of docker compose services.
+// Containers implements Hand for the containers of docker compose services.
 type Containers struct {
 	Engine *docker.Client
 }

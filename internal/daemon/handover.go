@@ -9,9 +9,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// handOver submits to the engine every run that has not ended. The engine already has them, unless its database was
-// lost or replaced by an older backup. In that case the run starts again from its first step, and each step finds its
-// earlier result.
+// handOver submits to the engine every run that has not ended. The engine already has these runs, unless its database
+// was lost or replaced by an older backup. In that case each of them starts again from its first step, and each step
+// finds its earlier result.
 func (d *Daemon) handOver(ctx context.Context) error {
 	var open []store.Run
 	if err := d.store.View(ctx, func(t *store.Tx) (err error) { open, err = t.OpenRuns(); return err }); err != nil {

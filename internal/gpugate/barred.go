@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lend records what a run stops, before it is stopped. An empty list removes the record, when everything is restored.
+// lend records what a run stops, or may have stopped, for Barred. An empty list removes the record.
 func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -55,8 +55,9 @@ func (g *Gate) Barred(model string) string {
 	return ""
 }
 
-// serves reports whether a stopped thing answered at a model's URLs. A container did if it publishes the port of one of
-// them on this machine; any thing did if its health is checked at the same host and port.
+// serves reports whether a stopped thing answered at a model's URLs. A container did if one of the URLs is at a
+// loopback address and has a port that the container publishes. Any thing did if its health is checked at the same host
+// and port as one of the URLs.
 func serves(t ledger.Thing, c serving.Config) bool {
 	if t.Loaded != nil {
 		return c.Ollama != nil && c.Ollama.URL == t.Loaded.URL

@@ -19,9 +19,9 @@ import (
 // goneEvery is the pause between two checks of what was stopped.
 const goneEvery = 500 * time.Millisecond
 
-// Free implements actions.GPU. First it checks that the driver answers and that every running thing of the plan can
-// be started again. Then it writes the ledger and stops the things in the order of the plan. At the end it waits
-// until their processes have ended and their memory is free.
+// Free implements actions.GPU. First it checks that the driver answers and that everything in gpu.stop that is running
+// can be started again. Then it records these things in the ledger and stops them in the listed order. At the end it
+// waits until their processes have ended and their memory is free.
 func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	config := g.config(s.Model)
 	g.lend(s.Run, r.Stop)
@@ -106,8 +106,8 @@ func (g *Gate) stopThings(
 	return entries, own, nil
 }
 
-// find lists the things of the plan that are running, and those that only other runs have stopped. This run records the
-// stopped things as its own, too, so that they stay stopped when the other run ends.
+// find lists the things named in stop that are running, and those that only other runs have stopped. The caller records
+// the latter for this run, too, so that they stay stopped when the other run ends.
 func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfig) ([]ledger.Thing, error) {
 	var things []ledger.Thing
 	for _, c := range stop {

@@ -79,7 +79,8 @@ func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]
 	return fmt.Sprintf("%s started again (%s) and was stopped again", e.Thing, whyBack(e)), nil
 }
 
-// stopAgain records the new instance before it is stopped, so that the ledger does not treat it as started by a person.
+// stopAgain stops a thing that runs again. It first records the new instance, so that the ledger does not treat it as
+// started by a person.
 func (g *Gate) stopAgain(ctx context.Context, e ledger.Entry, as ledger.Thing) error {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // leaseForOllama leases the device that an Ollama server will use, for a step that queries the server. The step's own
-// process uses no memory on the device, so it waits only for the lease.
+// process uses no memory on the device, so it needs only the lease, not free memory.
 func (g *Gate) leaseForOllama(
 	ctx context.Context, s actions.GPUStep, leases gpu.Leases, config gpu.Config,
 ) (actions.GPUGrant, error) {
@@ -53,8 +53,8 @@ func (g *Gate) leaseForOllama(
 	}
 }
 
-// ollamaTakes returns the unleased device that Ollama will use, or nil if there is none. Like the server, it chooses
-// the device that already has a model, or else the device with the most free memory.
+// ollamaTakes returns the unleased device that Ollama will use, or nil if there is none. Like the server, it prefers
+// the device with the most Ollama processes, and of equal ones the device with the most free memory.
 func ollamaTakes(devices []gpu.Device) *gpu.Device {
 	usable := slices.DeleteFunc(slices.Clone(devices), func(d gpu.Device) bool { return d.Split || d.Lease != "" })
 	if len(usable) == 0 {

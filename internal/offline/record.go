@@ -26,8 +26,8 @@ type Recorded struct {
 	Needs, Took, GPU time.Duration
 }
 
-// ReadRecord reads the evaluations and decisions since a time, and all runs that have started. A daemon may be running.
-// The error wraps os.ErrNotExist if no daemon ever ran with this state directory.
+// ReadRecord reads the evaluations and decisions since a time, and all retraining runs that have started. A daemon may
+// be running. The error wraps os.ErrNotExist if no daemon ever ran with this state directory.
 func ReadRecord(ctx context.Context, file *configs.File, model string, since time.Time) (*Recorded, error) {
 	m, ok := file.Models[model]
 	if !ok {
@@ -75,7 +75,7 @@ func ReadRecord(ctx context.Context, file *configs.File, model string, since tim
 	return out, err
 }
 
-// runs reads the runs that started, each with the GPU time of its steps.
+// runs reads the runs that started, except rollbacks, each with the GPU time of its steps.
 func (o *Recorded) runs(t *store.Tx, model string) error {
 	runs, err := t.Runs(model, math.MaxInt32)
 	if err != nil {

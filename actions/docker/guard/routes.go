@@ -99,7 +99,7 @@ func (q *request) look() (http.HandlerFunc, error) {
 }
 
 // only returns an error if the query has a parameter that is not among the known ones, unless its value turns it off
-// (see no).
+// (see the variable no).
 func (q *request) only(known ...string) error {
 	for key, values := range q.query {
 		if !slices.Contains(known, key) && slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(no, v) }) {
@@ -109,7 +109,7 @@ func (q *request) only(known ...string) error {
 	return nil
 }
 
-// no are the values by which clients turn a parameter off.
+// no lists the values by which clients turn a parameter off.
 var no = []string{"", "0", "false", "False", "None"}
 
 // networks allows inspecting networks and volumes, disconnecting a service's container from a network, and connecting

@@ -132,7 +132,8 @@ func lookAtLeft(p Plan, step Step, before left, out Outcome) (left, error) {
 	return l, nil
 }
 
-// stepCode returns a digest of a step's definition, without its timeout, its retries and its input data.
+// stepCode returns a digest of a step's definition, without its timeout and its retries, and of the files that its
+// arguments name.
 func stepCode(s Step, c serving.Config) string {
 	s.Timeout, s.Retries = 0, 0
 	if s.Do != DoExport { // only an export depends on the prompts

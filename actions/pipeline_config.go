@@ -69,7 +69,7 @@ func warnOfNoWayBack(p *check.Problems, list []placed) {
 	}
 }
 
-// validateNames checks that each step has a name of its own.
+// validateNames checks that no two steps have the same name.
 func validateNames(p *check.Problems, list []placed) {
 	seen := map[string]int{}
 	for i, s := range list {
@@ -205,7 +205,8 @@ func (s *CommandStep) validate(p *check.Problems, here string) {
 	}
 }
 
-// kind returns the step's kind, by default the safest one.
+// kind returns the step's kind. If none is configured, it is converge for a step with a probe, else once, the safest
+// one.
 func (s *CommandStep) kind() StepKind {
 	if s.Kind == "" && len(s.Probe) > 0 {
 		return KindConverge

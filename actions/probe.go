@@ -9,7 +9,7 @@ import (
 
 const (
 	probeTimeout = 5 * time.Minute
-	probeTries   = 3 // a probe changes nothing, so that it is repeated if its supervisor is lost
+	probeTries   = 3 // a probe changes nothing, so it is repeated if its supervisor is lost
 )
 
 // probe runs a step's probe to find out whether the step had its effect although its supervisor was lost. Exit status 0

@@ -14,7 +14,7 @@ import (
 )
 
 // CheckPrograms warns of commands whose program is missing or not executable, and of missing directories. The caller
-// may see other files than the daemon does, so that these are only warnings.
+// may see other files than the daemon does, so these are only warnings.
 func CheckPrograms(steps []StepConfig) (found check.Problems) {
 	for i := range steps {
 		here := check.Index("", i)

@@ -28,7 +28,7 @@ type State struct {
 	Standing Standing
 	Ready    bool   // it works, as far as this kind can be checked
 	Detail   string // for people: why it is not ready, or what replaced it
-	Thing    Thing  // as it runs now; set for Untouched and Again only
+	Thing    Thing  // as it runs now; valid for Untouched and Again only
 }
 
 // Runs reports whether the thing holds, or may hold, the memory that it was stopped for.

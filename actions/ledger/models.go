@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// Models is the Hand for models that Ollama has loaded.
+// Models implements Hand for the models that Ollama has loaded.
 type Models struct{}
 
 var _ Hand = Models{}
@@ -84,7 +84,7 @@ func tagged(name string) string {
 	return name + ":latest"
 }
 
-// Look implements Hand. Ollama has no instance ids, so a loaded model is always Untouched.
+// Look implements Hand. Ollama has no instance ids, so it never returns Again.
 func (Models) Look(ctx context.Context, t Thing) (State, error) {
 	server, err := ollama.New(t.Loaded.URL)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Units is the Hand for systemd units. It never reloads the configuration of systemd.
+// Units implements Hand for systemd units. It never reloads the configuration of systemd.
 type Units struct {
 	// Systemctl is the program to run; default "systemctl".
 	Systemctl string

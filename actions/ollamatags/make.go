@@ -67,7 +67,7 @@ type MakeInput struct {
 	Release Release  `json:"release"`
 	Serving []string `json:"serving,omitempty"` // digests of the champion and the former release, whose names are kept
 	Keep    int      `json:"keep"`
-	// Ask is the test request to the new name: a server accepts files that it cannot load.
+	// Ask is the test request to the new name. It is needed because a server accepts even files that it cannot load.
 	Ask ollama.ChatRequest `json:"ask"`
 }
 
@@ -82,7 +82,7 @@ type Made struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Make creates the name of a release and sends it one request. It is idempotent.
+// Make deletes old names (see prune), creates the name of a release, and sends it one request. It is idempotent.
 func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Made, error) {
 	began := time.Now()
 	c, err := ollama.New(in.URL)

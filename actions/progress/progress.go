@@ -27,7 +27,7 @@ type Progress struct {
 	At   time.Time     `json:"at,omitzero"`
 }
 
-// Same reports whether two are equal apart from At.
+// Same reports whether p and q are equal apart from At.
 func (p Progress) Same(q Progress) bool {
 	if (p.Share == nil) != (q.Share == nil) || p.Share != nil && *p.Share != *q.Share {
 		return false

@@ -9,8 +9,9 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Rollback is set in the plan of a run that does not train: it rolls back a release that failed its probation. The
-// steps of such a plan are those of the run that deployed the release, and its champion is the former release.
+// Rollback is set in the plan of a run that does not train. The run rolls back a release that failed its probation, or
+// deploys the champion again (Redeploy). The steps of such a plan are those of the run that deployed the release. Its
+// champion is the release to put into service: the former one, or with Redeploy the present one.
 type Rollback struct {
 	Release string `json:"release"` // digest of the release to roll back
 	Run     string `json:"run"`     // id of the run that deployed it

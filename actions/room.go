@@ -16,8 +16,8 @@ import (
 // roomRuns is the number of earlier runs from which the space for a step is estimated.
 const roomRuns = 5
 
-// room refuses to start a step if the disk has less space than the step wrote in earlier runs. It reports false if
-// there is enough space, or if nothing is known.
+// room refuses to start a step if the disk has less space than the most that the step wrote in earlier runs, plus a
+// tenth. It reports false if there is enough space, or if nothing is known.
 func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, error) {
 	need, runs, err := x.grew(ctx, p, step.Name)
 	if err != nil || need == 0 {

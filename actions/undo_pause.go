@@ -22,8 +22,8 @@ func waitForUndo(ctx context.Context, p Plan, a Action) error {
 	}
 }
 
-// undoPause returns the pause before an attempt: none before the first one, then 1, 2, 4, … equal shares. The pauses of
-// all attempts add up to all.
+// undoPause returns the pause before an attempt: none before the first one, then 1, 2, 4, … equal shares. The pauses
+// before all attempts add up to the total, the parameter all.
 func undoPause(all time.Duration, attempt int) time.Duration {
 	if attempt < 2 || attempt > undoAttempts {
 		return 0

@@ -34,8 +34,8 @@ type Line struct {
 	Error  string          `json:"error,omitempty"`  // why it could not be used
 }
 
-// syncEvery is the shortest pause between two syncs by Add. A stored line survives a kill at once, and a power cut
-// after the next sync.
+// syncEvery is the shortest pause between two syncs by Add. A stored line survives the death of the process at once,
+// and a power cut after the next sync.
 const syncEvery = time.Second
 
 // maxLine limits the size of an answer with its item, in bytes.

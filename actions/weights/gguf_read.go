@@ -20,7 +20,7 @@ const (
 	maxTensor  = 1 << 50 // bytes
 )
 
-// ReadGGUF reads the header of a file of size bytes, and checks that its tensors lie inside it.
+// ReadGGUF reads the header of a file of the given size, and checks that the tensors lie inside the file.
 func ReadGGUF(file io.ReaderAt, size int64) (GGUF, error) {
 	r := &reader{in: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), 1<<16), left: uint64(max(size, 0))}
 	m := GGUF{Size: size, values: map[string]Value{}, index: map[string]int{}}
@@ -258,8 +258,7 @@ func (r *reader) tensors(m *GGUF, n uint64) error {
 	return nil
 }
 
-// place computes the offset of the data, which follows a header of head bytes, and checks that each tensor lies inside
-// the file.
+// place computes the offset of the data from the size of the header, and checks that each tensor lies inside the file.
 func (m *GGUF) place(head uint64) error {
 	align := uint64(32)
 	if v, ok := m.values["general.alignment"]; ok && v.Number >= 1 && v.Number <= 1<<20 {

@@ -57,8 +57,8 @@ first assumes that each of these retrains fixed the conditions that caused it, t
 	return cmd
 }
 
-// tried is one policy with its results: the best possible result, and the worst possible one if the record does not
-// determine the result.
+// tried is one policy with its best and its worst possible result. The two are equal if the record determines the
+// result.
 type tried struct {
 	Value       string // of a sweep
 	Best, Worst playback.Backtest

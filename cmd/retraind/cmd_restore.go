@@ -188,8 +188,8 @@ func (a *app) restoreEarly(cmd *cobra.Command) {
 	}
 }
 
-// checkRegained adds a note to the results of containers that run again but no longer use memory on the GPU, as they
-// did before.
+// checkRegained adds a note to the results of containers that run again, but use no GPU memory although they did
+// before.
 func checkRegained(ctx context.Context, results []ledger.Result) {
 	if probe, err := gpuProbe(nil); err == nil {
 		ledger.CheckGPU(ctx, probe, results)

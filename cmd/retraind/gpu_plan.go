@@ -42,8 +42,8 @@ type roomStep struct {
 	Back string `json:"back"`
 }
 
-// plansOf checks for every pipeline that needs a GPU whether it would get one, and lists what the pipeline itself
-// stops.
+// plansOf checks for every pipeline that needs a GPU whether it would get one, and lists what a run would stop, by
+// gpu.stop or by a step of the pipeline.
 func plansOf(ctx context.Context, file *configs.File, devices []gpu.Device) []modelPlan {
 	plans := []modelPlan{}
 	for _, name := range file.Names() {

@@ -48,8 +48,8 @@ func reflow(text string, width int) string {
 }
 
 // hang returns the indent of the continuation lines of a long line. If the line is a table row, with columns
-// separated by two spaces, the indent is the position of its last column, of at most three. Otherwise it is the
-// indent of the line.
+// separated by two spaces, the indent is the position of its last column, or of the third one if there are more.
+// Otherwise it is the indent of the line.
 func hang(line string) int {
 	at := len(line) - len(strings.TrimLeft(line, " "))
 	if at == 0 && !strings.Contains(line, "  ") {

@@ -114,8 +114,8 @@ func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 }
 
 // findSocket takes the socket from the configuration. systemd gives the packaged daemon a runtime directory that the
-// configuration does not contain. So if the configuration is that of the packaged daemon, the socket in this runtime
-// directory is used.
+// configuration does not contain. So findSocket returns the socket in this runtime directory if the configuration is
+// that of the packaged daemon, but cannot be read or names a socket that is not in use.
 func (a *app) findSocket(cmd *cobra.Command) (string, error) {
 	config := a.configPath()
 	packaged := sameFile(config, packagedConfig)

@@ -36,7 +36,7 @@ func (p *page) backtest(model, key string, floor float64, all []tried, took time
 	}
 }
 
-// unknown reports whether the result has a retrain that never ran.
+// unknown reports whether the result depends on a retrain that never ran, so that its effect is unknown.
 func unknown(t tried) bool {
 	for _, c := range t.Best.Divergences {
 		if c.Run == "" {

@@ -23,7 +23,7 @@ type BaseFacts struct {
 	Differ int    `json:"differ"` // items that the two answer differently, in any target
 }
 
-// baseModel returns the name of the base model that a run asks, "" if it asks none.
+// baseModel returns the name of the base model that a run queries, "" if it queries none.
 func (p Plan) baseModel() string {
 	for _, s := range p.Steps {
 		if s.Predict != nil && s.Predict.Base != "" {
@@ -129,8 +129,8 @@ func (s Step) asksBase(c serving.Config) bool {
 	return s.Predict != nil && s.Predict.Base != "" && c.Ollama != nil
 }
 
-// validateBase checks the key base_model in the steps that the pipeline itself lists. staged means that one of its
-// steps, including those of included pipelines, is stage.
+// validateBase checks the key base_model in the steps that the pipeline itself lists. staged means that the pipeline,
+// or one that it includes, has the step stage.
 func validateBase(p *check.Problems, d *DeployConfig, s serving.Config, written []StepConfig, staged bool) {
 	for i, step := range written {
 		ask := step.Predict()

@@ -72,7 +72,8 @@ func (x *Executor) bounded(ctx context.Context, p Plan, step Step) (context.Cont
 	return timed, func() { stop(); unwatch() }
 }
 
-// ended returns the step's outcome if err is the end of a bounded context; otherwise it returns out and err unchanged.
+// ended returns the step's outcome if err says why a bounded context has ended; otherwise it returns out and err
+// unchanged.
 func ended(step Step, out Outcome, err error) (Outcome, error) {
 	var cancelled *cancelledError
 	switch {

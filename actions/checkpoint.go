@@ -12,8 +12,8 @@ import (
 
 // inQuietHours runs a command. A command that saves checkpoints is stopped when the quiet hours end. The run then ends
 // as blocked, so that everything it stopped is started again. In the next run the same step resumes from the command's
-// checkpoint. The run also ends as blocked if the command is done, but the quiet hours end before the later steps are
-// expected to.
+// checkpoint. The run also ends as blocked if the command is done, but the quiet hours are too short for the expected
+// time of the later steps.
 func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step) (Outcome, error) {
 	if !step.Checkpoints || p.Until.IsZero() {
 		return x.commandWithGPU(ctx, p, a, step)

@@ -22,13 +22,13 @@ func (x *Executor) command(ctx context.Context, p Plan, a Action, step Step, arg
 	return x.commandUntil(ctx, p, a, step, argv, held{})
 }
 
-// held is the GPU lease of a command, and the channel on which the command is told to stop.
+// held is the GPU lease of a command, and the channel that says when the command must be stopped.
 type held struct {
 	lease *os.File             // passed to the command's supervisor; nil for none
 	stop  <-chan *BlockedError // receives the reason if the command must be stopped
 }
 
-// commandUntil is command for a step that holds a GPU.
+// commandUntil does what command does, for a step that may hold a GPU.
 func (x *Executor) commandUntil(
 	ctx context.Context, p Plan, a Action, step Step, argv []string, h held,
 ) (Outcome, error) {
@@ -137,7 +137,7 @@ func (x *Executor) spec(p Plan, a Action, step Step, argv []string) (runner.Spec
 	return x.specIn(p, a, step, argv, attemptName(step, a))
 }
 
-// specIn is spec for an attempt directory with the given name.
+// specIn does what spec does, for an attempt directory with the given name.
 func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name string) (runner.Spec, error) {
 	dir := AttemptDir(p.RunDir, name, a.Attempt)
 	work := filepath.Join(dir, "work")

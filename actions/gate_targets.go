@@ -47,7 +47,7 @@ func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, c
 	return out
 }
 
-// share returns the score for right correct answers of n, without macro-F1.
+// share returns the score for n items of which right are answered correctly, without macro-F1.
 func share(right, n int) Score {
 	s := Score{Correct: right}
 	if n > 0 {
@@ -59,8 +59,8 @@ func share(right, n int) Score {
 
 // judgeTargets checks the targets that do not gate, and fills in their margins and bounds. A target with a configured
 // margin must not be worse by more than that margin, with 95 % confidence. A target without one is refused if it loses
-// more than category_floor points and the loss is more than chance. name is the target that decided, if the class is not
-// ok.
+// more than category_floor points and chance does not explain the loss. name is the target that decided, if the class
+// is not ok.
 func judgeTargets(c PromoteConfig, targets []TargetFacts) (name string, class store.StepState, why string) {
 	for i := range targets {
 		f := &targets[i]

@@ -14,7 +14,8 @@ import (
 type AskedModel struct {
 	URL  string
 	Name string
-	// Releases means that Name is the name that clients use, and the step asks the name of one of its releases.
+	// Releases means that Name is the name that clients use, but the step queries one of its releases under the
+	// release's name.
 	Releases bool
 }
 

@@ -59,8 +59,8 @@ type LabelRow struct {
 // None are those in which the statement changed nothing.
 type LabelsWritten struct{ Rows, Taken, None int }
 
-// writeLabels writes the overlay of a run into the table. Rows that were written before a crash have labels by then and
-// are not written again.
+// writeLabels writes the larger model's labels, which are in the overlay of the run, into the table. Rows that were
+// written before a crash have labels by then and are not written again.
 func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Outcome) (Outcome, error) {
 	overlay, err := teacher.ReadOverlay(p.overlayFile())
 	if err != nil {

@@ -27,8 +27,8 @@ type left struct {
 	Code    string     `json:"code"`    // digest of the step and of the files that it names
 	Data    []leftFile `json:"data"`    // all files in the run's directory data
 	Release []leftFile `json:"release"` // all files of the release at that time
-	// Work means that the step changed the directory that the steps share, and that it is not empty; it is deleted at the
-	// end of the run. Sum is a digest of that directory.
+	// Work means that the step changed the directory that the steps share, and that this directory is not empty; it is
+	// deleted at the end of the run. Sum is a digest of that directory.
 	Work bool   `json:"work,omitempty"`
 	Sum  string `json:"sum,omitempty"`
 	// Total is the size of the run's directories and of the release after the step; Grew is by how much the step
@@ -70,7 +70,7 @@ func writeLeft(dir string, l left) error {
 	return durable.WriteFile(filepath.Join(dir, leftName), []byte(mustJSON(l)+"\n"), 0o600)
 }
 
-// lastLeft returns the record of the last step of a run that has one.
+// lastLeft returns the newest record that a step of a run has left, or an empty one.
 func lastLeft(p Plan, done []Outcome) left {
 	for i := len(done) - 1; i >= 0; i-- {
 		o := done[i]

@@ -262,7 +262,8 @@ func (m *machine) next() (Action, bool) {
 	return Action{Kind: ActFinish, Attempt: 1, Result: m.result()}, true
 }
 
-// inPart reports whether the next step belongs to the GPU part; over reports that no further step does.
+// inPart reports whether the next step belongs to the GPU part; over reports that it does not, or that the run has
+// failed.
 func (m *machine) inPart() bool {
 	first, last, ok := m.plan.gpuPart()
 	return ok && first <= m.at && m.at <= last

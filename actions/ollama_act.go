@@ -19,8 +19,8 @@ import (
 // Models unloads and reloads models of an Ollama server for steps, and lists the unloaded ones in the host's ledger.
 // The daemon implements it.
 type Models interface {
-	// Unload records the models that r names in the ledger, unloads them, and waits until server and driver confirm that
-	// they are unloaded. It is idempotent, and returns what it did.
+	// Unload unloads the models that r names, after it has recorded them in the ledger, and waits until server and
+	// driver confirm that they are unloaded. It is idempotent, and returns what it did.
 	Unload(ctx context.Context, s GPUStep, r Room) (string, error)
 	// Reload waits for the run's turn on the GPU, and loads those models of m that the run has unloaded, with their
 	// former keep-alive. It returns what it loaded, "" for nothing.

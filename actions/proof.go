@@ -186,8 +186,8 @@ func percentile95(values []float64) float64 {
 	return slices.Sorted(slices.Values(values))[(len(values)*95+99)/100-1]
 }
 
-// timed is the number of texts used to measure the time of one answer, and fewest the minimum number of texts of a
-// verification. Of these, at least 10 are texts that both releases answer alike, if the others are repetitions.
+// timed is the number of texts used to measure the time of one answer. fewest is the minimum number of texts of a
+// verification: the requests about differing texts, some of which may be repetitions, and at least 10 others.
 const (
 	timed  = 4
 	fewest = minDiffering + 10
@@ -264,8 +264,8 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 			text.Digest(p.release), f.Differ, f.Probed)
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health answer names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
-	// Parity is required of these texts alone as well: among hundreds of other texts a few old answers would not be
-	// noticed.
+	// Parity is also required of the differing texts alone: among hundreds of other texts a few old answers would not
+	// be noticed.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
 		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: does one of several processes still serve the old model?",
 			f.AsFormer, f.Differ)

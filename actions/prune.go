@@ -49,7 +49,7 @@ func (x *Executor) Prune(ctx context.Context, model, dir string, rules Retention
 	}
 }
 
-// prune is Prune at the end of a run, by the rules in its plan.
+// prune calls Prune at the end of a run, with the rules in the run's plan.
 func (x *Executor) prune(ctx context.Context, p Plan) {
 	var rules RetentionConfig
 	if p.Retention != nil {
@@ -58,8 +58,8 @@ func (x *Executor) prune(ctx context.Context, p Plan) {
 	x.Prune(ctx, p.Model, p.ModelDir, rules)
 }
 
-// household has what decides which files of a model may be removed: its recorded releases and runs, and which of them
-// are in use.
+// household has the facts that decide which files of a model may be removed: the model's recorded releases and runs,
+// and which of them are in use.
 type household struct {
 	dir      string
 	now      time.Time

@@ -40,7 +40,8 @@ const (
 )
 
 // Do performs one action or undoes it. To undo it, Do starts a stopped service if it ran before, stops a started one if
-// it did not, and restarts a restarted one again. A repeated call changes nothing, except that it repeats a restart.
+// it did not run before, and restarts a restarted one again. A repeated call changes nothing, except that it repeats a
+// restart.
 func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Act
 	if err := j.Decode(&in); err != nil {

@@ -240,7 +240,7 @@ func (p placer) restoreBelow(list map[string]string, at, name, kept, former stri
 	return nil
 }
 
-// between opens two directories as roots and calls do with them.
+// between opens two directories as roots and calls the function do with them.
 func (p placer) between(a, b string, do func(a, b *os.Root) error) error {
 	from, err := os.OpenRoot(a)
 	if err != nil {
@@ -264,8 +264,8 @@ func regular(root *os.Root, at string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// below calls do for each file of a directory, in order, with its path below the directory. Anything other than files
-// and directories is an error.
+// below calls the function do for each file of a directory, in order, with its path below the directory. Anything other
+// than files and directories is an error.
 func below(root *os.Root, at string, do func(rel string, info fs.FileInfo) error) error {
 	n := 0
 	return fs.WalkDir(root.FS(), filepath.ToSlash(at), func(path string, d fs.DirEntry, err error) error {

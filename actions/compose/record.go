@@ -44,9 +44,9 @@ func writeRecord(path string, list []string) error {
 	return durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
-// recorded calls do, which places the files of pairs, and then removes the files below directories that only an earlier
-// release had. Until that is done the record lists the files of both releases, so that a crash leaves no file
-// unrecorded.
+// recorded calls the function do, which places the files of pairs. Then it removes those files below placed directories
+// that only an earlier release had. Until that is done the record lists the files of both releases, so that a crash
+// leaves no file unrecorded.
 func (p placer) recorded(dir *os.Root, pairs []pair, do func() error) error {
 	before, err := readRecord(p.record)
 	if err != nil {

@@ -96,7 +96,7 @@ func (s *site) healthy(ctx context.Context, w wanted) (docker.Container, string,
 	return c, "", nil
 }
 
-// said returns the last line of a container's output, as the end of an error message. It prints the last 20 lines.
+// said returns the last line of a container's output, as the end of an error message. It also prints the last 20 lines.
 func (s *site) said(ctx context.Context, c docker.Container) string {
 	if c.ID == "" {
 		return ""

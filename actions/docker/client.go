@@ -120,7 +120,7 @@ func (c *Client) forget() {
 	c.minor = 0
 }
 
-// call calls do, but waits no longer than patience. It is for requests that the engine answers at once.
+// call does what do does, but waits no longer than patience. It is for requests that the engine answers at once.
 func (c *Client) call(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()

@@ -47,7 +47,8 @@ type Work func(ctx context.Context, j Job) (Result, error)
 func inputFile(dir string) string  { return filepath.Join(dir, "input.json") }
 func resultFile(dir string) string { return filepath.Join(dir, "result.json") }
 
-// Prepare writes the input of an attempt that is not claimed yet. For a claimed one, input is not called.
+// Prepare calls the function input and writes what it returns as the input of an attempt. It does nothing if a
+// supervisor has claimed the attempt.
 func Prepare(dir string, input func() (any, error)) error {
 	if runner.Claimed(dir) {
 		return nil

@@ -40,7 +40,7 @@ func (s State) Runs() bool {
 // conformance test. Stop and Start are idempotent.
 type Hand interface {
 	Look(ctx context.Context, t Thing) (State, error)
-	// Stop requests the stop, and waits for its end if the kind supports that; otherwise Look reports the end.
+	// Stop requests the stop. It waits until the thing is off if the kind supports that; otherwise Look reports it.
 	Stop(ctx context.Context, t Thing) error
 	// Start requests the start; Look reports when it is done.
 	Start(ctx context.Context, t Thing) error

@@ -10,7 +10,7 @@ import (
 	"github.com/retraind/retraind/serving/ollama"
 )
 
-// SwitchInput is the input of the steps that switch the name that clients use to a release.
+// SwitchInput is the input of the steps that make the name that clients use refer to a release.
 type SwitchInput struct {
 	Place
 	// Want is the release to put into service. Nil removes the name, if it refers to Refused.
@@ -53,9 +53,9 @@ const copyRoom = 16 << 20
 // drain is how long to wait for the former model to finish its requests.
 const drain = time.Minute
 
-// Switch switches the name that clients use to a release. Meanwhile both models have a second name, so that the server
-// keeps their files, and a request can fail only while the server writes the name. A repeated call continues from the
-// server's state.
+// Switch makes the name that clients use refer to a release. Meanwhile both models have a second name, so that the
+// server keeps their files, and a request can fail only while the server writes the name. A repeated call continues
+// from the server's state.
 func Switch(ctx context.Context, in SwitchInput, progress func(float64, string)) (out Switched, err error) {
 	began := time.Now()
 	c, err := ollama.New(in.URL)

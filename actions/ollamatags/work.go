@@ -29,7 +29,7 @@ func StageWork(ctx context.Context, j job.Job) (job.Result, error) {
 	}, nil
 }
 
-// SwitchWork switches the name that clients use to a release: its input is a SwitchInput, the data of its result a
+// SwitchWork makes the name that clients use refer to a release: its input is a SwitchInput, the data of its result a
 // Switched.
 func SwitchWork(ctx context.Context, j job.Job) (job.Result, error) {
 	var in SwitchInput

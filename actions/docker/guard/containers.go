@@ -72,7 +72,7 @@ type inspected struct {
 
 // own looks up a container by id or name and returns it with the recorded rights of its service. It returns an error if
 // the container belongs to no configured service. It first records the rights of this container as the service's,
-// unless it is one of `compose run` or has not started yet: compose may still connect it with more networks.
+// unless `compose run` has created it or it has not started yet: compose may still connect it with more networks.
 func (q *request) own(id string) (inspected, *precedent, error) {
 	var c inspected
 	if !name.MatchString(id) {
@@ -94,7 +94,7 @@ func (q *request) own(id string) (inspected, *precedent, error) {
 	return c, &precedent{}, nil
 }
 
-// oneOff reports whether a container is one of `docker compose run`, which publishes no ports.
+// oneOff reports whether a container was created by `docker compose run`, which publishes no ports.
 func oneOff(labels map[string]string) bool { return strings.EqualFold(labels[labelOneOff], "true") }
 
 // list lists the containers of the configured services, and no others.

@@ -124,8 +124,8 @@ func peerOf(c net.Conn) (peer *unix.Ucred) {
 	return peer
 }
 
-// ServeHTTP forwards a request, or refuses it. A request below OnlyDecide is never forwarded: the answer is the
-// decision.
+// ServeHTTP forwards a request, or refuses it. A request whose path begins with OnlyDecide is never forwarded: the
+// answer is the decision.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	peer, _ := r.Context().Value(peerKey{}).(*unix.Ucred)
 	if peer == nil || peer.Uid != 0 && peer.Uid != g.config.UID {

@@ -39,7 +39,7 @@ func precedentOf(c inspected) *precedent {
 	return p
 }
 
-// allows returns an error if a new container would have other rights than the precedent.
+// allows returns an error if the rights of a new container would differ from those of the precedent.
 func (p *precedent) allows(labels map[string]string, body map[string]any) error {
 	if project := labels[labelProject]; project != p.Project {
 		return fmt.Errorf("its project is %q, not %q", project, p.Project)

@@ -66,10 +66,10 @@ func Refuses(ctx context.Context, socket string, s Service) (string, error) {
 	return "", errors.New(said)
 }
 
-// Rehearse calls run with the address of a fake engine in front of a guard's socket, and returns the requests that the
-// guard would refuse. Requests that change nothing are answered by the engine; for each change the guard is asked for
-// its decision, and the change is not made. A program that run starts therefore fails, at the latest when it reads the
-// result of its change.
+// Rehearse calls the function run with the address of a fake engine in front of a guard's socket, and returns the
+// requests that the guard would refuse. Requests that change nothing are answered by the engine; for each change the
+// guard is asked for its decision, and the change is not made. A program that run starts therefore fails, at the latest
+// when it reads the result of its change.
 func Rehearse(ctx context.Context, socket string, run func(ctx context.Context, host string)) ([]Refusal, error) {
 	s, err := newStandIn(ctx, socket)
 	if err != nil {

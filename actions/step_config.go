@@ -45,7 +45,7 @@ type Builtin string
 
 // The built-in steps.
 const (
-	DoExport  Builtin = "export"  // write train.jsonl and test.jsonl
+	DoExport  Builtin = "export"  // write train.jsonl, validation.jsonl and test.jsonl
 	DoGate    Builtin = "gate"    // compare candidate and champion on the held-out set
 	DoRelease Builtin = "release" // point `current` to the candidate
 	DoDeploy  Builtin = "deploy"  // deploy the candidate by the model's strategy

@@ -37,7 +37,7 @@ func StepForms() []StepForm {
 	}
 }
 
-// Do returns the built-in step of a name; it is empty if there is none.
+// Do returns the built-in step with the given name; it is empty if there is none.
 func Do(name Builtin) StepConfig {
 	for _, f := range StepForms() {
 		if f.Do == name && name != "" {

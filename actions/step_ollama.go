@@ -94,7 +94,8 @@ func (a *OllamaAct) named() gpu.StopConfig {
 	return gpu.StopConfig{Ollama: []string{a.Model}, Server: a.URL}
 }
 
-// unloaded returns those of the first n steps that unload models which no later one of the n steps loads again.
+// unloaded returns the indices of those of the first n steps that unload models, unless a later one of the n steps
+// loads these models again.
 func (p Plan) unloaded(n int) (list []int) {
 	for i, s := range p.Steps[:n] {
 		if s.Act == nil || s.Act.Ollama == nil {
@@ -107,7 +108,8 @@ func (p Plan) unloaded(n int) (list []int) {
 	return list
 }
 
-// loaded removes from a list of steps that have unloaded models those whose models the given step has loaded again.
+// loaded takes a list of steps that have unloaded models, and removes the steps whose models the given step has loaded
+// again.
 func (p Plan) loaded(unloaded []int, step int) []int {
 	a := p.Steps[step].Act.Ollama
 	return slices.DeleteFunc(unloaded, func(i int) bool { return a.covers(p.Steps[i].Act.Ollama) })

@@ -255,7 +255,7 @@ func (x *Executor) sealed(p Plan, done []Outcome) (Release, string, error) {
 }
 
 // healthNames reports whether the service's health can identify the release in service. If the service does not answer,
-// it assumes so: then the verification after the deployment decides.
+// it returns true: then the verification after the deployment decides.
 func (x *Executor) healthNames(ctx context.Context, p Plan) bool {
 	scorer := serving.NewScorer(p.Serving)
 	defer scorer.Close()

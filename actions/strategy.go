@@ -4,7 +4,7 @@ import "context"
 
 // strategy is one way to deploy a release and to roll back to the former one. The former release is put back into
 // service after a failed verification, after a failed probation, and when another model is served. In the last two
-// cases that is a run of its own, days later, with the steps of the plan that deployed the release.
+// cases a separate run does this, often days later, with the steps of the plan that deployed the release.
 type strategy interface {
 	// deploy puts the candidate into service. A repeated call continues the earlier one.
 	deploy(ctx context.Context, p Plan, a Action, step Step, done []Outcome) (Outcome, error)

@@ -23,7 +23,7 @@ func waitForUndo(ctx context.Context, p Plan, a Action) error {
 }
 
 // undoPause returns the pause before an attempt: none before the first one, then 1, 2, 4, … equal shares. The pauses
-// before all attempts add up to the total, the parameter all.
+// add up to all, the given total.
 func undoPause(all time.Duration, attempt int) time.Duration {
 	if attempt < 2 || attempt > undoAttempts {
 		return 0

@@ -93,9 +93,9 @@ func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	return g.conclude(now, g.describe(now, devices))
 }
 
-// open updates since when each device has been free, and returns the device to take, nil if none was free for long
-// enough. Of several it takes the one with the fewest processes, then the smallest, to leave large ones for runs that
-// need them.
+// open updates the times since which the devices have been free, and returns the device to take, nil if none was free
+// for long enough. Of several it takes the one with the fewest processes, then the smallest, to leave large ones for
+// runs that need them.
 func (g *Gate) open(now time.Time, devices []Device) *Device {
 	before := g.free
 	g.free = make(map[string]stretch, len(devices))

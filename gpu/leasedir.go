@@ -29,9 +29,9 @@ func dirsOf(configured string) leaseDirs {
 // not count as missing, because the leases in another directory would not exclude those in this one.
 func FindLeaseDir(configured string) (string, error) { return dirsOf(configured).find() }
 
-// LeaseDir returns the directory of this host's leases, for a process that takes one. It is that of FindLeaseDir. If
-// none exists, LeaseDir creates one in which only the owner and the group may write: the first one whose parent
-// directory exists, else the first one that it can create.
+// LeaseDir returns the directory of this host's leases, for a process that takes one. It is the one that FindLeaseDir
+// returns. If none exists, LeaseDir creates one in which only the owner and the group may write: the first one whose
+// parent directory exists, else the first one that it can create.
 func LeaseDir(configured string) (string, error) { return dirsOf(configured).make() }
 
 // CheckLeaseDir reports why this process could not use the directory of LeaseDir, or could not create it. It creates
@@ -111,8 +111,8 @@ func access(dir string, mode uint32) error {
 	return nil
 }
 
-// makeShared creates a directory in which new files belong to its group. If the parent directory exists, the new one
-// gets its owner and group: so the daemon may use what root has created in the daemon's directory.
+// makeShared creates a directory in which new files belong to its group. The new directory gets the owner and group of
+// its parent, so that the daemon may use what root has created in the daemon's directory.
 func makeShared(dir string) error {
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {

@@ -143,8 +143,8 @@ func noStart(exit Exit, err error) Exit {
 	return exit
 }
 
-// followOutput returns a function to be called repeatedly: it searches the output for progress and stores what it finds
-// in PrintedFile.
+// followOutput returns a function that searches the output for progress and stores what it finds in PrintedFile. The
+// caller calls this function repeatedly.
 func followOutput(spec Spec, log *capped) func() {
 	tracker := progress.NewTracker(spec.Progress)
 	if tracker == nil {

@@ -30,8 +30,8 @@ type Input struct {
 }
 
 // Do performs one action or undoes it. To undo it, Do starts a stopped unit if it was active before, stops a started
-// one if it was not, and restarts a restarted one again. A repeated call changes nothing, except that it repeats a
-// restart.
+// one if it was not active, and restarts a restarted one again. A repeated call changes nothing, except that it repeats
+// a restart.
 func Do(ctx context.Context, j job.Job) (job.Result, error) {
 	var in Input
 	if err := j.Decode(&in); err != nil {

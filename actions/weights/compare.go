@@ -30,7 +30,8 @@ func (l *links) sampled() []string {
 	return out
 }
 
-// matrix returns the matrix of a module. Some models have an additional level in their names.
+// matrix returns the matrix of a module. It also tries the name with and without the prefix "model.", in which models
+// differ.
 func (m *model) matrix(module string) (Matrix, bool) {
 	for _, name := range []string{module, strings.TrimPrefix(module, "model."), "model." + module} {
 		if w, ok := m.Matrix(name + ".weight"); ok {

@@ -195,8 +195,8 @@ func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key
 	return edited.File, nil
 }
 
-// inModel puts "retrain_when." in front of a condition. It also does so for a misspelt condition, so that the error
-// suggests the right key.
+// inModel puts "retrain_when." in front of the key of a condition. It also does so for a misspelt key, so that the
+// error suggests the right key.
 func inModel(key string) string {
 	first, _, _ := strings.Cut(key, ".")
 	conditions := keysOf(policy.Conditions{})

@@ -50,7 +50,7 @@ A script can do the same with flock: flock /run/retraind/gpu/UUID.lock COMMAND`,
 	return cmd
 }
 
-// gpuHold takes a lease and then replaces this process by the command.
+// gpuHold takes a lease and then replaces this process with the command.
 type gpuHold struct {
 	app         *app
 	gpu, leases string
@@ -87,8 +87,8 @@ func (h *gpuHold) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	return syscall.Exec(program, args, append(env, "CUDA_VISIBLE_DEVICES="+lease.UUID))
 }
 
-// configured returns the directory of leases from the configuration, "" without a configuration. It refuses one that
-// cannot be read: it may name a directory, and a lease in another directory would exclude no run.
+// configured returns the directory of leases from the configuration, "" without a configuration. A configuration that
+// cannot be read is an error: it may name a directory, and a lease in another directory would exclude no run.
 func (h *gpuHold) configured(cmd *cobra.Command) (string, error) {
 	l, _, err := h.app.load(cmd)
 	var bad *configs.InvalidError

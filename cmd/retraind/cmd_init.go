@@ -136,7 +136,7 @@ func (a *app) init(dir string, e configs.Example, force bool) error {
 	return nil
 }
 
-// initFlags maps the keys of the configuration that init has a flag for to this flag.
+// initFlags maps each key of the configuration for which init has a flag to that flag.
 var initFlags = map[string]string{
 	"dsn_file": "dsn-file", "table": "table", "id": "id", "text": "text", "label": "label", "capture": "capture",
 	"watermark": "watermark", "state": "state",

@@ -103,8 +103,9 @@ func placed(l *configs.Loaded, err error) error {
 	return &coded{code: code, err: &configs.InvalidError{Path: l.Path, Source: l.Source, Problems: problems}}
 }
 
-// translate passes signals on to the channels of the options, or calls soft or hard. The returned function stops this.
-// Each channel has room for one signal, so that repeated signals are merged.
+// translate passes HUP, USR1 and USR2 on to the channels of the options, each with room for one signal, so that
+// repeated signals are merged. It calls soft at the first TERM or INT, and hard at each later one. The returned
+// function stops this.
 func translate(o *daemon.Options, soft, hard func()) func() {
 	on := func(sig ...os.Signal) chan os.Signal {
 		c := make(chan os.Signal, 1)

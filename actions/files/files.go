@@ -1,8 +1,8 @@
 // Package files reads and writes files below directories that others, such as a training or an operator, also write to.
 //
 // Each directory is given as an os.Root, so that no link leads out of it. Only regular files are read, and a file is
-// replaced atomically and durably. The package has no state; its functions are safe for concurrent use on different
-// files.
+// replaced atomically, after the new content has been synced. The package has no state; its functions are safe for
+// concurrent use on different files.
 package files
 
 import (
@@ -51,7 +51,7 @@ func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
 	return in, nil
 }
 
-// WriteInto writes a file below a root, atomically and durably.
+// WriteInto writes a file below a root. It replaces the file atomically, after it has synced the new content.
 func WriteInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) error {
 	part := filepath.Join(filepath.Dir(name), ".retraind-"+filepath.Base(name)+".part")
 	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {

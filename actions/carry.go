@@ -18,12 +18,12 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// Parent identifies the run that another run repeats.
+// Parent identifies the ended run that a retry repeats.
 type Parent struct {
 	Run    string `json:"run"`
 	RunDir string `json:"run_dir"`
 	From   string `json:"from"` // the step at which the retry starts
-	// Carry are the steps whose results are reused if their files are unchanged.
+	// Carry names the steps of that run whose results the retry reuses if their files are unchanged.
 	Carry []string `json:"carry,omitempty"`
 }
 
@@ -36,7 +36,7 @@ func carries(s Step) (carry, breaks bool) {
 		return len(s.Undo) == 0, false
 	case DoExport:
 		return true, false
-	// they run again, and change no file of the run
+	// they run again, but change no file of the run
 	case DoCheck, DoPredict, DoGate, DoRelease, DoDeploy, DoVerify, DoCompose, DoUnit, DoOllama:
 		return false, false
 	}

@@ -61,7 +61,8 @@ type ExportPlan struct {
 	Chat *serving.Chat
 	// Prompts is the digest of the files for requests and chats, for the manifest.
 	Prompts string
-	// Overlay has the answers of a larger model for training rows, by item and text hash. People's labels win.
+	// Overlay has the answers of a larger model for training rows, by item and text hash. Labels of people take
+	// precedence.
 	Overlay map[[2]string]teacher.Over
 	// Guard refuses an implausible export before a former one is replaced; nil accepts all.
 	Guard func(ExportFacts) error

@@ -21,9 +21,9 @@ type GPU interface {
 	// Watch watches the device until end is called. The caller passes to end whether the step succeeded; end returns how
 	// the step used the device.
 	Watch(ctx context.Context, w GPUWatch) (end func(succeeded bool) GPUUse)
-	// Free waits for the run's turn, stops what the run's plan names, and waits until the GPU's memory is free. Models
-	// that the run's own steps have loaded are only unloaded, without being restored later. Free is idempotent: what is
-	// already stopped stays stopped. It returns what it did; a *BlockedError names what could not be stopped.
+	// Free waits for the run's turn, stops what r.Stop names, and waits until the GPU's memory is free. Models that the
+	// run's own steps have loaded are only unloaded, without being restored later. Free is idempotent: what is already
+	// stopped stays stopped. It returns what it did; a *BlockedError names what could not be stopped.
 	Free(ctx context.Context, s GPUStep, r Room) (string, error)
 	// Restore unloads models that the run's own steps have loaded, starts what the run has stopped, and verifies that it
 	// runs. If all is set, that includes what was stopped until the end of the run. It returns what runs again; the error
@@ -55,7 +55,7 @@ type GPUStep struct {
 	ByOllama bool
 }
 
-// Room is what to stop and unload for the steps of a run.
+// Room lists what a run stops and unloads to free GPU memory for its steps.
 type Room struct {
 	Stop   []gpu.StopConfig
 	RunDir string
@@ -156,7 +156,7 @@ func gpuStep(p Plan, step Step) GPUStep {
 	return GPUStep{Model: p.Model, Run: p.Run, Step: step.Name, ByOllama: step.OllamaOnGPU}
 }
 
-// remark shows a text with a running step. A failure to write it is only logged.
+// remark stores a text that people see with a running step. A failure to store it is only logged.
 func (x *Executor) remark(ctx context.Context, p Plan, a Action, text string) {
 	err := x.Store.Update(ctx, "remark", func(t *store.Tx) error {
 		s, known, err := stepOf(t, p, a)

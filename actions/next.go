@@ -14,7 +14,7 @@ type ActionKind string
 // The kinds of actions.
 const (
 	ActDo      ActionKind = "do"      // a step of the pipeline
-	ActFree    ActionKind = "free"    // stop what the plan names, before the first step that needs the GPU
+	ActFree    ActionKind = "free"    // stop what Plan.Stop names, before the first step that needs the GPU
 	ActRestore ActionKind = "restore" // start what was stopped
 	ActUndo    ActionKind = "undo"    // undo a step
 	ActProve   ActionKind = "prove"   // verify that the former release is served again
@@ -98,7 +98,7 @@ func machineOf(p Plan, done []Outcome) *machine {
 // machine is the state of a run, computed from its journal.
 type machine struct {
 	plan     Plan
-	at       int // step that is next or in progress, while going forward
+	at       int // step that is next or in progress, until one fails
 	attempt  int
 	begun    []int // steps with something to undo
 	cause    *Outcome
@@ -226,7 +226,7 @@ func (m *machine) backwards() []int {
 	return back
 }
 
-// again reports whether a step is retried.
+// again reports whether a step that ended with outcome o is retried.
 func (m *machine) again(step Step, o Outcome) bool {
 	switch o.Class {
 	case store.StepFailed, store.StepTimeout, store.StepKilled, store.StepNotStarted, store.StepNotProved:

@@ -53,13 +53,13 @@ func (s composeStrategy) undeploy(ctx context.Context, p Plan, a Action, step St
 	return withInstance(out, data), err
 }
 
-// composeTrace returns the path of a run's record of the service before any change.
+// composeTrace returns the path of the file in which a run records the service's state before any change.
 func composeTrace(p Plan) string { return filepath.Join(p.RunDir, "compose.json") }
 
 // composeKept returns the directory with the files of former releases and with the names of their images.
 func composeKept(modelDir string) string { return filepath.Join(modelDir, "kept") }
 
-// composeInput returns the input of the jobs.
+// composeInput returns the input of the compose jobs of a run.
 func (x *Executor) composeInput(ctx context.Context, p Plan, step Step) (compose.Input, error) {
 	in := compose.Input{
 		Service: step.Compose.service(), Health: p.Serving.Health, Trace: composeTrace(p), Kept: composeKept(p.ModelDir),

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// settle checks a driver's answer about a device against the host's /proc, and completes it.
+// settle checks a driver's answer about a device against the host's /proc. It marks processes that do not exist, uses
+// the host's memory for a chip that shares it, and sets Distrust.
 func settle(proc fs.FS, d *Device) {
 	for i := range d.Processes {
 		p := &d.Processes[i]

@@ -40,7 +40,7 @@ func Back(ctx context.Context, j job.Job) (job.Result, error) {
 	return d.goBack(ctx)
 }
 
-// goBack replaces the container with one of the former image.
+// goBack replaces the container with one that is created from the former image.
 func (d *deployment) goBack(ctx context.Context) (job.Result, error) {
 	if d.trace.Former.Container == "" && !d.in.Always {
 		return d.removeCandidate(ctx)

@@ -103,8 +103,8 @@ func deploymentOf(ctx context.Context, j job.Job, in Input) (*deployment, error)
 // keptDir returns the directory of the kept files of the former release.
 func (d *deployment) keptDir() string { return filepath.Join(d.in.Kept, Tag(d.in.Former.Digest)) }
 
-// keepFormer tags the image that served before the run with its release, so that `docker image prune` does not remove
-// it. It does so once per run.
+// keepFormer tags the image that served before the run with the digest of its release, so that `docker image prune`
+// does not remove it. It does so once per run.
 func (d *deployment) keepFormer(ctx context.Context) error {
 	if d.trace.Kept || !d.Build || d.trace.Former.Image == "" {
 		return nil

@@ -48,7 +48,7 @@ retraind-restore.service, retraind-restore.timer.`,
 	return cmd
 }
 
-// restoring holds the state of the command.
+// restoring holds the flags of the command restore.
 type restoring struct {
 	app      *app
 	state    string

@@ -105,7 +105,8 @@ func (q *queue) enter(run string, w wish) (leave func()) {
 	}
 }
 
-// before returns an earlier run that waits and could use a device in its present state, or "" if there is none.
+// before returns a sentence about an earlier run that also waits and could use the device in its present state, or ""
+// if there is none.
 func (q *queue) before(run string, d gpu.Device) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -177,8 +177,8 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	return f, bad
 }
 
-// percentile95 returns the 95th percentile of values by the nearest rank: the least of them that 95 % do not exceed. It
-// is 0 without values.
+// percentile95 returns the 95th percentile of values by the nearest rank: the smallest value that at least 95 % of the
+// values do not exceed. It is 0 without values.
 func percentile95(values []float64) float64 {
 	if len(values) == 0 {
 		return 0

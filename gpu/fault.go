@@ -16,7 +16,7 @@ const (
 	FaultFailed   Fault = "failed"          // anything else
 )
 
-// ProbeError is a probe without an answer: it means "unknown", not "no GPU". Only Prove also returns it if the driver
+// ProbeError says why a probe has no answer: it means "unknown", not "no GPU". Only Prove also returns it if the driver
 // lists no GPU.
 type ProbeError struct {
 	Fault  Fault  `json:"fault"`

@@ -170,7 +170,8 @@ func (p placer) pairs(from, dir *os.Root) (out []pair, err error) {
 }
 
 // putBack restores the kept files. Files of which only the hash was kept come from former, the directory of the former
-// release, "" if it has none. If nothing was kept, because that release was never replaced, its files are placed.
+// release, "" if it has none. If nothing was kept, because that release was never replaced, putBack places the files of
+// that release.
 func (p placer) putBack(kept, former string) error {
 	list := map[string]string{}
 	b, err := os.ReadFile(filepath.Join(kept, keptFile))

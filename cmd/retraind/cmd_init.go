@@ -72,7 +72,7 @@ it again for the present configuration.`,
 }
 
 // placeRecipe makes the paths of a recipe absolute. It resolves the directory of the scripts against the working
-// directory, and the file with the connection string against dir, in which the prompts are written, too.
+// directory, and the file with the connection string against dir, to which the prompts are written, too.
 func placeRecipe(e *configs.Example, dir string) (err error) {
 	if e.Recipe == "" {
 		return nil

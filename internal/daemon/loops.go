@@ -67,7 +67,7 @@ func hasRealError(err error) bool {
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStopped)
 }
 
-// stopCause returns the text for people of the cause that has ended the intake: a failure of a part, or a request.
+// stopCause describes for people why the intake has ended: because a part of the daemon failed, or on request.
 func stopCause(err error) string {
 	if hasRealError(err) {
 		return err.Error()
@@ -75,7 +75,8 @@ func stopCause(err error) string {
 	return ErrStopped.Error()
 }
 
-// farewell stores the event that the daemon is stopping for a cause, and waits at most 2 seconds until the outbox is published.
+// farewell stores the event that the daemon is stopping, with the cause, and waits at most 2 seconds until the outbox
+// is published.
 func (d *Daemon) farewell(cause string) {
 	ctx, stop := context.WithTimeout(d.o.Hard, 2*time.Second)
 	defer stop()

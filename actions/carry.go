@@ -43,9 +43,9 @@ func carries(s Step) (carry, breaks bool) {
 	return false, true
 }
 
-// Carry returns the names of the steps whose results can be reused when p retries the run of parent, and why the
-// remaining ones run again. Only steps with an index below from are considered. Carry does not compare files: that
-// happens when each step is due.
+// Carry returns the names of the steps whose results can be reused when p retries the run of parent and, if one step
+// prevents the reuse of itself and all later ones, why. Only steps with an index below from are considered. Carry does
+// not compare files: that happens when each step is due.
 func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	shared := slices.ContainsFunc(p.Steps[from:], func(s Step) bool { return s.Do == "" })
 	for _, s := range p.Steps[:from] {

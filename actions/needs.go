@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/systemd"
 )
 
 // Needs lists what deployments and steps need rights to, outside the state directory.
@@ -31,7 +32,7 @@ func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
 		case *ComposeStep:
 			n.Services = append(n.Services, ComposedService{Dir: s.Dir, Name: s.Service})
 		case *UnitStep:
-			n.Units = append(n.Units, fullUnit(s.Unit))
+			n.Units = append(n.Units, systemd.UnitName(s.Unit))
 		}
 	}
 	if deploy == nil {
@@ -39,7 +40,7 @@ func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
 	}
 	if r := deploy.Restart; r != nil {
 		if r.Unit != "" {
-			n.Units = append(n.Units, fullUnit(r.Unit))
+			n.Units = append(n.Units, systemd.UnitName(r.Unit))
 		}
 		if r.Compose != nil {
 			n.Services = append(n.Services, ComposedService{Dir: r.Compose.Dir, Name: r.Compose.Service})
@@ -57,7 +58,7 @@ func (n *Needs) Add(deploy *DeployConfig, steps []StepConfig) {
 func (n *Needs) Stop(stopped []gpu.StopConfig) {
 	for _, s := range stopped {
 		if s.Unit != "" {
-			n.Units = append(n.Units, fullUnit(s.Unit))
+			n.Units = append(n.Units, systemd.UnitName(s.Unit))
 		}
 		if s.Compose != nil {
 			n.Services = append(n.Services, ComposedService{Dir: s.Compose.Dir, Name: s.Compose.Service})
@@ -69,16 +70,6 @@ func (n *Needs) writes(dir string) {
 	if dir != "" {
 		n.Writable = append(n.Writable, filepath.Clean(dir))
 	}
-}
-
-// fullUnit returns the unit's full name, as polkit rules see it.
-func fullUnit(name string) string {
-	for _, suffix := range []string{".service", ".socket", ".target", ".timer", ".path", ".mount", ".scope", ".slice"} {
-		if strings.HasSuffix(name, suffix) {
-			return name
-		}
-	}
-	return name + ".service"
 }
 
 // Outside sorts the needs and removes duplicates. It also removes directories below the state directory or below

@@ -51,7 +51,8 @@ func OpenRegular(root *os.Root, at string, want fs.FileInfo) (*os.File, error) {
 	return in, nil
 }
 
-// WriteInto writes a file below a root. It replaces the file atomically, after it has synced the new content.
+// WriteInto writes a file below a root. It replaces the file atomically, after it has synced the new content, and then
+// syncs the directory.
 func WriteInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) error {
 	part := filepath.Join(filepath.Dir(name), ".retraind-"+filepath.Base(name)+".part")
 	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +72,11 @@ func WriteInto(root *os.Root, name string, mode fs.FileMode, from io.Reader) err
 	if err != nil {
 		return errors.Join(err, root.Remove(part))
 	}
-	return nil
+	dir, err := root.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // FreeSpace returns the bytes that are available to this user in a directory's file system.

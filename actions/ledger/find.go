@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/retraind/retraind/actions/docker"
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/systemd"
 )
 
 // Open returns the ledger of a state directory. It uses the Docker engine of DOCKER_HOST, systemd, and Ollama, and
@@ -46,18 +46,10 @@ func (l *Ledger) Find(ctx context.Context, c gpu.StopConfig) ([]Thing, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: systemd cannot be reached", c)
 		}
-		return h.Find(ctx, unitName(c.Unit), c.Healthy)
+		return h.Find(ctx, systemd.UnitName(c.Unit), c.Healthy)
 	default:
 		return Models{}.Find(ctx, c.Server, c.Models(), time.Now())
 	}
-}
-
-// unitName returns a unit's full name: like systemctl, it adds .service if there is no suffix.
-func unitName(name string) string {
-	if strings.Contains(name, ".") {
-		return name
-	}
-	return name + ".service"
 }
 
 // Named reports whether an entry of gpu.stop names the thing.
@@ -67,7 +59,7 @@ func Named(t Thing, stop []gpu.StopConfig) bool {
 		case t.Container != nil:
 			return c.Compose != nil && c.Compose.Dir == t.Container.Dir && c.Compose.Service == t.Container.Service
 		case t.Unit != nil:
-			return c.Unit != "" && unitName(c.Unit) == t.Unit.Name
+			return c.Unit != "" && systemd.UnitName(c.Unit) == t.Unit.Name
 		case t.Loaded != nil && len(c.Ollama) > 0 && c.Server == t.Loaded.URL:
 			names := c.Models()
 			return len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return tagged(n) == tagged(t.Loaded.Name) })

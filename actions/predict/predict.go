@@ -111,12 +111,12 @@ func ask(ctx context.Context, j job.Job, config serving.Config, texts []serving.
 	targets := config.List()
 	lines := make([]line, 0, len(texts))
 	every := max(1, len(texts)/50)
-	answered := map[string]bool{}
+	answered := map[[2]string]bool{} // by item and hash of its text
 	err := insist(ctx, config, func() (bool, error) {
 		before := len(lines)
-		left := slices.DeleteFunc(slices.Clone(texts), func(t serving.Text) bool { return answered[t.Item] })
+		left := slices.DeleteFunc(slices.Clone(texts), func(t serving.Text) bool { return answered[[2]string{t.Item, t.Hash}] })
 		err := scorer.Score(ctx, left, func(t serving.Text, a serving.Answer) {
-			answered[t.Item] = true
+			answered[[2]string{t.Item, t.Hash}] = true
 			answers := map[string]any{}
 			for _, target := range targets {
 				if value, ok := a.Values[target.Name]; ok {

@@ -232,7 +232,11 @@ func (g *Guard) remembered(s Service) *precedent {
 }
 
 func (g *Guard) file(s Service) string {
-	sum := sha256.Sum256([]byte(s.Dir + "\x00" + s.Name))
+	key := s.Dir + "\x00" + s.Name
+	if s.Project != "" {
+		key += "\x00" + s.Project
+	}
+	sum := sha256.Sum256([]byte(key))
 	return filepath.Join(g.config.State, hex.EncodeToString(sum[:8])+".json")
 }
 

@@ -39,7 +39,7 @@ type PromoteConfig struct {
 	VerifyWithin unit.Duration `yaml:"verify_within"`
 	// UndoWithin is how long a rollback is retried, with growing pauses, before the model is held; default 5m.
 	UndoWithin unit.Duration `yaml:"undo_within"`
-	// Targets are the bounds of the targets that do not gate, by name.
+	// Targets are the bounds of the targets other than the one in serving.gate, by name.
 	Targets map[string]TargetFloor `yaml:"targets"`
 	// Figures are the bounds of the figures of steps, by the name in their result file: {summary: {at_least: 0.6, margin:
 	// 0.02}}.
@@ -61,7 +61,7 @@ type TargetFloor struct {
 type Smoke struct {
 	// Text are the texts, by column.
 	Text map[string]string `yaml:"text"`
-	// Expect is the answer of the target that gates.
+	// Expect is the answer of the target in serving.gate, or of the only target.
 	Expect string `yaml:"expect"`
 }
 

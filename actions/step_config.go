@@ -138,8 +138,8 @@ type CommandStep struct {
 	Progress string `yaml:"progress"`
 	// GPU marks a step that needs a GPU: it waits until one is free by the model's section gpu.
 	GPU bool `yaml:"gpu"`
-	// Collect copies files that the command wrote into the release: names in the release, by path below the command's
-	// directory: {out/model.pkl: model.pkl}.
+	// Collect copies files of the command into the release: it maps a path below the command's directory to a name in
+	// the release, as in {out/model.pkl: model.pkl}.
 	Collect map[string]string `yaml:"collect"`
 	// Result is a file of figures that the command writes, such as {"accuracy": 0.93}. They are shown with the run, and
 	// promote.figures can bound them. The path is relative to the command's directory or begins with a variable.

@@ -76,15 +76,15 @@ type Model struct {
 	// The rules: evaluate, retrain_when, urgent_when, limits and quiet_hours.
 	Policy policy.Config `yaml:",inline"`
 	// Shadow is a second policy that is evaluated beside the active one and starts nothing, to try rules on live data. A
-	// section that it does not have is the model's.
+	// section that it leaves out is taken from the model.
 	Shadow *policy.ShadowConfig `yaml:"shadow"`
 	// GPU defines when a GPU is free for the steps that need one, and what a run may stop to free it.
 	GPU *gpu.Config `yaml:"gpu"`
 	// Deploy selects how the step deploy deploys a release: link (default), restart, compose or ollama.
 	Deploy *actions.DeployConfig `yaml:"deploy"`
 	// Pipeline lists the steps of each pipeline, by the pipeline's name; default: one that trains the embedded
-	// classifier. A key that only some kinds of steps have is explained with their names; commands are the steps with
-	// exec.
+	// classifier. If only some kinds of steps have a key, its meaning begins with the names of these kinds; commands are
+	// the steps with exec.
 	Pipeline map[string][]actions.StepConfig `yaml:"pipeline"`
 	// Retention limits how many releases and runs of the model stay on disk.
 	Retention actions.RetentionConfig `yaml:"retention"`

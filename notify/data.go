@@ -81,7 +81,7 @@ type Scheduled struct {
 	Run      string `json:"run,omitempty"` // id of the run, once there is one
 	Pipeline string `json:"pipeline"`      // name of the pipeline
 	Reason   string `json:"reason"`        // why, in one sentence
-	// earliest time at which it may start; absent if it waits for an event
+	// earliest time at which it may start; absent if that is not known
 	NotBefore time.Time `json:"not_before,omitzero"`
 	Waits     string    `json:"waits,omitempty"` // what it waits for, in one sentence
 }
@@ -160,7 +160,7 @@ type Drift struct {
 	State      string      `json:"state"`
 	Now        *Metrics    `json:"now,omitempty"`        // figures of this evaluation
 	Baseline   *Metrics    `json:"baseline,omitempty"`   // figures at the promotion, or of a newer baseline
-	Targets    []Target    `json:"targets,omitempty"`    // figures of the targets that do not gate
+	Targets    []Target    `json:"targets,omitempty"`    // figures of the targets other than serving.gate
 	Drop       float64     `json:"drop"`                 // accuracy lost since the baseline, in percentage points
 	Conditions []Condition `json:"conditions,omitempty"` // every condition of the policy with its figures
 	Watermark  int64       `json:"label_watermark"`      // number of the last label change in the figures

@@ -14,9 +14,11 @@ type GPUHolder struct {
 
 // GPUHeld explains why a step did not get a GPU, and which processes use the GPU.
 type GPUHeld struct {
-	Run     string      `json:"run"`               // id of the run
-	Step    string      `json:"step"`              // name of the step
-	GPU     string      `json:"gpu,omitempty"`     // UUID of the device with the most free memory; absent if none is visible
+	Run  string `json:"run"`  // id of the run
+	Step string `json:"step"` // name of the step
+	// UUID of the device that came closest to being free: one that met the requirements at the last check, else the one
+	// with the most free memory; absent if the step was blocked for another reason
+	GPU     string      `json:"gpu,omitempty"`
 	Holders []GPUHolder `json:"holders,omitempty"` // processes that use the device's memory, the largest first
 	Lease   string      `json:"lease,omitempty"`   // holder of the device's lease on this host
 	Reason  string      `json:"reason"`            // why, in one sentence
@@ -51,7 +53,7 @@ type GPUFreed struct {
 // GPUReturned lists the programs that a run had stopped, and whether each runs again.
 type GPUReturned struct {
 	Run string `json:"run"` // id of the run
-	// what the run had stopped, in the order in which it was started again
+	// programs that the run had stopped, in the order in which retraind tried to start them again
 	Things []ThingReturn `json:"things"`
 	// whether something could not be started yet; retraind retries it
 	Owed bool `json:"owed"`

@@ -57,7 +57,8 @@ type AccuracyDrop struct {
 	Test SequentialTest `yaml:"test"`
 	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points smaller than points the fall must become before the tripped condition clears.
+	// Margin is how far the fall must be below the bound (the key points), in percentage points, before the tripped condition
+	// clears.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -75,7 +76,8 @@ type MacroF1Drop struct {
 	Points unit.Points `yaml:"points"`
 	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how many percentage points smaller than points the fall must become before the tripped condition clears.
+	// Margin is how far the fall must be below the bound (the key points), in percentage points, before the tripped condition
+	// clears.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -144,7 +146,7 @@ type LabelShift struct {
 	PSI float64 `yaml:"psi"`
 	// For is how long the shift must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how far below psi the index must fall before the tripped condition clears.
+	// Margin is how far the index must fall below the bound (the key psi) before the tripped condition clears.
 	Margin float64 `yaml:"margin"`
 	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`

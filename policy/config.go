@@ -31,7 +31,7 @@ type Evaluate struct {
 	// AfterChanges is the number of label changes that cause an evaluation at once; with 0, changes always wait for
 	// debounce or max_wait.
 	AfterChanges int `yaml:"after_changes"`
-	// Debounce is how long no further change must have arrived before changes are evaluated.
+	// Debounce is how long an evaluation waits after the last change; each new change restarts this wait.
 	Debounce unit.Duration `yaml:"debounce"`
 	// MaxWait is the longest time that changes wait for an evaluation while more of them arrive.
 	MaxWait unit.Duration `yaml:"max_wait"`

@@ -29,8 +29,8 @@ type Config struct {
 	Targets map[string]Target `yaml:"targets"`
 	// Gate names the target that decides about retraining and promotion; required with several targets.
 	Gate string `yaml:"gate"`
-	// Asleep is the treatment of an unreachable service: with ok it is asleep, because its host may be switched off; by
-	// default it has failed.
+	// Asleep is the treatment of an unreachable service: the value ok means that it is asleep, because its host may be
+	// switched off; by default it counts as failed.
 	Asleep string `yaml:"asleep"`
 	// Concurrency is the largest number of concurrent requests; default 16, with ollama 4.
 	Concurrency int `yaml:"concurrency"`

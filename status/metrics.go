@@ -47,7 +47,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 			Name: "retraind_runs_total", Help: "Runs that ended, by outcome.",
 		}, []string{"model", "result"}),
 		blocked: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by the program that held most of the GPU's memory.",
+			Name: "retraind_gpu_blocked_total", Help: "Steps that did not get a GPU, by the program that used the most memory of that GPU; empty if unknown.",
 		}, []string{"model", "holder"}),
 		contended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_gpu_contended_total", Help: "Other programs and faults on the GPUs of running steps, by kind and program.",
@@ -56,7 +56,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 			Name: "retraind_gpu_released_total", Help: "How often a run stopped programs temporarily to free a GPU.",
 		}, []string{"model"}),
 		restored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "retraind_gpu_restored_total", Help: "Temporarily stopped programs, by the result of starting them again; owed counts failed attempts, each cause once.",
+			Name: "retraind_gpu_restored_total", Help: "Programs in the events gpu.restored, by the label ending: the result of starting a temporarily stopped program again.",
 		}, []string{"model", "ending"}),
 		idle: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "retraind_gpu_idle_ratio", Help: "Share of the step's last GPU lease during which the GPU was idle.",
@@ -69,7 +69,7 @@ func NewMetrics(backend Reader, version string) *Metrics {
 		}, []string{"model", "step"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "retraind_refused_total",
-			Help: "Connections, event streams and request bodies that were refused or closed at a limit, by listener.",
+			Help: "Connections, event streams and request bodies that were refused or closed at a limit, and clients of the broker without permission, by the labels listener and what.",
 		}, []string{"listener", "what"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{

@@ -27,7 +27,7 @@ func (s *Source) explain(err error) error {
 	if last := s.conn.LastError(); errors.Is(last, nats.ErrPermissionViolation) {
 		return &watch.Fault{
 			Cause: "NATS refuses a permission that label events need: " + watch.OneLine(last), Err: err,
-			Cure: fmt.Sprintf("allow the user to use $JS.API.> for stream %s, and to publish to %s", s.cfg.Stream,
+			Cure: fmt.Sprintf("allow the user to publish to $JS.API.> and $JS.ACK.> for stream %s, and to %s", s.cfg.Stream,
 				s.cfg.DeadLetter),
 		}
 	}

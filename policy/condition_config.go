@@ -57,8 +57,8 @@ type AccuracyDrop struct {
 	Test SequentialTest `yaml:"test"`
 	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how far the fall must be below the bound (the key points), in percentage points, before the tripped condition
-	// clears.
+	// Margin is how far, in percentage points, the fall must be below the bound (the key points) before the tripped
+	// condition clears.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
@@ -76,8 +76,8 @@ type MacroF1Drop struct {
 	Points unit.Points `yaml:"points"`
 	// For is how long the fall must last before the condition trips.
 	For unit.Duration `yaml:"for"`
-	// Margin is how far the fall must be below the bound (the key points), in percentage points, before the tripped condition
-	// clears.
+	// Margin is how far, in percentage points, the fall must be below the bound (the key points) before the tripped
+	// condition clears.
 	Margin unit.Points `yaml:"margin"`
 	// Pipeline is the pipeline to run when the condition trips; default: the one named default.
 	Pipeline string `yaml:"pipeline" json:",omitempty"`

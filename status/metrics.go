@@ -109,7 +109,7 @@ func (m *Metrics) GPUContended(model, kind, holder string) {
 	m.contended.WithLabelValues(model, kind, holder).Inc()
 }
 
-// GPUReleased counts one program or model that was stopped to free the GPU for steps of a run.
+// GPUReleased counts an event gpu.released: programs or models were stopped to free the GPU for steps of a run.
 func (m *Metrics) GPUReleased(model string) { m.released.WithLabelValues(model).Inc() }
 
 // GPURestored counts the result of starting one such program or model again.

@@ -145,13 +145,28 @@ func (n *session) handle(ctx context.Context, letters []message) error {
 	} else if err := n.store(ctx, fresh, upto); err != nil {
 		return err
 	}
-	for _, l := range letters {
-		if err := l.msg.Ack(); err != nil {
-			return err
-		}
+	if err := acknowledge(ctx, letters); err != nil {
+		return err
 	}
 	if n.stored += len(letters); n.stored < purgeAfter {
 		return nil
 	}
 	return n.purge(ctx)
+}
+
+// acknowledge acknowledges messages. It waits for the server's confirmation of the last one, because a server that
+// forbids acknowledgements answers nothing.
+func acknowledge(ctx context.Context, letters []message) error {
+	for i, l := range letters {
+		if i < len(letters)-1 {
+			if err := l.msg.Ack(); err != nil {
+				return err
+			}
+			continue
+		}
+		ctx, stop := context.WithTimeout(ctx, requestTimeout)
+		defer stop()
+		return l.msg.DoubleAck(ctx)
+	}
+	return nil
 }

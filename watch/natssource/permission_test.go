@@ -20,7 +20,9 @@ import (
 func TestNATSPermissions(t *testing.T) {
 	t.Parallel()
 	const api, ack, dead = "$JS.API.>", "$JS.ACK.>", "retraind.dead.v1.>"
-	for name, allow := range map[string][]string{"sufficient": {api, ack, dead}, "without the API": {ack, dead}} {
+	for name, allow := range map[string][]string{
+		"sufficient": {api, ack, dead}, "without the API": {ack, dead}, "without acknowledgements": {api, dead},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, err := server.NewServer(&server.Options{
@@ -67,6 +69,7 @@ func TestNATSPermissions(t *testing.T) {
 			go func() { defer close(done); _ = w.src.Run(t.Context()) }()
 			t.Cleanup(func() { <-done })
 			if len(allow) < 3 {
+				w.publish(watchtest.Line(1, "a"))
 				waittest.EventuallyNil(t, func() error {
 					shown := w.src.Health().Error
 					for _, want := range []string{api, ack, w.cfg.DeadLetter} {

@@ -57,7 +57,7 @@ func (s *Server) Watch(ctx context.Context) error {
 	}
 }
 
-// follow reloads if the directory points to another release than the served one. It returns the text of the current
+// follow reloads if the directory points to a release other than the served one. It returns the text of the current
 // error, "" if there is none.
 func (s *Server) follow(complaint string) string {
 	dir, err := filepath.EvalSymlinks(s.dir)

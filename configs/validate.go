@@ -51,7 +51,8 @@ func (b broken) has(path string) bool {
 	return slices.ContainsFunc(b, func(bad string) bool { return within(bad, path) || within(path, bad) })
 }
 
-// within reports whether a path is another one or below it; only the whole file itself is within the whole file.
+// within reports whether a path equals the path above or is below it. If above is "", the whole file, nothing counts as
+// below it.
 func within(path, above string) bool {
 	if rest, ok := strings.CutPrefix(path, above); ok && above != "" {
 		return rest == "" || rest[0] == '.' || rest[0] == '['
@@ -304,7 +305,7 @@ func (m *Model) validatePipeline(p *check.Problems, anyGPU bool) {
 	}
 }
 
-// stages reports whether releases are queried under a name of their own on an Ollama server.
+// stages reports whether each release has a separate model name on an Ollama server, under which it is queried.
 func (m *Model) stages() bool { return m.Deploy != nil && m.Deploy.Ollama != nil }
 
 // buildsImage reports whether the deployment builds an image of each release.

@@ -23,7 +23,7 @@ type OnProbation struct {
 	Errors    int     `json:"errors"`
 	Tolerated float64 `json:"tolerated"` // error rate that the gate's figures allow
 	E         float64 `json:"e"`         // e-value, 1 at the beginning
-	Bound     float64 `json:"bound"`     // e-value that crosses: 1/Alpha
+	Bound     float64 `json:"bound"`     // e-value at which the release fails: 1/Alpha
 	// Crossed stays true once the bound was reached; the figures are then those of that time.
 	Crossed bool `json:"crossed"`
 }
@@ -76,7 +76,7 @@ func (t *trial) judge(id string, wrong bool) {
 	t.Crossed = t.Test.Rejects(t.Alpha)
 }
 
-// left removes an item that is no longer queued from Late.
+// left removes from Late an item that is no longer queued.
 func (t *trial) left(id string) {
 	if t != nil {
 		delete(t.Late, id)

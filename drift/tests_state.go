@@ -53,7 +53,7 @@ func (m *Monitor) TestedSeq() int64 { return m.tests.seq }
 
 // RestoreState restores stored tests; call it after Reset for the same release. It returns an error and changes nothing
 // if the state is invalid or from another release. A test whose state is invalid or against another tolerated rate
-// restarts. An alarm is dropped if it was raised by another test than the e-CUSUM, or by a version that compared the
+// restarts. An alarm is dropped if it was raised by a test other than the e-CUSUM, or by a version that compared the
 // estimate instead of its lower end. The sums are kept, so a justified alarm is raised again with the next item.
 func (m *Monitor) RestoreState(state []byte) error {
 	var s storedTests

@@ -109,8 +109,9 @@ func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []s
 	return labels, unset, nil
 }
 
-// takeBack records that the event withdraws the label in s, unless that label is newer than the event. It reports
-// whether the label must be removed from the item. For an unknown item it must, because the label may be buffered.
+// takeBack records that the event withdraws the label in s, and reports whether this label must be removed from the
+// item. If s has no label, or one that is newer than the event, it does nothing and returns false. For an unknown item
+// it returns true, because the label may be buffered.
 func (x *transaction) takeBack(e watch.Event, s store.Stated) (bool, error) {
 	if s.Label == "" || older(e, s.At) {
 		return false, nil

@@ -116,7 +116,7 @@ func (x *transaction) applyChange(c watch.Change) error {
 	case known:
 		next.Source = old.Source
 	default:
-		return nil // a label for an unknown item: its insert would have provided the text, so it was deleted again
+		return nil // the item is unknown: its insert would have provided the text, so the item was deleted again
 	}
 	if known && old.OfTable() && old.Base != nil { // an event has set labels: keep those that the table did not change since
 		next.Labels = serving.MergeRow(x.targets, old.Labels, old.Base, table)

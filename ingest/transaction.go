@@ -72,8 +72,8 @@ func (x *transaction) place(next *store.Item, known bool, text map[string]string
 }
 
 // putItem stores the new state of an item. It also records a change if a label, the text or the side differs; if a
-// change with that key is already stored, it does nothing. After a new item it applies the labels that were buffered
-// for it.
+// change with that key is already stored, it does nothing. After storing a new item, it applies the labels that were
+// buffered for it.
 func (x *transaction) putItem(c watch.Change, old store.Item, known bool, next store.Item) error {
 	if c.At.After(x.now) {
 		c.At = x.now // a future date, from a writer's wrong clock, would lower the measured number of labels a day

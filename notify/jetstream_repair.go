@@ -21,7 +21,7 @@ import (
 // the two, the server skips the stream at every start. Users cannot find the stream until somebody creates it again; it
 // then has its messages but none of its consumers. Creating it again writes no checksum either, because the settings
 // already exist. meta.inf is replaced atomically, so settings that can be parsed are complete. nats-server 2.15.2 needs
-// this repair, and the test fails without it. With each newer version, try to delete this file.
+// this repair: its test fails without it. With each newer version, try whether this file can be deleted.
 func repairJetStream(dir string, log *slog.Logger) error {
 	streams := filepath.Join(dir, "jetstream", "*", "streams")
 	for _, pattern := range []string{

@@ -10,11 +10,11 @@ import (
 )
 
 // serverLog forwards the server's log to slog, except debug and trace messages, and keeps its last fatal message.
-// Messages that clients can cause at a high rate are counted, and logged only once per series.
+// It counts the messages that clients can cause at a high rate, and logs only the first and the end of each series.
 type serverLog struct {
 	log   *slog.Logger
-	conns *refusals.Series // refused at the limit
-	auth  *refusals.Series // refused without a credential, or beyond its permissions
+	conns *refusals.Series // connections refused at the limit
+	auth  *refusals.Series // clients without a credential, and requests beyond a client's permissions
 	fatal atomic.Pointer[string]
 }
 

@@ -122,7 +122,7 @@ type recallBelow struct {
 	bound float64
 	min   int
 	only  string
-	but   []string // sorted
+	but   []string // categories that are left out because they have separate floors; sorted
 }
 
 // find looks at the categories with enough items: `worst` is the one with the lowest recall, `below` is how many of

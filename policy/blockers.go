@@ -184,8 +184,8 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 
 // cooledDown returns the run whose cooldown ends last, and when that is. The cooldown starts at the run's end, so that
 // a long run does not use it up. It applies after every outcome: otherwise a run that failed immediately would be
-// retried immediately, and a rolled back release would be trained again. Only a run that the next one continues has
-// none. After runs that failed before they trained anything, there is a short pause instead, which doubles with each
+// retried immediately, and a rolled back release would be trained again. Only a run that the next run resumes has no
+// cooldown. After runs that failed before they trained anything, there is a short pause instead, which doubles with each
 // such run.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	pause := untrainedPause
@@ -215,8 +215,8 @@ func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFa
 // untrainedPause is the pause after a run that failed before it trained anything.
 const untrainedPause = 5 * time.Minute
 
-// budgetSpent reports whether the budget of runs in a rolling period is spent, and until when. Runs that trained nothing
-// do not use it: those that failed early, that did not get the GPU, and rollbacks.
+// budgetSpent reports whether the budget of runs in a rolling period is spent, and until when. Blocked runs, rollbacks,
+// and runs that failed before they trained anything do not count.
 func budgetSpent(h *History, most int, per time.Duration, now time.Time) (until time.Time, spent bool) {
 	for i := range h.Runs { // newest first
 		if run := &h.Runs[i]; run.continued() || run.Undoes != "" || run.Untrained || run.Outcome == OutcomeBlocked {

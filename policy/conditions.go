@@ -90,8 +90,8 @@ func (cfg *Conditions) conditions(under string) ([]named, error) {
 	return list, nil
 }
 
-// settle sets the figures and the state. With `high`, large values trip the condition. A breach trips with `convinced`,
-// that is, if the evidence suffices; a breach without enough evidence is inconclusive.
+// settle sets the figures and the state. If `high` is true, large values trip the condition, else small ones. A breach
+// trips it only if `convinced` is true, that is, if the evidence suffices; otherwise the breach is inconclusive.
 func (c *Condition) settle(value, bound float64, high, breached, convinced bool) {
 	c.Value, c.Bound = value, bound
 	c.Distance = value - bound

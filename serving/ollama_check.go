@@ -46,8 +46,8 @@ func CheckOllama(ctx context.Context, c Config) check.Problems {
 	return p
 }
 
-// exposed returns an address of a server that is not a loopback address; "" if only loopback reaches the server or that
-// cannot be determined.
+// exposed returns an address of the server that other hosts may reach: the configured one unless it is a loopback
+// address, else an address of this host at which the server answers. It returns "" if it finds none.
 func exposed(ctx context.Context, base string) string {
 	u, err := url.Parse(base)
 	if err != nil {

@@ -50,5 +50,5 @@ func (p patient) Write(b []byte) (int, error) {
 	return p.ResponseWriter.Write(b)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the wrapped writer, whose deadlines http.ResponseController sets.
 func (p patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }

@@ -168,7 +168,7 @@ func (c *Client) Resume(ctx context.Context, model, _ string) error {
 	return c.order(ctx, ofModel(model)+"/resume", nil, nil)
 }
 
-// ofModel returns the path of a model's requests, or of those for all models.
+// ofModel returns the beginning of the path of requests about a model, or about all models.
 func ofModel(model string) string {
 	if model == Every {
 		return "/v1"

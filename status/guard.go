@@ -27,9 +27,9 @@ var heldNames = [heldKinds]string{"connection", "stream", "body"}
 // Guard limits the connections, streams and bodies of one listener, so that clients cannot exhaust what the daemon
 // needs for its own work.
 //
-// A connection beyond a limit replaces the oldest idle one: if the peer is at its own limit, one of the same peer, so
-// that a user with abandoned connections can still connect; else one of any peer. If none is idle, the new one is
-// refused.
+// A new connection beyond a limit replaces the oldest idle one. If the peer is at its own limit, only a connection of
+// the same peer is replaced, so that a user with abandoned connections can still connect; otherwise one of any peer. If
+// no such connection is idle, the new one is refused.
 type Guard struct {
 	limits  Limits
 	refused [heldKinds]*refusals.Series

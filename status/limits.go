@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits are the maximum numbers of what a listener has open at a time, in total and for each peer. On a unix socket a
-// peer is a user, elsewhere an address.
+// Limits are the maximum numbers of connections, streams and bodies that a listener has open at a time, in total and
+// for each peer. On a unix socket a peer is a user, elsewhere an address.
 type Limits struct {
 	Conns, PeerConns     int
 	Streams, PeerStreams int // of events

@@ -125,7 +125,8 @@ func (m *Metrics) StepEnded(model, step string, took time.Duration) {
 	m.stepTime.WithLabelValues(model, step).Observe(took.Seconds())
 }
 
-// Refused counts a refusal by a listener at a limit.
+// Refused counts what a listener refused, at a limit or for lack of permission, and each idle connection that it closed
+// to make room.
 func (m *Metrics) Refused(listener, what string) { m.refused.WithLabelValues(listener, what).Inc() }
 
 // Handler answers a scrape. If the snapshot fails, it answers 500 instead of omitting the figures.

@@ -61,8 +61,8 @@ func parseTemplates() (*template.Template, error) {
 	return t, nil
 }
 
-// guarded sets the headers that keep other sites out. It refuses host names other than localhost, but no IP address: a
-// hostile site could resolve its own name to this address and read the page.
+// guarded sets the headers that keep other sites out. It refuses host names other than localhost, because a hostile
+// site could resolve its own name to this address and read the page. It accepts every IP address.
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -190,10 +190,10 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return ErrRefused.Error() + ": " + r.Text }
 
-// Is makes it an ErrRefused.
+// Is makes errors.Is(r, ErrRefused) true.
 func (r *Refusal) Is(target error) bool { return target == ErrRefused }
 
-// handed are label events as sent over the socket.
+// handed is the body of a request that sends label events over the socket.
 type handed struct {
 	Run    string `json:"run,omitempty"`
 	Events []byte `json:"events"`

@@ -273,8 +273,8 @@ func (s *service) fail(r micro.Request, code int, text string) {
 	}, body)
 }
 
-// warn logs an error if a stream captures the subjects of requests, because clients would take its acknowledgement for
-// the answer.
+// warn logs an error if a stream captures the subjects of requests, because clients would mistake the stream's
+// acknowledgement for the answer.
 func (s *service) warn(conn *nats.Conn) {
 	js, err := jetstream.New(conn)
 	if err != nil {

@@ -42,7 +42,7 @@ const (
 	Paused   Phase = "paused"   // a person stopped automatic runs
 	Running  Phase = "running"  // a run is in progress
 	Held     Phase = "held"     // blocked until a person acts
-	Foreign  Phase = "foreign"  // another model than the champion is served
+	Foreign  Phase = "foreign"  // a model other than the champion is served
 	Broken   Phase = "broken"   // a source, the service or the state does not work
 )
 
@@ -52,7 +52,7 @@ type Model struct {
 	Phase Phase  `json:"phase"`
 	// Sentence describes the state for a person: "waiting for quiet hours, which open 22:00 CET (in 4h12m)".
 	Sentence string `json:"sentence"`
-	// Release is the digest of the served release, empty before the first; Deployed is when it was deployed.
+	// Release is the digest of the champion, empty before the first; Deployed is when it was deployed.
 	Release  string    `json:"release,omitempty"`
 	Deployed time.Time `json:"deployed,omitzero"`
 	// Report is the last evaluation: accuracy, interval, baseline, counts. Nil before the first.
@@ -110,7 +110,7 @@ type Audit struct {
 // Window is whether quiet hours allow a run to start now.
 type Window struct {
 	Open bool `json:"open"`
-	// Changes is when it next closes or opens; zero if it never does.
+	// Changes is when the quiet hours next end or begin; zero if they never do.
 	Changes time.Time `json:"changes,omitzero"`
 }
 

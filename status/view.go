@@ -40,7 +40,7 @@ type modelView struct {
 	Name     string
 	Phase    Phase
 	Sentence string
-	Foreign  bool   // another model than the champion is served
+	Foreign  bool   // a model other than the champion is served
 	Notice   string // what is wrong although the champion is served
 	Served   string // what is served, if the sentence does not contain it
 	Figures  []figureView

@@ -159,7 +159,7 @@ func (t *Tx) NextSweep(model string) (int64, error) {
 // HeldOut yields the held-out items, ordered by id.
 func (t *Tx) HeldOut(model string) iter.Seq2[Item, error] { return t.items(model, "and heldout = 1") }
 
-// HeldOutKeys calls f for each held-out item with its id and group, in no order.
+// HeldOutKeys calls f for each held-out item with its id and group, in no particular order.
 func (t *Tx) HeldOutKeys(model string, f func(id, group string)) error {
 	return t.each(`select id, grp from items where model = ? and heldout = 1`, []any{model},
 		func(scan func(...any) error) error {
@@ -246,8 +246,8 @@ func (t *Tx) Recorded(model, source string, keys []string, f func(key string)) e
 		})
 }
 
-// AddChanges stores changes. Their numbers must be consecutive, starting with that of NextChange, and none may be
-// Recorded already.
+// AddChanges stores changes. Their numbers must be consecutive, starting with that of NextChange, and none of their
+// keys may be stored yet (see Recorded).
 func (t *Tx) AddChanges(model string, changes []Change, now time.Time) error {
 	args, stored := make([]any, 0, 15*len(changes)), stamp(now)
 	for i := range changes {

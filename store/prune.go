@@ -2,8 +2,9 @@ package store
 
 import "time"
 
-// PruneHistory deletes reports and decisions that are older than gone. Of those older than thin, it keeps only the last
-// one of each hour. It always keeps a model's newest report and the decisions that started a run.
+// PruneHistory deletes the reports and decisions from before the time gone. Of those from before the time thin, it
+// keeps only each model's last one of each hour. It always keeps a model's newest report and the decisions that started
+// a run.
 func (t *Tx) PruneHistory(thin, gone time.Time) error {
 	const hour = `substr(at, 1, 13)`
 	for _, statement := range []string{

@@ -10,7 +10,7 @@ type Release struct {
 	Path    string
 	Seq     int64  // last label change in its training data
 	Info    string // digest of all labels at its export
-	Labels  string // JSON: how many training items carried each label
+	Labels  string // JSON: how many training items had each label
 	Metrics string // JSON: what the gate measured
 	State   ReleaseState
 	Created time.Time

@@ -48,7 +48,7 @@ type Change struct {
 	Op     Op
 	Item   string
 	Text   map[string]string // the item's current text; only with OpPut
-	Old    Labels            // nil for an insert, or if the source does not see them: the sink then uses stored labels
+	Old    Labels            // nil for an insert, or if the source does not know the old labels (the sink has stored them)
 	New    Labels            // nil for a delete
 	At     time.Time
 	Author string // who wrote it, if the source knows

@@ -14,7 +14,7 @@ type Fault struct {
 	// Key is the configuration key within the source's section that causes the fault, such as "dsn_file"; "" if no key
 	// does.
 	Key string
-	// Permanent marks a fault that waiting does not fix; it is retried once a minute.
+	// Permanent marks a fault that waiting does not fix; the source retries only once a minute.
 	Permanent bool
 	// Store marks a fault of retraind's own store: the source itself works.
 	Store bool

@@ -247,7 +247,7 @@ func (d *decoder) list(n *yaml.Node, path string, into reflect.Value, depth int)
 	into.Set(out)
 }
 
-// wrong reports a value of another type than the expected one.
+// wrong reports a value that is not of the expected type.
 func (d *decoder) wrong(n *yaml.Node, path, expected, hint string) {
 	d.fail(n, path, hint, "%s: expected %s, found %s", last(path), expected, describe(n))
 }

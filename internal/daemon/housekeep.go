@@ -12,7 +12,7 @@ const (
 	housekeepEvery = 5 * time.Second
 	keepAll        = 7 * 24 * time.Hour   // every report and decision; older ones are thinned to one an hour
 	keepThinned    = 400 * 24 * time.Hour // thinned reports and decisions
-	keepChanges    = 90 * 24 * time.Hour  // label changes that the champion's baseline includes
+	keepChanges    = 90 * 24 * time.Hour  // label changes that the champion's training snapshot includes
 	keepOutbox     = 30 * 24 * time.Hour
 	keepInbox      = 90 * 24 * time.Hour // ids of events, labels whose items are unknown, requests
 )

@@ -55,7 +55,7 @@ func (d *Daemon) guard(listener string) *status.Guard {
 	return status.NewGuard(listener, status.NewLimits(), d.countRefused, d.log)
 }
 
-// countRefused counts a refusal by a listener, if the metrics exist already.
+// countRefused counts what a listener refused, or closed to make room, if the metrics exist already.
 func (d *Daemon) countRefused(listener, what string) {
 	if m := d.metrics.Load(); m != nil {
 		m.Refused(listener, what)

@@ -22,7 +22,7 @@ type Item struct {
 	Label   string `json:"label"`
 }
 
-// pair is two categories. The items of category from have the label into until their labels are corrected.
+// pair is two categories. The items of the category `from` have the label `into` until their labels are corrected.
 type pair struct{ into, from string }
 
 // story contains the items and the changes of their labels.

@@ -7,8 +7,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lookAtGPU checks whether a language model that was completely on the GPU is still there. On the CPU it gives the
-// same answers, but many times slower.
+// lookAtGPU checks whether a language model that was completely on the GPU still is. On the CPU it gives the same
+// answers, but many times slower.
 func (l *Loop) lookAtGPU(ctx context.Context, s *Serving, h serving.HealthInfo) error {
 	if h.Size <= 0 {
 		return nil // not loaded, or unknown

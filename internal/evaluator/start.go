@@ -29,11 +29,12 @@ func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) e
 		})
 }
 
-// errOutdated means that a person has changed something since the decision: it must be made again.
+// errOutdated means that a person has changed something since the decision was made, so that a new decision is
+// required.
 var errOutdated = errors.New("a request, a pause or the configuration has changed since the decision")
 
 // checkOutdated returns errOutdated if a request, a hold, a pause or the configuration has changed since the last
-// decision. A run that began nevertheless would end a request that it does not carry out.
+// decision. A run that began nevertheless would remove a stored request without carrying it out.
 func (l *Loop) checkOutdated(t *store.Tx, row store.Model) error {
 	is, err := ordersOf(t, row)
 	if err == nil && (is != l.orders || l.rulesReplaced()) {

@@ -49,7 +49,7 @@ func (l *Loop) setView(f func(*View)) {
 	f(&l.view)
 }
 
-// complain logs an error of the evaluation when it changes.
+// complain logs the error of an evaluation if it differs from that of the previous evaluation, and when it has ended.
 func (l *Loop) complain(err error) {
 	text := ""
 	if err != nil {

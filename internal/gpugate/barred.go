@@ -12,7 +12,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lend records what a run stops, or may have stopped, for Barred. An empty list removes the record.
+// lend records, for Barred, what a run stops or may have stopped: before anything is stopped. An empty list removes the
+// record, before the restore.
 func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -55,9 +56,9 @@ func (g *Gate) Barred(model string) string {
 	return ""
 }
 
-// serves reports whether a stopped thing answered at a model's URLs. A container did if one of the URLs is at a
-// loopback address and has a port that the container publishes. Any thing did if its health is checked at the same host
-// and port as one of the URLs.
+// serves reports whether a model's classifier depends on a stopped thing. It does if the thing is an Ollama model on
+// the classifier's server; a container that publishes the port of one of the classifier's URLs, at a loopback address;
+// or any thing whose health is checked at the host and port of one of these URLs.
 func serves(t ledger.Thing, c serving.Config) bool {
 	if t.Loaded != nil {
 		return c.Ollama != nil && c.Ollama.URL == t.Loaded.URL

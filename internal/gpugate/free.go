@@ -69,8 +69,8 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 }
 
 // stopThings records the running things in the ledger and stops them. It returns as own the models that the run itself
-// has loaded, which are unloaded without an entry in the ledger. An error names the thing that could not be stopped;
-// the ledger lists the things stopped before it.
+// has loaded, which are unloaded without an entry in the ledger. If a thing cannot be stopped, the error names it; the
+// ledger then lists all running things, even those that were not stopped.
 func (g *Gate) stopThings(
 	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
 ) (entries, own []ledger.Entry, err error) {

@@ -63,7 +63,7 @@ func usable(leases gpu.Leases, devices []gpu.Device) error {
 	return nil
 }
 
-// leaseHolders names the holders of the leases of all devices. It returns "" if one device is free.
+// leaseHolders names the holders of the leases of all devices. It returns "" if a device is not leased.
 func leaseHolders(devices []gpu.Device) string {
 	var names []string
 	for _, d := range devices {

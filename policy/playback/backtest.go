@@ -24,7 +24,8 @@ type DecisionFact struct {
 	Urgent  bool
 }
 
-// RecordedRun is a run with its GPU time. If Code is empty, the rule that needs it is not applied.
+// RecordedRun is a run with its GPU time. If its Code is empty, the rule that no run repeats a rolled-back one with the
+// same labels and code does not apply to it.
 type RecordedRun struct {
 	policy.RunFact
 	GPU time.Duration

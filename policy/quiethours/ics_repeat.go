@@ -19,7 +19,7 @@ var seriesEnd = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
 const mostRepetitions = 5300
 
 // untilTime matches an UNTIL with a time, so that the time can be replaced by the end of the day. Otherwise the rule
-// parser could interpret it as another day than the calendar does.
+// parser could interpret it as a different day than the calendar does.
 var untilTime = regexp.MustCompile(`(?i)(UNTIL=\d{8})T\d{6}Z?`)
 
 // repetitions lists the start times of the event and its repetitions (RFC 5545, 3.8.5): the event's start, those of the

@@ -49,7 +49,7 @@ func (d *Decoder) withoutPaths() *Decoder {
 	return &own
 }
 
-// withKeys gives the events of a message keys that are derived from key.
+// withKeys sets the keys of a message's events. It derives them from key, the key of the message.
 func withKeys(events []watch.Event, key string) []watch.Event {
 	for i := range events {
 		events[i].Key = key

@@ -23,7 +23,7 @@ func itemID(object map[string]any, path string) (string, error) {
 		id = v
 	case json.Number:
 		id = v.String()
-	case []any: // a composite key, written like the table's
+	case []any: // a composite key; formatted like a composite key of the table
 		for _, part := range v {
 			if _, ok := part.(string); !ok {
 				return "", fmt.Errorf("%s: the parts of a composite id must be texts", path)

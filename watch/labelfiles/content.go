@@ -17,7 +17,7 @@ type content struct {
 	mtime  int64 // when the file itself was last written, in ns
 	packed int64 // the size of the gzip file; 0 if the file is not gzip or is empty
 	final  bool  // the file was removed or replaced: this is the last read
-	own    bool  // File is a temporary unpacked file, which done closes
+	own    bool  // File is a temporary unpacked file, to be closed by the method done
 }
 
 // maxUnpacked bounds what one gzip file may unpack to.

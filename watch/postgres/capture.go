@@ -39,8 +39,8 @@ func (Capture) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Enum: values}
 }
 
-// Blind returns one sentence for each limitation of a capture: what it cannot see, and when the change is detected
-// instead, if it is. It returns none for the outbox.
+// Blind returns one sentence for each limitation of a capture: which changes it does not see, and when they are
+// detected instead, if ever. For the outbox it returns nothing.
 func (c Capture) Blind() []string {
 	switch c {
 	case CaptureLogical:
@@ -76,8 +76,8 @@ func (c *Config) capture() Capture {
 	return c.Capture
 }
 
-// WithCapture returns a copy with the given capture; "" changes nothing. For another capture than poll, the copy has no
-// values for the keys that only capture: poll has.
+// WithCapture returns a copy with the given capture; "" changes nothing. If the capture changes to one other than poll,
+// the copy has no values for the keys that only capture: poll has.
 func (c Config) WithCapture(capture Capture) *Config {
 	if capture != "" && capture != c.capture() {
 		c.Capture = capture

@@ -31,7 +31,7 @@ func (s *stream) changes(ctx context.Context, images []rowChange) ([]watch.Chang
 			writers = append(writers, images[i].xid)
 		}
 	}
-	if len(writers) > 0 { // empty in the middle of a large transaction, which is visible already
+	if len(writers) > 0 { // empty if all images are of a transaction that is known to be visible
 		if err := s.waitUntilVisible(ctx, writers); err != nil {
 			return nil, err
 		}

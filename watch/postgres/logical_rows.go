@@ -141,8 +141,8 @@ func (r *relation) same(o *relation) bool {
 	return r.id == o.id && slices.Equal(r.names, o.names) && slices.Equal(r.types, o.types)
 }
 
-// cells copies a tuple; nil stays nil. In an old tuple that is not whole, only the columns of the replica identity
-// are known.
+// cells copies a tuple; nil stays nil. If whole is false (an old tuple), only the columns of the replica identity are
+// known.
 func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
 	if t == nil {
 		return nil

@@ -70,8 +70,8 @@ func (c *session) prepare(ctx context.Context) error {
 func (c *session) close() { c.closeConn(c.conn) }
 
 // intact reports whether the last row that was read before the PostgreSQL server crashed still exists, or was pruned.
-// If so, the rows of the outbox after p are read first. The whole table is read in any case, because the crash may have
-// lost commits.
+// If so, the outbox rows after position p are still valid and are read first. Then the whole table is read in any case,
+// because the crash may have lost commits.
 func (c *session) intact(ctx context.Context, p position, pruned uint64) (found bool, err error) {
 	if p.Last.XID <= pruned {
 		return true, nil

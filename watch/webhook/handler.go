@@ -184,7 +184,7 @@ func (s *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	case <-time.After(5 * time.Second):
 		return nil, release, errBusy
 	}
-	if s.cfg.signed() { // waiting for the slot does not count against the sender
+	if s.cfg.signed() { // restart the deadline: the wait for a slot was not the sender's fault
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unsignedTimeout))
 	}
 	rest, err := io.ReadAll(from)

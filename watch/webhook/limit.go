@@ -59,8 +59,9 @@ func (l *limitedListener) admit(conn net.Conn) bool {
 	return true
 }
 
-// makeRoom closes the connection that has been idle for longest, if at least most are open. It returns false if all of
-// these are busy. It counts the connections of one peer, or of all peers if peer is "". The caller must hold mu.
+// makeRoom makes room for one more connection of a peer, or of any peer if peer is "". If the number of connections has
+// reached most, it closes the one that has been idle for longest, or returns false if all of them are busy. The caller
+// must hold mu.
 func (l *limitedListener) makeRoom(peer string, most int) bool {
 	n := 0
 	var oldest net.Conn

@@ -27,7 +27,7 @@ type columnWalk struct {
 	err      error
 }
 
-// called walks through a named template.
+// called walks once through a named template that gets the text columns.
 func (w *columnWalk) called(name string, columns bool) {
 	t := w.template.Lookup(name)
 	if t == nil || t.Tree == nil || !columns || w.seen[name] {
@@ -77,7 +77,7 @@ func (w *columnWalk) node(n parse.Node, dot, dollar bool) {
 	}
 }
 
-// branch walks through if, with and range; `inner` says whether . is the text columns in the first list.
+// branch walks through if, with and range; `inner` says whether . is the text columns in the part before {{else}}.
 func (w *columnWalk) branch(b parse.BranchNode, inner, dot, dollar bool) {
 	w.pipe(b.Pipe, dot, dollar)
 	w.list(b.List, inner, dollar)
@@ -111,12 +111,12 @@ func (w *columnWalk) column(n parse.Node, name string) {
 		strings.TrimPrefix(at, w.template.Name()+":"), n, name, strings.Join(w.columns, ", "))
 }
 
-// isColumns reports whether a pipeline is . or $ alone, and that is the text columns.
+// isColumns reports whether a pipeline is only . or $, and refers to the text columns.
 func isColumns(p *parse.PipeNode, dot, dollar bool) bool {
 	return p != nil && len(p.Cmds) == 1 && len(p.Cmds[0].Args) == 1 && are(p.Cmds[0].Args[0], dot, dollar)
 }
 
-// are reports whether a node is . or $, and that is the text columns.
+// are reports whether a node is . or $, and refers to the text columns.
 func are(n parse.Node, dot, dollar bool) bool {
 	switch n := n.(type) {
 	case *parse.DotNode:

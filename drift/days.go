@@ -50,8 +50,8 @@ func (d *days) recent() map[int64]int {
 	return out
 }
 
-// restore replaces the counts by stored ones. The counts cannot be recomputed from the items, which have the time of
-// their last change only, not of their first label.
+// restore replaces the counts by stored ones. The counts cannot be recomputed from the items, which have only the time
+// of their last change, not that of their first label.
 func (d *days) restore(stored map[int64]int) {
 	*d = days{}
 	for day, n := range stored {

@@ -63,8 +63,8 @@ type LearningCurve struct {
 const (
 	curvePoints = 4   // runs needed for a slope
 	curveSpread = 1.3 // least ratio of the largest number of examples of a run to the smallest
-	// rareExamples is the number of training examples below which a category counts as rare. Measured on German news,
-	// 10 examples have no effect, 20 to 40 do.
+	// rareExamples is the number of training examples below which a category counts as rare. In measurements on German
+	// news, 10 examples had no effect, but 20 to 40 did.
 	rareExamples = 40
 	rareRecall   = 0.5
 )

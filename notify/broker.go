@@ -48,7 +48,7 @@ type Broker struct {
 	conn   *nats.Conn
 }
 
-// StartEmbedded starts a server and connects to it inside the process. The caller must Shutdown it.
+// StartEmbedded starts a server and connects to it inside the process. The caller must call Shutdown.
 func StartEmbedded(o Options) (*Broker, error) {
 	if o.Host == "" {
 		o.Host = "127.0.0.1"

@@ -10,8 +10,8 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// MaxRequestAge is the maximum age of a request. An older request is ignored; for example, it was queued during an
-// outage or while the host was suspended.
+// MaxRequestAge is the maximum age of a request. An older request is not carried out, because it may have been queued
+// during an outage or while the host was suspended.
 const MaxRequestAge = 10 * time.Minute
 
 // Schedule is a compiled cron line. When the clocks change, a skipped time is left out and a repeated time is used

@@ -1,6 +1,6 @@
 package store
 
-// The states in this file are stored in columns as texts, so the texts never change. A run's outcome is a
+// The states in this file are stored in columns as texts, so the texts must never change. A run's outcome is a
 // policy.Outcome and a change's op is a watch.Op: the store keeps both as texts and does not interpret them.
 
 // RunState is the state of a run.

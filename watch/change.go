@@ -64,8 +64,8 @@ type Sink interface {
 	// Append stores changes in order and moves the cursor.
 	Append(ctx context.Context, source string, changes []Change, cursor string) error
 	// Replace stores the items of a full read, deletes the table's items that the read does not contain, and moves the
-	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows. It may
-	// always allow a few.
+	// cursor. It stores nothing and returns a *ShrinkError if more items would be deleted than the read allows, unless
+	// they are only a few.
 	Replace(ctx context.Context, source string, read FullRead) error
 }
 

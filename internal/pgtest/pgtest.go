@@ -106,7 +106,7 @@ func Decodable(t testing.TB) *pgcluster.Cluster {
 	return decoded.cluster
 }
 
-// Shared returns the shared cluster, for tests that use other roles or databases of it. Database must have been called
+// Shared returns the shared cluster, for tests that use its other roles or databases. Database must have been called
 // before.
 func Shared() *pgcluster.Cluster { return shared.cluster }
 

@@ -75,8 +75,8 @@ func (c *Client) Show(ctx context.Context, model string) (Info, error) {
 	return out, err
 }
 
-// Copy gives a model a second name; if that name exists, it is replaced. The server writes it in place: an interrupted
-// copy leaves a broken name.
+// Copy gives a model a second name; if that name exists, it is replaced. The server writes the name in place, so an
+// interrupted copy leaves it broken.
 func (c *Client) Copy(ctx context.Context, from, to string) error {
 	k := call{op: "copy", about: from + " to " + to, method: http.MethodPost, path: "/api/copy", most: maxSmall}
 	return c.ask(ctx, k, map[string]any{"source": from, "destination": to}, nil)

@@ -107,7 +107,7 @@ func (r *Report) FormatErrorShare() float64 { return share(r.FormatErrors, r.Sco
 // Category has the figures of one category: how often it is the label, how often the answer, and how often both.
 type Category struct {
 	Name      string  `json:"name"`
-	Support   int     `json:"support"`   // held-out items that carry the label
+	Support   int     `json:"support"`   // held-out items with this label
 	Predicted int     `json:"predicted"` // held-out items answered with it
 	Correct   int     `json:"correct"`
 	Precision float64 `json:"precision"`
@@ -141,8 +141,8 @@ type Relabels struct {
 	Authors      int     `json:"authors"`
 }
 
-// NewItems counts the held-out items that people labelled since the baseline and that were tested, and the wrong
-// answers to them, monitored by an e-CUSUM.
+// NewItems counts the held-out items that people labelled since the baseline and that were tested, and how many of them
+// were answered wrongly. An e-CUSUM monitors these answers.
 type NewItems struct {
 	N       int     `json:"n"`
 	Errors  int     `json:"errors"`

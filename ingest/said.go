@@ -17,8 +17,8 @@ import (
 // newStatement returns an event with only the parts that must be applied, or nil if there are none. A part is the
 // text, the label of a target, or the deletion. When a file is read again, only new parts are applied. newStatement
 // counts how often each part occurs for the item: a part is new once it has occurred more often than in the whole
-// previous pass over the file. An old part is applied again if it follows a new part about the same target, because the last part in
-// the file wins.
+// previous pass over the file. An old part is applied again if it follows a new part about the same target, because the
+// last part in the file wins.
 func (x *transaction) newStatement(e watch.Event) (*watch.Event, error) {
 	if e.File == "" {
 		return &e, nil

@@ -38,7 +38,7 @@ type Item struct {
 	Base     map[string]string // the table's own labels, if an event has overridden them; else nil
 	Source   string            // the event source that created it; "" is the table
 	Seq      int64             // number of its last change
-	Touched  int64             // number of its last change by others than retraind, 0 if there is none
+	Touched  int64             // number of its last change by anyone but retraind, 0 if there is none
 	At       time.Time
 	Sweep    int64 // number of the newest full read when the item was last seen or changed
 }

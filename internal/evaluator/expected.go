@@ -38,9 +38,9 @@ func Expect(t *store.Tx, model, pipeline string, steps []actions.StepConfig) (Ex
 }
 
 // ExpectFrom adds up the durations of the steps of a pipeline, except those that save checkpoints. The duration of a
-// step is the 90th percentile over the runs in which it succeeded, or the configured duration if there are no such runs.
-// Steps are matched by name: when the longest step is removed from a pipeline, the expected duration becomes shorter at
-// once.
+// step is the 90th percentile over the runs in which it succeeded, or the configured duration if there are no such
+// runs. Steps are matched by name: when the longest step is removed from a pipeline, the expected duration becomes
+// shorter at once.
 func ExpectFrom(took map[string][]time.Duration, pipeline string, steps []actions.StepConfig) Expected {
 	out := Expected{Pipeline: pipeline}
 	for _, s := range steps {

@@ -74,8 +74,8 @@ func (l *Loop) Audit() { wake(l.requests.audit) }
 func (l *Loop) RunEnded() { wake(l.requests.runEnded) }
 
 // SetRules gives the loop a new configuration. The new configuration also replaces one that the loop has not applied
-// yet. After SetRules returns, no run begins under the former configuration, unless its transaction was in progress:
-// a caller that writes to the store afterwards waits for that transaction.
+// yet. After SetRules returns, no run begins under the former configuration, unless the transaction that stores the run
+// was in progress: a caller that writes to the store afterwards waits for that transaction.
 func (l *Loop) SetRules(r *Rules) {
 	l.requests.next.Store(r)
 	wake(l.requests.rules)

@@ -273,7 +273,8 @@ func (r *replay) code(now time.Time) {
 	}
 }
 
-// unmended returns the decision of this policy at the start of a recorded run if simulated retrains had fixed nothing.
+// unmended returns the decision that this policy would have made at the start of a recorded run if simulated retrains
+// had fixed nothing.
 func (r *replay) unmended(report *drift.Report, run *RecordedRun) policy.Decision {
 	h := r.history
 	h.Mended, h.Code = nil, cmp.Or(run.Code, h.Code)

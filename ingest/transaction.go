@@ -52,8 +52,8 @@ func (x *transaction) finish(cursor string) error {
 	return x.t.SetCursor(x.model, x.source, cursor)
 }
 
-// warnInvalid logs the first invalid label of an item. Such a label is left out, or replaced by a mark if the target has
-// a value for null (see serving.CanonicalLabels).
+// warnInvalid logs the first invalid label of an item. Such a label is left out, or replaced by a mark if the target
+// has a value for null (see serving.CanonicalLabels).
 func (x *transaction) warnInvalid(item string, err error) {
 	if err != nil {
 		x.log.Warn("an invalid label was ignored", "item", item, "err", err)

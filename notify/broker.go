@@ -32,8 +32,8 @@ type Options struct {
 	Refused func(what string)
 }
 
-// maxConns limits the connections, including the daemon's own, because each external one uses a file descriptor. A client that does not authenticate is
-// disconnected after 2 s.
+// maxConns limits the connections, including the daemon's own, because each external one uses a file descriptor. A
+// client that does not authenticate is disconnected after 2 s.
 const maxConns = 256
 
 // EmbeddedOptions returns the server options for a configuration for which UsesEmbedded is true.

@@ -185,8 +185,8 @@ func rejectedOn(h *History) (run *RunFact, same bool) {
 // cooledDown returns the run whose cooldown ends last, and when that is. The cooldown starts at the run's end, so that
 // a long run does not use it up. It applies after every outcome: otherwise a run that failed immediately would be
 // retried immediately, and a rolled back release would be trained again. Only a run that the next run resumes has no
-// cooldown. After runs that failed before they trained anything, there is a short pause instead, which doubles with each
-// such run.
+// cooldown. After runs that failed before they trained anything, there is a short pause instead, which doubles with
+// each such run.
 func cooledDown(h *History, cooldown time.Duration) (until time.Time, run *RunFact) {
 	pause := untrainedPause
 	for i := 1; i < len(h.Runs) && h.Runs[i].Untrained && pause < cooldown; i++ { // newest first

@@ -38,8 +38,8 @@ func copyKey(to, from map[string]string, key string) {
 }
 
 // RelabelItem returns the labels of an item to which an event gave labels, in canonical form. Like CanonicalLabels it
-// returns an error that names the first invalid label. It differs for a row that labelled_when excludes: the labels from
-// events count, and the mark stays, because a null in this row still has no value.
+// returns an error that names the first invalid label. It differs for a row that labelled_when excludes: the labels
+// from events count, and the mark stays, because a null in this row still has no value.
 func RelabelItem(targets []Target, labels map[string]string) (map[string]string, error) {
 	if _, not := labels[NotLabelled]; !not {
 		return CanonicalLabels(targets, labels)

@@ -9,6 +9,6 @@ const OwnPrefix = "retraind:"
 // application_name and the author column of a database, and in the environment of the run's commands.
 func OriginOf(run string) string { return OwnPrefix + run }
 
-// IsOwn reports whether an origin marks a change by one of retraind's own runs. Such changes are counted but never cause a
-// retraining: otherwise a retraining that relabels items would cause another.
+// IsOwn reports whether an origin marks a change by one of retraind's own runs. Such changes are counted but never
+// cause a retraining: otherwise a retraining that relabels items would cause another.
 func IsOwn(origin string) bool { return strings.HasPrefix(origin, OwnPrefix) }

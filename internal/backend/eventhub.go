@@ -61,8 +61,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// pass counts all events after a number, sends them to the subscribers, and returns the number of the last one. After an
-// error of the store it returns early: the next wake-up reads the remaining events.
+// pass counts all events after a number, sends them to the subscribers, and returns the number of the last one. After
+// an error of the store it returns early: the next wake-up reads the remaining events.
 func (h *Hub) pass(ctx context.Context, after int64) int64 {
 	for {
 		var news []store.Notification

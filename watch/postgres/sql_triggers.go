@@ -15,9 +15,9 @@ import (
 // statement, which costs more than the call. Transition tables would make large updates cheaper, but PostgreSQL fills
 // them for every small update too. Inserts and deletes always matter, so one statement-level trigger handles all their
 // rows at once. Some tables need other forms of triggers; the function attach has these exceptions to the column list
-// and to the statement-level triggers. The functions run as their owner, so that writers need no rights on the outbox. A caller
-// must not be able to substitute another operator. So a function has a pinned search_path, or uses only fully qualified
-// names, which avoids the cost of pinning, a fifth of the call.
+// and to the statement-level triggers. The functions run as their owner, so that writers need no rights on the outbox.
+// A caller must not be able to substitute another operator. So a function has a pinned search_path, or uses only fully
+// qualified names, which avoids the cost of pinning, a fifth of the call.
 //
 // The cost of a call grows with the number of its expressions, because PL/pgSQL prepares them again in each
 // transaction. So a row stores the raw settings that identify its writer, and the reader derives author and origin

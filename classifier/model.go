@@ -116,7 +116,7 @@ func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]A
 	return out, nil
 }
 
-// with calls use with the features of a text. For a model that uses embeddings, the features are empty.
+// with calls `use` with the features of a text. For a model that uses embeddings, the features are empty.
 func (m *Model) with(text string, use func(*scratch)) {
 	s, ok := m.scratch.Get().(*scratch)
 	if !ok {

@@ -126,7 +126,7 @@ func (m *Model) read(examples []Example, outputs int, opts Options) (rows []vect
 	return rows, len(rows[0].index), nil
 }
 
-// newHead returns an untrained head with the categories of a target that occur in the examples. If first is true, the
+// newHead returns an untrained head with the categories of a target that occur in the examples. If `first` is true, the
 // target is the deciding one, and all examples must have a label of it.
 func newHead(examples []Example, name string, kind serving.Kind, first bool) (*Head, TargetMetrics, error) {
 	if kind == "" {

@@ -67,7 +67,7 @@ func (r tally) precision() float64 { return share(r.correct, r.predicted) }
 func (r tally) recall() float64    { return share(r.correct, r.support) }
 func (r tally) f1() float64        { return share(2*r.correct, r.support+r.predicted) }
 
-// share returns part/whole, or 0 if whole is 0.
+// share returns `part` divided by `whole`, or 0 if `whole` is 0.
 func share(part, whole int) float64 {
 	if whole <= 0 {
 		return 0

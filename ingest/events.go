@@ -187,8 +187,8 @@ func (x *transaction) changeItem(e watch.Event, old store.Item, known bool) erro
 	return x.putItem(c, old, known, next)
 }
 
-// mergeLabels returns a copy of the old labels in which those in said are added or replaced, and the targets in unset
-// are removed.
+// mergeLabels returns a copy of the old labels in which those in `said` are added or replaced, and the targets in
+// `unset` are removed.
 func mergeLabels(old, said map[string]string, unset []string) map[string]string {
 	out := map[string]string{}
 	maps.Copy(out, old)

@@ -45,7 +45,7 @@ type Target struct {
 // is set), "true" or "false", or for a set a JSON array of sorted, distinct strings.
 type Answers map[string]string
 
-// Agrees reports whether got has the same value in every target of a.
+// Agrees reports whether `got` has, in every target of a, the same value as a.
 func (a Answers) Agrees(got Answers) bool {
 	for target, value := range a {
 		if other, ok := got[target]; !ok || other != value {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Cursors returns the positions of the source called name and of all sources whose names begin with name and a slash,
+// Cursors returns the positions of the source `name` and of all sources whose names begin with `name` and a slash,
 // keyed by full name.
 func (t *Tx) Cursors(model, name string) (map[string]string, error) {
 	out := map[string]string{}

@@ -2,7 +2,7 @@ package store
 
 import "time"
 
-// PruneHistory deletes the reports and decisions from before the time gone. Of those from before the time thin, it
+// PruneHistory deletes the reports and decisions from before `gone`. Of those from before `thin`, which is later, it
 // keeps only each model's last one of each hour. It always keeps a model's newest report and the decisions that started
 // a run.
 func (t *Tx) PruneHistory(thin, gone time.Time) error {

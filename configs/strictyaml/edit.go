@@ -121,7 +121,7 @@ func unshare(n *yaml.Node, changes func(*yaml.Node) bool) {
 	}
 }
 
-// contains reports whether part is the value n or lies inside it.
+// contains reports whether `part` is the value `n` or lies inside it.
 func contains(n, part *yaml.Node) bool {
 	return n == part || slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return contains(child, part) })
 }

@@ -19,8 +19,8 @@ const (
 )
 
 // evaluate runs one iteration of the loop. It replays new changes, scores unscored texts, reports, decides, and starts
-// a run if that is the verdict. It records report and decision if record is true or if something is new. It returns the
-// time by which the next iteration is due.
+// a run if that is the verdict. It records report and decision if `record` is true or if something is new. It returns
+// the time by which the next iteration is due.
 func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err error) {
 	defer func() {
 		if err != nil {

@@ -111,7 +111,7 @@ func monitor(t *store.Tx, row store.Model, r *Rules, instead map[string]string, 
 }
 
 // trainedLabels returns the labels that items had in the training snapshot, for the items that were relabelled since.
-// after is the last change in the snapshot. The labels are nil for items that were inserted since, or whose text
+// `after` is the last change in the snapshot. The labels are nil for items that were inserted since, or whose text
 // changed.
 func trainedLabels(t *store.Tx, model string, after int64, beat func()) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}

@@ -102,7 +102,7 @@ func (l *Loop) Redeploy(ctx context.Context, by string) (string, error) {
 	return r.text, err
 }
 
-// Retry starts a run that repeats another run from a step on. If from is "", it repeats the run from the step that
+// Retry starts a run that repeats another run from a step on. If `from` is "", it repeats the run from the step that
 // failed. It returns the new run's id, and a sentence about the result.
 func (l *Loop) Retry(ctx context.Context, run, from, by string) (id, text string, err error) {
 	r, err := l.order(ctx, order{do: orderRetry, by: by, run: run, from: from})

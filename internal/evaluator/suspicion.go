@@ -41,7 +41,7 @@ func leave(trail *drift.RelabelHistory, c store.Change) {
 	}
 }
 
-// follow applies stored changes to a relabel history: those whose number is greater than after and at most upTo.
+// follow applies stored changes to a relabel history: those whose number is greater than `after` and at most `upTo`.
 func follow(t *store.Tx, model string, trail *drift.RelabelHistory, after, upTo int64, beat func()) error {
 	for after < upTo {
 		batch, err := t.Changes(model, after, replayBatch)

@@ -68,9 +68,9 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	return fmt.Sprintf("stopped %s: %s of GPU memory was freed", strings.Join(names, ", "), gpu.Amount(freed)), nil
 }
 
-// stopThings records the running things in the ledger and stops them. It returns as own the models that the run itself
-// has loaded, which are unloaded without an entry in the ledger. If a thing cannot be stopped, the error names it; the
-// ledger then lists all running things, even those that were not stopped.
+// stopThings records the running things in the ledger and stops them. It returns as `own` the models that the run
+// itself has loaded, which are unloaded without an entry in the ledger. If a thing cannot be stopped, the error names
+// it; the ledger then lists all running things, even those that were not stopped.
 func (g *Gate) stopThings(
 	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
 ) (entries, own []ledger.Entry, err error) {
@@ -166,7 +166,7 @@ func (g *Gate) awaitGone(
 	}
 }
 
-// staying describes what still runs or still uses memory, and returns "" if nothing does. If before is nil, the
+// staying describes what still runs or still uses memory, and returns "" if nothing does. If `before` is empty, the
 // driver is not queried.
 func (g *Gate) staying(ctx context.Context, entries []ledger.Entry, before []gpu.Device) (string, error) {
 	for _, e := range entries {
@@ -218,7 +218,7 @@ func remaining(entries []ledger.Entry, before, now []gpu.Device) string {
 // slack is the amount by which the memory that the driver uses itself may vary.
 const slack = 256 << 20
 
-// freedBytes returns how much more memory is free after than before, summed over all devices.
+// freedBytes returns how much more memory is free in `after` than in `before`, summed over all devices.
 func freedBytes(before, after []gpu.Device) (sum unit.Size) {
 	for _, d := range after {
 		for _, b := range before {

@@ -18,9 +18,9 @@ const (
 )
 
 // guard checks the things that a run has stopped, until ctx ends. If a thing restarted automatically, guard stops it
-// again and calls found. After stopAgain restarts, or if a person has started the thing, guard ends the step by calling
-// stop, and does not stop the thing again. If models is false, guard does not check Ollama's models, because the step
-// itself loads some.
+// again and calls `found`. After stopAgain restarts, or if a person has started the thing, guard ends the step by
+// calling `stop`, and does not stop the thing again. If `models` is false, guard does not check Ollama's models,
+// because the step itself loads some.
 func (g *Gate) guard(
 	ctx context.Context, s actions.GPUStep, models bool, found func(text string), stop func(*actions.BlockedError),
 ) {

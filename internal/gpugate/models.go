@@ -71,7 +71,7 @@ func (g *Gate) myTurn(ctx context.Context, s actions.GPUStep) ([]gpu.Device, err
 	return devices, nil
 }
 
-// mine lists the ledger entries of a run whose things are named in stop.
+// mine lists the ledger entries of a run whose things are named in `stop`.
 func (g *Gate) mine(run string, stop []gpu.StopConfig) ([]ledger.Entry, error) {
 	all, _, err := g.o.Ledger.Entries()
 	var list []ledger.Entry

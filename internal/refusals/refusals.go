@@ -24,7 +24,7 @@ type Series struct {
 	timer *time.Timer
 }
 
-// New returns a Series; what is its log message, for example "connections refused at the limit".
+// New returns a Series; `what` is its log message, for example "connections refused at the limit".
 func New(what string, count func(), log *slog.Logger) *Series {
 	return &Series{what: what, count: count, log: log}
 }

@@ -131,7 +131,7 @@ func observed(d *policy.Decision, at *unit.Duration) Expectation {
 	return Expectation{At: at, Decision: d.Doing(), Reason: d.Reason, Because: &because, Blocked: &blocked}
 }
 
-// differences lists the fields that e expects and in which got differs.
+// differences lists the fields that e expects to have a value, and in which `got` has another one.
 func (e Expectation) differences(got Expectation) []Difference {
 	var out []Difference
 	add := func(what, want, is string) { out = append(out, Difference{what, want, is}) }

@@ -25,7 +25,7 @@ type WindowConfig struct {
 	Except []string `yaml:"except"`
 }
 
-// NewWindows compiles quiet hours. read returns the content of a calendar file; it may be nil if no files are
+// NewWindows compiles quiet hours. `read` returns the content of a calendar file; it may be nil if no files are
 // configured.
 func NewWindows(list []WindowConfig, loc *time.Location, read func(name string) ([]byte, error)) (*Windows, error) {
 	if found := Validate(list); found.HasErrors() {

@@ -48,7 +48,7 @@ func (s *schema) findColumns(columns map[string]string, found *check.Problems) (
 }
 
 // findRenamed extends the hint about each missing column that the triggers still use, because the application's own
-// writes then fail. The findings about missing columns are the last ones in found, in the same order as missing.
+// writes then fail. The findings about missing columns are the last ones in `found`, in the same order as `missing`.
 func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []string, found check.Problems) error {
 	if s.cfg.capture() != CaptureOutbox {
 		return nil

@@ -62,8 +62,8 @@ func CheckStatement(statement string, names []string) error {
 }
 
 // WriteRows writes values into rows, 200 in each transaction. It first locks and reads each row, and writes it only if
-// free returns true for the row's current values. It skips a row that another session has locked. After a crash the
-// caller repeats the call: free must return false for the rows that are already written.
+// `free` returns true for the row's current values. It skips a row that another session has locked. After a crash the
+// caller repeats the call: `free` must return false for the rows that are already written.
 func WriteRows(
 	ctx context.Context, model string, cfg *Config, w Write, rows []Values, free func(watch.Item) bool,
 ) (out Written, err error) {
@@ -146,7 +146,7 @@ func (s *schema) markOrigin(ctx context.Context, tx pgx.Tx, origin string) error
 	return err
 }
 
-// lockFree locks those rows of a batch that no other session has locked, and returns for each the result of free.
+// lockFree locks those rows of a batch that no other session has locked, and returns for each the result of `free`.
 func (s *schema) lockFree(
 	ctx context.Context, tx pgx.Tx, batch []Values, free func(watch.Item) bool,
 ) (map[string]bool, error) {

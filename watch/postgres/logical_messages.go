@@ -122,7 +122,7 @@ func (s *stream) onRelation(ctx context.Context, m *pglogrepl.RelationMessage) e
 }
 
 // onRow handles a row change. The old tuple is nil for an insert and most updates, the new tuple (fresh) for a delete.
-// whole means that the old tuple has all columns, not only those of the replica identity.
+// `whole` means that the old tuple has all columns, not only those of the replica identity.
 func (s *stream) onRow(ctx context.Context, id uint32, insert bool, old *pglogrepl.TupleData, whole bool,
 	fresh *pglogrepl.TupleData,
 ) error {

@@ -141,7 +141,7 @@ func (r *relation) same(o *relation) bool {
 	return r.id == o.id && slices.Equal(r.names, o.names) && slices.Equal(r.types, o.types)
 }
 
-// cells copies a tuple; nil stays nil. If whole is false (an old tuple), only the columns of the replica identity are
+// cells copies a tuple; nil stays nil. If `whole` is false (an old tuple), only the columns of the replica identity are
 // known.
 func (r *relation) cells(t *pglogrepl.TupleData, whole bool) []cell {
 	if t == nil {

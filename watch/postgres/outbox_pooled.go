@@ -49,8 +49,8 @@ func (c *session) pollSilent(ctx context.Context) error {
 	}
 }
 
-// inTransaction runs read, which only reads from the database. On a connection that is pooled in transaction mode it
-// runs read in a separate transaction. In that transaction it first applies the session settings and checks that the
+// inTransaction runs `read`, which only reads from the database. On a connection that is pooled in transaction mode it
+// runs `read` in a separate transaction. In that transaction it first applies the session settings and checks that the
 // server is still the same.
 func (c *session) inTransaction(ctx context.Context, read func() error) error {
 	if !c.transactionPooled {

@@ -81,8 +81,8 @@ func (p position) key(xid string, seq int64) string {
 	return fmt.Sprintf("%s/%d/%x/%s:%d", p.System, p.Timeline, p.Statistics, xid, seq)
 }
 
-// survive returns the position that replaces p after a crash of the server; now is the server's current snapshot. A
-// round that had begun is limited to the transactions that are visible both in Upto and in now, because ids may have
+// survive returns the position that replaces p after a crash of the server; `now` is the server's current snapshot. A
+// round that had begun is limited to the transactions that are visible both in Upto and in `now`, because ids may have
 // been reused.
 func (p position) survive(statistics int64, now snapshot) (position, error) {
 	p.Statistics, p.Compare = statistics, true
@@ -109,8 +109,8 @@ func (p position) unread() (from string, running []string, err error) {
 	return strconv.FormatUint(p.Last.XID+1, 10), running, err
 }
 
-// lost returns the reason why reading cannot continue from p, or "" if it can. next is the first transaction id that
-// the server has not assigned; pruned is the highest transaction id whose rows were removed.
+// lost returns the reason why reading cannot continue from p, or "" if it can. `next` is the first transaction id that
+// the server has not assigned; `pruned` is the highest transaction id whose rows were removed.
 func (p position) lost(now position, next, pruned uint64) string {
 	seen, err := parseSnapshot(p.Snapshot)
 	switch {

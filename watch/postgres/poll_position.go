@@ -89,7 +89,7 @@ func (m pollPosition) seen(now snapshot, text string, at time.Time, greatest *st
 	return m
 }
 
-// lost returns the reason why reading cannot continue from m, or "" if it can. next is the first transaction id that
+// lost returns the reason why reading cannot continue from m, or "" if it can. `next` is the first transaction id that
 // the server has not assigned.
 func (m pollPosition) lost(now pollPosition, next uint64) string {
 	seen, err := parseSnapshot(m.Snapshot)

@@ -69,8 +69,8 @@ func (s *schema) spellQuery(types []string) string {
 	return "SELECT " + key + " FROM unnest($1::text[]) WITH ORDINALITY AS u(k, n) ORDER BY n"
 }
 
-// spell adds to found each key whose text form changed, with its current text form. It ignores keys that the server
-// cannot parse, so that they are kept.
+// spell adds to the map `found` each key whose text form changed, with its current text form. It ignores keys that the
+// server cannot parse, so that they are kept.
 func spell(ctx context.Context, tx pgx.Tx, query string, keys []string, found map[string]string) error {
 	var spelled []*string
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {

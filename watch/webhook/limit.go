@@ -60,8 +60,8 @@ func (l *limitedListener) admit(conn net.Conn) bool {
 }
 
 // makeRoom makes room for one more connection of a peer, or of any peer if peer is "". If the number of connections has
-// reached most, it closes the one that has been idle for longest, or returns false if all of them are busy. The caller
-// must hold mu.
+// reached `most`, it closes the one that has been idle for longest, or returns false if all of them are busy. The
+// caller must hold mu.
 func (l *limitedListener) makeRoom(peer string, most int) bool {
 	n := 0
 	var oldest net.Conn

@@ -86,7 +86,7 @@ func (s *Split) Follows(id, group string, heldout bool) bool {
 	return heldout
 }
 
-// Side returns the side of the item; heldout reports whether it is held out now (see Follows).
+// Side returns the side of the item; `heldout` says whether it is held out now (see Follows).
 func (p Found) Side(heldout bool) Side {
 	switch {
 	case heldout:

@@ -55,7 +55,7 @@ func (x *transaction) inOrder(e watch.Event) (*watch.Event, error) {
 	return &e, nil
 }
 
-// newerLabels returns the labels and unset targets of an event for which no newer event is stored, and stores the
+// newerLabels returns those labels and unset targets of an event about which no newer event is stored, and stores the
 // event's time for each of them. An event with a subject replaces all earlier events with that subject, so unset also
 // lists the targets that only the earlier events labelled.
 func (x *transaction) newerLabels(e watch.Event) (labels watch.Labels, unset []string, err error) {

@@ -269,7 +269,7 @@ func (p *Policy) blockWindow(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// Leaves returns when the steps of a run that starts now are stopped if they save checkpoints: at the end of the quiet
+// Leaves returns when a run that starts now must stop those of its steps that save checkpoints: at the end of the quiet
 // hours minus the reserve for restarting stopped services; zero for never.
 func (p *Policy) Leaves(d *Decision) time.Time {
 	current, open := p.windows.Current(d.At)

@@ -89,8 +89,8 @@ func (l *Loop) suspicion(ctx context.Context, r *drift.Report, h policy.History,
 	return l.rules.Policy.Decide(*r, h, now), nil
 }
 
-// judge compares the relabels of each large group, which is those of one author or of one minute, with the model's
-// answers and with the labels of the nearest texts.
+// judge compares the relabels of each large group (by one author, or in one minute) with the model's answers and with
+// the labels of the nearest texts.
 type judge struct {
 	name     string
 	rule     *Rules

@@ -106,8 +106,7 @@ type Decision struct {
 	Seq          int64     `json:"seq"` // last label change in the report
 	// Targets are the report's figures of the targets that do not gate: shown, but not used for decisions.
 	Targets []drift.TargetFigures `json:"targets,omitempty"`
-	// WindowNext is when the quiet hours open next; zero if they are open now or never open again, and if they do not
-	// apply.
+	// WindowNext is when the quiet hours open next; zero if they are open now, never open again, or do not apply.
 	WindowNext time.Time `json:"window_next,omitzero"`
 }
 

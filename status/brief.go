@@ -18,8 +18,8 @@ const outputMark = "; its output: "
 // BriefSentence returns the model's state, cut for overviews.
 func (m Model) BriefSentence() string { return text.Brief(m.Sentence, briefSentence) }
 
-// BriefReason returns how the run ended, cut for overviews and without the path of a command's output, and the command
-// that shows what was left out; that command is empty if nothing was.
+// BriefReason returns two texts: how the run ended, cut for overviews and without the path of a command's output; and
+// the command that shows what was left out, empty if nothing was.
 func (r Run) BriefReason() (said, more string) {
 	step := ""
 	for _, s := range r.Steps {

@@ -24,7 +24,7 @@ type Options struct {
 	// Labels is the intake of the model's labels; Changes fires after some have changed.
 	Labels  Labels
 	Changes *watch.Coalescer
-	Host    string // for events
+	Host    string // name of this host, for events
 	Self    string // path of this binary, for steps that run it
 	// Beat reports progress to the watchdog; the loop calls it at least every BeatEvery.
 	Beat      func()

@@ -85,7 +85,7 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 		l.o.Beat()
 		if serr != nil {
 			if !l.rules.Model.Serving.MayBeAsleep() {
-				serr = errors.New(serr.Error()) // an unreachable service is a fault here, not asleep
+				serr = errors.New(serr.Error()) // drops ErrAsleep: here an unreachable service is a fault
 			}
 			l.monitor.Service(serr)
 			l.log.Warn("some held-out texts are not scored", "waiting", len(waiting)+len(batch)-len(got), "err", serr)

@@ -21,7 +21,7 @@ type Options struct {
 	Store *store.Store
 	File  func() *configs.File // the configuration in force
 	Self  string               // path of this binary, for the probes that run as children
-	Host  string               // for events
+	Host  string               // name of this host, for events
 	Log   *slog.Logger
 	// Ledger records what runs have stopped.
 	Ledger *ledger.Ledger

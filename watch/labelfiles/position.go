@@ -52,7 +52,7 @@ type position struct {
 	// Packed is the size of a gzip file when it was last read; Offset, Line, Sum and Tail refer to its unpacked
 	// content.
 	Packed int64 `json:"packed,omitempty"`
-	// Gone is the time since which the file is missing.
+	// Gone is the time since which the file has been missing; zero if it exists.
 	Gone time.Time `json:"gone,omitzero"`
 }
 
@@ -80,8 +80,8 @@ const (
 	rewriteEnds = 2 * time.Second
 	// quietAfter is the time since the last write after which a last line is read even if it has no line end.
 	quietAfter = 5 * time.Second
-	// maxCompare is the number of bytes up to which all that was read is compared again. In a larger file, a change of
-	// earlier lines in place that keeps the length is not detected.
+	// maxCompare limits the full comparison: if more bytes were read, only the last ones are compared, so that a change
+	// of earlier lines in place that keeps the length is not detected.
 	maxCompare = 256 << 20
 )
 

@@ -22,8 +22,8 @@ type child struct {
 	err  error // valid once done is closed
 }
 
-// startChild starts a process and waits until its log contains the text given by ready. It fails if the process or ctx
-// ends first.
+// startChild starts a process and waits until its log contains the text `ready`. It fails if the process or ctx ends
+// first.
 func startChild(ctx context.Context, name, logFile, ready string, files []*os.File, argv ...string) (*child, error) {
 	out, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

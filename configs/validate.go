@@ -51,8 +51,8 @@ func (b broken) has(path string) bool {
 	return slices.ContainsFunc(b, func(bad string) bool { return within(bad, path) || within(path, bad) })
 }
 
-// within reports whether a path equals the path `above` or is below it. If `above` is "", the whole file, nothing counts
-// as below it.
+// within reports whether a path equals the path `above` or is below it. If `above` is "", the whole file, nothing
+// counts as below it.
 func within(path, above string) bool {
 	if rest, ok := strings.CutPrefix(path, above); ok && above != "" {
 		return rest == "" || rest[0] == '.' || rest[0] == '['

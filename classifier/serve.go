@@ -21,7 +21,7 @@ const (
 )
 
 // Serve answers requests on the listener until ctx ends. Then it waits for requests in progress, and returns nil if all
-// connections are closed within the time drain.
+// connections are closed within the duration `drain`.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	silent := &connections{since: map[net.Conn]time.Time{}}
 	counted := &countedListener{Listener: listener}

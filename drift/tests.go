@@ -172,7 +172,7 @@ func (m *Monitor) bound(r unit.Rate, today int64) float64 {
 }
 
 // overwritten has an entry for each item whose label retraind itself replaced since the baseline: the label before
-// that, as a value number. The comments call it the person's label.
+// that, as a value number. The comments call that earlier label the person's label.
 type overwritten map[string]int32
 
 // note records a change of an item's label. It keeps the person's label until a person labels the item again, the

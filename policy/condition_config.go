@@ -152,8 +152,8 @@ type LabelShift struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// FormatErrorsAbove bounds the share of held-out items whose answer could not be used: no JSON, another schema, cut off, or
-// a value that is no category. It may be written as the share alone.
+// FormatErrorsAbove bounds the share of held-out items whose answer could not be used: no JSON, another schema, cut
+// off, or a value that is no category. It may be written as the share alone.
 type FormatErrorsAbove struct {
 	// Share is the share of the held-out items with an unusable answer above which the condition trips.
 	Share unit.Percent `yaml:"share"`

@@ -87,8 +87,8 @@ type Shadow struct {
 // Differs reports whether the active policy and the shadow currently decide differently in effect.
 func (s Shadow) Differs() bool { return class(s.Real) != class(s.Would) }
 
-// class returns the same value for decisions with the same effect on the model: hold for undecided, because nothing
-// starts in either case.
+// class returns the same value for decisions with the same effect on the model: DoingHold also for DoingUndecided,
+// because nothing starts in either case.
 func class(d Doing) Doing {
 	if d == DoingUndecided || d == "" {
 		return DoingHold

@@ -42,10 +42,10 @@ func (t Target) CanonicalLabel(s string) (string, error) {
 	return s, nil
 }
 
-// CanonicalLabels converts the labels of a source to canonical ones. Labels of other targets are dropped, and so are all
-// labels of a row that labelled_when excludes. An item with an invalid label does not count for that target: the label
-// is omitted, and if the target has a value for null, a mark is added, because a missing label would mean that value.
-// The error names the first invalid label. Labels that are already canonical are returned unchanged.
+// CanonicalLabels converts the labels of a source to canonical ones. Labels of other targets are dropped, and so are
+// all labels of a row that labelled_when excludes. An item with an invalid label does not count for that target: the
+// label is omitted, and if the target has a value for null, a mark is added, because a missing label would mean that
+// value. The error names the first invalid label. Labels that are already canonical are returned unchanged.
 func CanonicalLabels(targets []Target, labels map[string]string) (map[string]string, error) {
 	if canonicalAlready(targets, labels) {
 		return labels, nil

@@ -4,7 +4,7 @@ import "maps"
 
 // MergeRow returns the labels of an item after its row in the table was read. For each target it takes the table's
 // label if that has changed since the row was last read. Otherwise it keeps the item's present label, which an event
-// may have set. before has the row's own labels at the last read, and table its labels now, in canonical form.
+// may have set. `before` are the row's labels at the last read, and `table` its labels now, in canonical form.
 func MergeRow(targets []Target, present, before, table map[string]string) map[string]string {
 	before, _ = CanonicalLabels(targets, before) // the targets may have changed since; invalid labels were logged
 	out := make(map[string]string, len(targets))

@@ -9,9 +9,9 @@ const NotLabelled = "_not_labelled"
 // InvalidLabel returns the key that marks the label of a target as invalid, so that it is not taken for null.
 func InvalidLabel(target string) string { return "_invalid_" + target }
 
-// Value returns the target's value in an item's labels: the label, or the configured null if the item is labelled.
-// Scoring, export, gate, verification and counters all use this definition. It reports false if the item does not
-// count for this target.
+// Value returns the target's value in an item's labels: the label, or, if a labelled item lacks it, the value that is
+// configured as null. Scoring, export, gate, verification and counters all use this definition. It reports false if the
+// item does not count for this target.
 func (t Target) Value(labels map[string]string) (string, bool) {
 	if v, ok := labels[t.Name]; ok {
 		return v, true

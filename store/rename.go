@@ -1,7 +1,7 @@
 package store
 
-// RenameItems changes the ids of items, from the keys of ids to the values, wherever they are stored: in items,
-// changes, predictions, buffered labels and events. The new ids must not be in use.
+// RenameItems changes the ids of items wherever they are stored: in items, changes, predictions, buffered labels and
+// events. The parameter ids maps each old id to the new one. The new ids must not be in use.
 func (t *Tx) RenameItems(model string, ids map[string]string) error {
 	if len(ids) == 0 {
 		return nil

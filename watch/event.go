@@ -25,8 +25,8 @@ const (
 // Any event may label any item. For each target the last event or table change that is stored wins, whatever its
 // source; only an older event of the same source is ignored (see Event.Ordered). Reading the same event or row again
 // does not count as a new one. After an event has relabelled an item of the table, the item keeps that label until the
-// table reports another label of the same target: a full read that finds unchanged rows changes nothing. A label from an
-// event also counts for a row that labelled_when excludes. A label file that is read again from its start changes
+// table reports another label of the same target: a full read that finds unchanged rows changes nothing. A label from
+// an event also counts for a row that labelled_when excludes. A label file that is read again from its start changes
 // nothing by the lines that it had before. An event that deletes an item of the table removes only the labels that
 // events gave it, because the row still exists; an item that came from events is deleted.
 //

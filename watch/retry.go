@@ -59,9 +59,9 @@ func (r *Retrier) Retried() <-chan struct{} { return r.wake }
 // counts as fixed.
 const unstoredSettles = 30 * time.Second
 
-// RunWithRetry reruns follow until ctx ends, with exponential back-off after errors and at once after a nil error.
-// follow calls onUp once it is connected and has read what it missed. After a fault of the store, onUp does not
-// count as success: the source stays down, and the back-off continues, until a batch is stored or follow has run for
+// RunWithRetry reruns `follow` until ctx ends, with exponential back-off after errors and at once after a nil error.
+// `follow` calls onUp once it is connected and has read what it missed. After a fault of the store, onUp does not
+// count as success: the source stays down, and the back-off continues, until a batch is stored or `follow` has run for
 // unstoredSettles without an error.
 func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Context, onUp func()) error) error {
 	pause := backoff.NewExponentialBackOff()

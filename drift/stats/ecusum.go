@@ -58,8 +58,8 @@ func tolerated(p0 float64) float64 {
 	return min(max(p0, 0.001), 0.97)
 }
 
-// fill writes the log-likelihood steps of each alternative whose error rate p0 + a is below 1, and returns their number.
-// There is at least one, because p0 is at most 0.97 and the smallest a is 0.02.
+// fill writes the log-likelihood steps of each alternative whose error rate p0 + a is below 1, and returns their
+// number. There is at least one, because p0 is at most 0.97 and the smallest a is 0.02.
 func fill(table *[len(alternatives)]steps, p0 float64) int {
 	n := 0
 	for _, a := range alternatives {

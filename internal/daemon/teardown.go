@@ -48,8 +48,8 @@ func (t *teardown) run(hard context.Context) error {
 	return errors.Join(errs...)
 }
 
-// within runs f and waits until it returns, for at most patience; 0 means no limit. Once hard has ended, it waits at
-// most hurry longer. If the time is over, it returns an error while f still runs.
+// within runs f and waits until it returns, for at most `patience`; 0 means no limit. Once the context `hard` has
+// ended, it waits at most `hurry` longer. If the time is over, it returns an error while f still runs.
 func within(hard context.Context, patience time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

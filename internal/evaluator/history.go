@@ -80,8 +80,8 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 	return h, plan != nil, err
 }
 
-// FactOf returns what decisions use of a run. It sets Code only if the run was rolled back, because no rule needs it for
-// other runs.
+// FactOf returns what decisions use of a run. It sets Code only if the run was rolled back, because no rule needs it
+// for other runs.
 func FactOf(t *store.Tx, r store.Run) (policy.RunFact, error) {
 	fact := policy.RunFact{
 		ID: r.ID, Started: r.Started, Ended: r.Ended, Outcome: policy.Outcome(r.Outcome), Forced: r.Forced, Info: r.Info,

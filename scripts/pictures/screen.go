@@ -171,8 +171,8 @@ type span struct {
 	look look
 }
 
-// spans divides a row into spans. A blank inside a span takes its look. Blanks at the start of the row and at the end of a
-// span are left out.
+// spans divides a row into spans. A blank inside a span takes its look. Blanks at the start of the row and at the end
+// of a span are left out.
 func spans(row []cell) []span {
 	var list []span
 	for col, c := range row {

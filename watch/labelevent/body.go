@@ -17,7 +17,7 @@ type Refusal struct {
 }
 
 // DecodeBody reads a message that contains one event, a list of events, or JSON Lines. An event without a key gets
-// one that is derived from key, the key of the message. If key is empty, such events have no key.
+// one that is derived from `key`, the key of the message. If `key` is empty, such events have no key.
 func (d *Decoder) DecodeBody(body []byte, key string, now time.Time) (events []watch.Event, refused []Refusal) {
 	parts, err := splitBody(body)
 	if err != nil {

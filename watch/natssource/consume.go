@@ -46,8 +46,8 @@ func (n *session) open(ctx context.Context) (err error) {
 	return n.catchUp(ctx, delivered.Stream)
 }
 
-// catchUp reads the messages after the position, up to the sequence number upto, from the stream itself instead of the
-// consumer, and stores them.
+// catchUp reads the messages after the position, up to the sequence number `upto`, from the stream itself instead of
+// the consumer, and stores them.
 func (n *session) catchUp(ctx context.Context, upto uint64) error {
 	for n.mark.Seq < upto {
 		var letters []message

@@ -42,8 +42,8 @@ const (
 // written. An author column that the statement does not set names the previous writer, not the current one.
 const writtenKeySetting = "retraind.wrote"
 
-// author returns an SQL expression for the writer of a row: the setting, or the author column if this statement sets
-// that column.
+// author returns an SQL expression for the writer of a row: the setting retraind.author, or, if that is empty, the
+// author column if this statement sets it.
 func (s *schema) author(row string, update bool) string {
 	if s.cfg.Author == "" || row == "" {
 		return authorSetting

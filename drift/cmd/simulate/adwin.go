@@ -55,7 +55,8 @@ func (a *adwin) add(isError bool) bool {
 	return worse
 }
 
-// push adds a bucket of 2^row observations as the newest of its size, and merges the two oldest when there are too many.
+// push adds a bucket of 2^row observations as the newest of its size, and merges the two oldest when there are too
+// many.
 func (a *adwin) push(row int, sum int32) {
 	for ; row < adwinSizes; row++ {
 		a.rows = max(a.rows, row+1)

@@ -70,7 +70,7 @@ type GateFacts struct {
 	Losses    int        `json:"losses"`             // only the champion is right
 	Gate      Gate       `json:"gate"`
 	Margin    float64    `json:"margin"`
-	Bound     float64    `json:"bound"` // not_worse: lower 95 % bound of the difference in points
+	Bound     float64    `json:"bound"` // not_worse: lower 95% bound of the difference in points
 	P         float64    `json:"p"`     // better: one-sided exact McNemar
 	Majority  float64    `json:"majority"`
 	Worse     []Category `json:"worse,omitempty"` // categories that lose more than the floor allows
@@ -104,15 +104,15 @@ type TargetFacts struct {
 	Wins      int     `json:"wins"`               // only the candidate is right
 	Losses    int     `json:"losses"`             // only the champion is right
 	Margin    float64 `json:"margin"`             // points by which the candidate may be worse
-	Bound     float64 `json:"bound"`              // lower 95 % bound of the difference in points
+	Bound     float64 `json:"bound"`              // lower 95% bound of the difference in points
 }
 
 // Score has the figures of the candidate or of the champion in a comparison.
 type Score struct {
 	Correct  int     `json:"correct"`
 	Accuracy float64 `json:"accuracy"`
-	Low      float64 `json:"low"`  // Wilson 95 %
-	High     float64 `json:"high"` // Wilson 95 %
+	Low      float64 `json:"low"`  // Wilson 95%
+	High     float64 `json:"high"` // Wilson 95%
 	MacroF1  float64 `json:"macro_f1"`
 }
 

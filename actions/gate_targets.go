@@ -58,7 +58,7 @@ func share(right, n int) Score {
 }
 
 // judgeTargets checks the targets that do not gate, and fills in their margins and bounds. A target with a configured
-// margin must not be worse by more than that margin, with 95 % confidence. A target without one is refused if it loses
+// margin must not be worse by more than that margin, with 95% confidence. A target without one is refused if it loses
 // more than category_floor points and chance does not explain the loss. name is the target that decided, if the class
 // is not ok.
 func judgeTargets(c PromoteConfig, targets []TargetFacts) (name string, class store.StepState, why string) {

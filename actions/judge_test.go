@@ -18,7 +18,7 @@ import (
 func promote(gate Gate) PromoteConfig { return PromoteConfig{Gate: gate}.WithDefaults() }
 
 // facts returns a comparison over n items. On wins items only the candidate is right, on losses only the champion; on
-// 80 % of the others both are right.
+// 80% of the others both are right.
 func facts(n, wins, losses int) GateFacts {
 	both := (n - wins - losses) * 8 / 10
 	return GateFacts{

@@ -177,7 +177,7 @@ func (p proof) once(ctx context.Context) (VerifyFacts, string) {
 	return f, bad
 }
 
-// percentile95 returns the 95th percentile of values by the nearest rank: the smallest value that at least 95 % of the
+// percentile95 returns the 95th percentile of values by the nearest rank: the smallest value that at least 95% of the
 // values do not exceed. It is 0 without values.
 func percentile95(values []float64) float64 {
 	if len(values) == 0 {

@@ -102,7 +102,7 @@ func TestSuspicion(t *testing.T) {
 			"few",
 			drift.Suspicion{Relabelled: 19, Groups: []drift.RelabelGroup{source(19, 19, 19, 19)}},
 			false,
-			"no single author made most of the 19 relabels",
+			"too few relabels since the training to judge them: 19, at least 20 are needed",
 		},
 		{
 			"too few held out",
@@ -114,7 +114,7 @@ func TestSuspicion(t *testing.T) {
 			"corrections",
 			drift.Suspicion{Relabelled: 110, Groups: []drift.RelabelGroup{source(100, 110, 20, 10)}},
 			false,
-			"author user 7 made 100 of 110 relabels; they fit the labels of similar texts",
+			"author user 7 made 100 of 110 relabels, and of the 20 that can be judged 10 contradict both the model's answer and the labels of the most similar texts; that is not suspicious",
 		},
 		{
 			"shuffled",

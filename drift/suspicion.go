@@ -64,21 +64,27 @@ func (s *Suspicion) Conclude() {
 	switch {
 	case s.Relabelled == 0:
 		s.Text = "no item has been relabelled since the training"
+	case s.Relabelled < bulkItems:
+		s.Text = fmt.Sprintf("too few relabels since the training to judge them: %d, at least %d are needed", s.Relabelled, bulkItems)
 	case len(s.Groups) > 0 && s.Groups[0].Bulk() && s.Groups[0].Judged < leastJudged:
 		s.Text = fmt.Sprintf("%s made %d of %d relabels; too few of these are on held-out items to judge them",
 			s.Groups[0].Title(), s.Groups[0].Items, s.Relabelled)
 	case len(s.Groups) > 0 && s.Groups[0].Bulk():
-		s.Text = fmt.Sprintf("%s made %d of %d relabels; they fit the labels of similar texts", s.Groups[0].Title(),
-			s.Groups[0].Items, s.Relabelled)
+		s.Text = s.Groups[0].count(s.Relabelled) + "; that is not suspicious"
 	default:
 		s.Text = fmt.Sprintf("no single author made most of the %s", text.Plural(s.Relabelled, "relabel"))
 	}
 }
 
-func (s RelabelGroup) sentence(all int) string {
-	text := fmt.Sprintf("%s made %d of %d relabels, "+
+// count describes the relabels of a group, and how many of them contradict.
+func (s RelabelGroup) count(all int) string {
+	return fmt.Sprintf("%s made %d of %d relabels, "+
 		"and of the %d that can be judged %d contradict both the model's answer and the labels of the most similar texts",
 		s.Title(), s.Items, all, s.Judged, s.Contradicted)
+}
+
+func (s RelabelGroup) sentence(all int) string {
+	text := s.count(all)
 	if w := s.Without; w != nil {
 		verdict := "a retrain would still be due"
 		if !w.Retrain {

@@ -60,7 +60,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	// The sentence above already describes a rollback that is due or impossible.
 	if c := d.probation(); c != nil && d.Verdict != VerdictRollback && d.Reason != ReasonNoFormerRelease {
-		fmt.Fprintf(&b, "%s.\n", upperFirst(text.Visible(c.Text)))
+		fmt.Fprintf(&b, "%s.\n", text.Capital(text.Visible(c.Text)))
 	}
 	table(&b, "\nA retrain is due if any of these trips:", d.conditionRows(opts))
 	table(&b, "\nAll of these must allow it:", d.blockerRows(opts))
@@ -95,7 +95,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 
 // sentence turns a text into a sentence: it begins with a capital letter and ends with a full stop or a question mark.
 func sentence(s string) string {
-	s = upperFirst(text.Visible(s))
+	s = text.Capital(text.Visible(s))
 	if strings.HasSuffix(s, "?") || strings.HasSuffix(s, ".") {
 		return s
 	}
@@ -287,11 +287,4 @@ func table(b *strings.Builder, title string, rows [][]string) {
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-}
-
-func upperFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -13,8 +13,8 @@ type Agreement struct {
 	N          int                 `json:"n"` // items that both have labelled
 	Agreed     int                 `json:"agreed"`
 	Share      float64             `json:"share"`
-	Low        float64             `json:"low"`  // Wilson 95 %
-	High       float64             `json:"high"` // Wilson 95 %
+	Low        float64             `json:"low"`  // Wilson 95%
+	High       float64             `json:"high"` // Wilson 95%
 	Kappa      float64             `json:"kappa"`
 	Categories []CategoryAgreement `json:"categories"`
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Points writes a difference in percentage points with at most one decimal: "3 points", "1.5 points", "1 point".
@@ -152,10 +153,11 @@ func Brief(s string, most int) string {
 
 // Capital changes the first letter of a sentence to a capital letter.
 func Capital(s string) string {
-	if s == "" {
-		return ""
+	first, n := utf8.DecodeRuneInString(s)
+	if first == utf8.RuneError {
+		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return string(unicode.ToUpper(first)) + s[n:]
 }
 
 // RunID returns the end of a run's id. Commands accept it in place of the whole id.

@@ -44,6 +44,7 @@ func TestForms(t *testing.T) {
 		{text.Elapsed(76 * time.Hour), "3 d 4 h"},
 		{text.Capital("as it is"), "As it is"},
 		{text.Capital(""), ""},
+		{text.Capital("über"), "Über"},
 		{text.RunID("01m8kwdv7n0fn8jawwcm29073t"), "cm29073t"},
 		{text.Plural(1, "label"), "1 label"},
 		{text.Plural(0, "label"), "0 labels"},

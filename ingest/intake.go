@@ -57,8 +57,8 @@ func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
 var errResync = errors.New("the test set changed")
 
 // Run runs the sources until ctx ends or one of them returns an error. Whenever the test set has changed, it restarts
-// the sources, which then read the whole table if there is one. That read is needed because an item's text decides
-// whether the item is held out, and the store has only the texts of held-out items and of items that are in no table.
+// the sources, which then read the whole table if there is one. That read is needed because an item that becomes
+// held out must be sent to the classifier, and the store has no texts of the table's training items.
 func (i *Intake) Run(ctx context.Context) error {
 	for {
 		inner, stop := context.WithCancelCause(ctx)

@@ -69,7 +69,7 @@ func (n newCategory) explain(r *drift.Report, _ time.Time, c *Condition) string 
 	if most == 0 {
 		return "there is no new category"
 	}
-	return "the new category " + label(name) + " has " + text.Plural(most, "example") + threshold(strconv.Itoa(n.examples))
+	return "the new category " + label(name) + " has " + text.Plural(most, "training example") + threshold(strconv.Itoa(n.examples))
 }
 
 type labelShift struct{ psi float64 }

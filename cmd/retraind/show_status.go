@@ -86,7 +86,7 @@ func (p *page) showModel(m status.Model, now time.Time) {
 	if r := m.Report; r != nil {
 		said := text.Plural(r.Labels.Items, "item")
 		if m.Release != "" {
-			said += fmt.Sprintf(", %s changed since the training (%.1f%%)", text.Count(r.Labels.Changed), 100*r.Labels.Share)
+			said += fmt.Sprintf(", %s new or changed since the training (%.1f%%)", text.Count(r.Labels.Changed), 100*r.Labels.Share)
 		}
 		p.field("labels", said)
 	}

@@ -62,7 +62,7 @@ func promoted(t *testing.T) status.Run {
 	start := before(t, 9*24*time.Hour)
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3r5qn3yn38", Model: "relevance", Pipeline: "default",
-		Trigger: "retraining: the new category Netz has 25 examples, threshold 20",
+		Trigger: "retraining: the new category Netz has 25 training examples, threshold 20",
 		State:   store.RunEnded, Outcome: policy.OutcomePromoted,
 		Reason:   "not worse: candidate 92.3%, champion 83.9% of 1,204 held-out items; with 95% confidence the difference is at least +5.6 points",
 		Release:  champion,

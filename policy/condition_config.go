@@ -116,7 +116,8 @@ type CategoryRecallDrop struct {
 	Pipeline string `yaml:"pipeline" json:",omitempty"`
 }
 
-// LabelChanges counts items whose label people changed; if both bounds are set, both must be reached.
+// LabelChanges counts items whose label people changed. At least at_least items must have changed and, if share is set,
+// also that share of all labelled items.
 type LabelChanges struct {
 	// Share is the share of all labelled items that must have changed, in addition to at_least.
 	Share *unit.Percent `yaml:"share"`

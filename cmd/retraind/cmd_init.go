@@ -321,9 +321,10 @@ func newInitSQL(a *app) *cobra.Command {
 func newInitSystemd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "systemd", Short: "Print the unit files, each with its path", Args: cobra.NoArgs,
-		Long: `Print the unit files, each with its path, and after them the files that give the daemon exactly the rights that the
-configuration needs: directories that steps write to (ReadWritePaths), units that are restarted (a polkit rule), and
-services of docker compose (for the docker helper). Generate them again when the configuration changes.`,
+		Long: `Print the unit files, each with its path, and after them the files that grant the daemon what the configuration needs:
+write access to the directories of steps (ReadWritePaths; a comment shows the file permissions to set yourself), start,
+stop and restart of units (a polkit rule), and services of docker compose (through retraind-docker.service, which
+forwards only the requests for these services). Generate them again when the configuration changes.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			state, needs := systemd.State, systemd.Needs{}
 			switch l, _, err := a.load(cmd); {

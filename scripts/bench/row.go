@@ -17,9 +17,10 @@ type row struct {
 	Package string // e.g. "./drift"
 	Bench   string // benchmark with sub-benchmarks, e.g. "BenchmarkApply/1000000"
 	Metric  string // as go test prints it: "ns/op", "B/op", or one of b.ReportMetric; also the unit shown
-	// Peer is another benchmark of the same package that reports the same metric, for comparison.
+	// Peer is the benchmark of the same package whose value is compared with this one; "" for none.
 	Peer string
-	// PeerMetric is the peer's metric if it is not Metric: a benchmark that takes turns with its peer reports both.
+	// PeerMetric is the metric to read from Peer; "" means the same as Metric. A benchmark that measures two ways
+	// alternately reports one metric for each: Peer is then the same as Bench.
 	PeerMetric string
 	// PeerMayLack means that the peer is another program that may not be installed; the row then has no ratio, and its
 	// goal is not checked.

@@ -49,7 +49,7 @@ func openCache(path, model string) (*embeddingCache, error) {
 	return c, nil
 }
 
-// read reads all records into the cache, and returns the length of the complete ones.
+// read reads the records into the cache, up to the first incomplete or invalid one, and returns their size in bytes.
 func (c *embeddingCache) read(r io.Reader) (int64, error) {
 	var whole int64
 	for {

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ledger is the directory of the entries, with a Hand for each kind of thing.
+// Ledger is the directory of the entries. Hands has, for each kind of thing that a run can stop, the Hand that checks,
+// stops and starts it.
 type Ledger struct {
 	Dir   string
 	Hands map[Kind]Hand

@@ -157,7 +157,7 @@ func (x *Executor) loadBack(ctx context.Context, p Plan, step Step) (string, err
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("Ollama does not unload %s, because a client keeps sending requests to it", m.Model)
+			return "", fmt.Errorf("the server does not unload %s, because a client keeps sending requests to it", m.Model)
 		case <-tick.C:
 		}
 	}

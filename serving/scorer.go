@@ -121,6 +121,7 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 		mu     sync.Mutex // guards the variables below, and serialises got
 		failed int
 		inARow int
+		gaveUp bool
 		first  error
 		wg     sync.WaitGroup
 	)
@@ -147,7 +148,8 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 					if first == nil || errors.Is(err, ErrAsleep) && !errors.Is(first, ErrAsleep) {
 						first = err
 					}
-					if errors.Is(err, ErrAsleep) || inARow >= giveUpAfter {
+					gaveUp = gaveUp || inARow >= giveUpAfter
+					if errors.Is(err, ErrAsleep) || gaveUp {
 						stop(err)
 					}
 				}
@@ -161,6 +163,9 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 	}
 	wg.Wait()
 	switch {
+	case gaveUp && failed < len(texts):
+		return fmt.Errorf("score: %d of %d texts failed (stopped after %d failures in a row), the first: %w",
+			failed, len(texts), giveUpAfter, first)
 	case first != nil && failed > 1:
 		return fmt.Errorf("score: %d of %d texts failed, the first: %w", failed, len(texts), first)
 	case first != nil:

@@ -262,8 +262,9 @@ func TestScoreGivesUp(t *testing.T) {
 		asked.Add(1)
 		w.WriteHeader(http.StatusInternalServerError)
 	}, nil)
-	if err := s.Score(t.Context(), texts(10_000), func(serving.Text, serving.Answer) {}); !errors.Is(err,
-		serving.ErrService) {
+	err := s.Score(t.Context(), texts(10_000), func(serving.Text, serving.Answer) {})
+	if !errors.Is(err, serving.ErrService) ||
+		!strings.Contains(err.Error(), " of 10000 texts failed (stopped after 8 failures in a row), the first: item ") {
 		t.Error(err)
 	}
 	if n := asked.Load(); n > 20 {

@@ -29,7 +29,11 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b\d+(\.\d+)? (ms|s)\b|\b\d+ (min|h|d)( \d+ (s|min|h))?\b`), "SPAN"},
 	{regexp.MustCompile(`\w+ \(uid \d+, pid \d+\)`), "USER"},
 	{regexp.MustCompile(`pid \d+`), "pid PID"},
-	{regexp.MustCompile(`\d+ of (\d+) texts failed, the first: item more\d+`), "N of $1 texts failed, the first: item X"}, // they are asked concurrently
+	{
+		// They are asked concurrently.
+		regexp.MustCompile(`\d+ of (\d+) texts failed( \(stopped after \d+ failures in a row\))?, the first: item more\d+`),
+		"N of $1 texts failed, the first: item X",
+	},
 	{regexp.MustCompile(`(?m)^( +window +).*(\n +TIME for SPAN)*`), "${1}WINDOWS"},
 	{regexp.MustCompile(`(?m)^( +series +)\d+ evaluations.*`), "${1}SERIES"},           // their number depends on how changes coalesce
 	{regexp.MustCompile(`(?m)^ +events +\d+ events? not yet published on NATS\n`), ""}, // shown briefly after each change

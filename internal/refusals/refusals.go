@@ -19,9 +19,9 @@ type Series struct {
 	log   *slog.Logger
 	count func() // called for each refusal; may be nil
 
-	mu    sync.Mutex // guards the fields below
-	n     int        // refusals in the present series, 0 if there is none
-	timer *time.Timer
+	mu   sync.Mutex // guards the fields below
+	n    int        // refusals in the present series, 0 if there is none
+	last time.Time  // of the latest refusal
 }
 
 // New returns a Series; `what` is its log message, for example "connections refused at the limit".
@@ -37,17 +37,22 @@ func (s *Series) Refused(attrs ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n++
+	s.last = time.Now()
 	if s.n > 1 {
-		s.timer.Reset(Quiet)
 		return
 	}
 	s.log.Warn(s.what, attrs...)
-	s.timer = time.AfterFunc(Quiet, s.end)
+	time.AfterFunc(Quiet, s.end)
 }
 
+// end ends the series, or waits again if there was a refusal meanwhile.
 func (s *Series) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if rest := Quiet - time.Since(s.last); rest > 0 {
+		time.AfterFunc(rest, s.end)
+		return
+	}
 	s.log.Info(s.what+" (ended)", "refused", s.n)
 	s.n = 0
 }

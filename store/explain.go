@@ -15,6 +15,7 @@ const (
 	notWritable = "the state directory is not writable: check its owner and that the file system is not mounted read-only"
 	cannotOpen  = "the database file cannot be opened: check the owner and permissions of the state directory"
 	diskError   = "the disk of the state directory reports an error: look for it in the kernel's log"
+	locked      = "the database file stays locked: end the program that has it open (such as sqlite3 or a backup tool), and retraind continues by itself"
 	damaged     = "the database file is damaged: restore it from a backup, or move it away to start with an empty state"
 )
 
@@ -65,6 +66,8 @@ func faultOf(err error) (*Fault, bool) {
 		fault.Text = notWritable
 	case sqlite3.SQLITE_CANTOPEN:
 		fault.Text = cannotOpen
+	case sqlite3.SQLITE_BUSY:
+		fault.Text = locked
 	case sqlite3.SQLITE_IOERR:
 		fault.Text = diskError
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -43,6 +44,35 @@ func TestTroubleEndsWithTheWriteThatMetIt(t *testing.T) {
 	}
 	if err := write(t, s, "events", nil); err != nil || s.Trouble() != "" {
 		t.Errorf("%v, %q", err, s.Trouble())
+	}
+}
+
+// TestDatabaseLocked: a lock of another program is a fault of the state directory, and no fault of what is written.
+func TestDatabaseLocked(t *testing.T) {
+	t.Parallel()
+	s := openIn(t, t.TempDir())
+	other, err := sql.Open("sqlite", "file:"+filepath.Join(s.Dir(), "retraind.db")+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fault *store.Fault
+	err = write(t, s, "events", nil) // waits for the lock
+	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "end the program that has it open") {
+		t.Errorf("a write: %v", err)
+	}
+	if got := s.Trouble(); !strings.Contains(got, "the database file stays locked") {
+		t.Errorf("the state directory's fault: %q", got)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, s, "events", nil); err != nil || s.Trouble() != "" {
+		t.Errorf("once it is unlocked: %v, %q", err, s.Trouble())
 	}
 }
 

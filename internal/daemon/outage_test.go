@@ -167,23 +167,28 @@ func TestStoreThatCannotBeWritten(t *testing.T) {
 	w.raw("drop trigger refuse")
 	r.evaluate <- struct{}{}
 	r.model("it to pass", func(m status.Model) bool { return m.Phase == status.Armed && m.Report.Seq == items+2 })
-	received := 0
+	if received := w.received(); received != items+2 {
+		t.Errorf("the events report %d label changes, %d were made", received, items+2)
+	}
+}
+
+// received returns how many label changes the events labels.received report.
+func (w *world) received() (changes int) {
+	w.t.Helper()
 	w.read(func(tx *store.Tx) error {
-		all, err := tx.Notifications(0, 1000)
+		all, err := tx.Notifications(0, 100_000)
 		for _, n := range all {
 			if e, err := notify.Decode(n.Body); err == nil && e.Kind == notify.LabelsReceived {
 				data, err := notify.Unpack[notify.Labels](e)
 				if err != nil {
 					return err
 				}
-				received += data.Changes
+				changes += data.Changes
 			}
 		}
 		return err
 	})
-	if received != items+2 {
-		t.Errorf("the events report %d label changes, %d were made", received, items+2)
-	}
+	return changes
 }
 
 // A restarted daemon does not repeat events, and publishes what has changed.

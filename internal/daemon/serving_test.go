@@ -14,6 +14,7 @@ import (
 	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/classifier"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/status"
 	"github.com/retraind/retraind/store"
@@ -70,6 +71,10 @@ func TestWhatServesIsAdopted(t *testing.T) {
 	if n, body := w.told("model.adopted"); n != 1 || !strings.Contains(body, m.Release) {
 		t.Errorf("%d events: %s", n, body)
 	}
+	waittest.EventuallyHolds(t, "the events about the first read", func() (bool, error) {
+		received := w.received()
+		return received == items, fmt.Errorf("%d of %d label changes", received, items)
+	})
 	// Labels that differ from the service's answers lower the accuracy.
 	w.sql("update items set category = 'geld' where category = 'sport' and id::int % 4 = 0")
 	r.model("the fall", func(m status.Model) bool { return m.Report.Drop > 5 })

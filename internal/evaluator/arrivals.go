@@ -9,11 +9,13 @@ import (
 
 // arrivals counts the changes since the last event about them.
 type arrivals struct {
+	last         int64 // the last change that is counted here or was reported by an event
 	changes, own int
 	sources      []string // the sources of the changes, sorted
 }
 
 func (a *arrivals) count(c store.Change) {
+	a.last = c.N
 	a.changes++
 	if isOwn(c) {
 		a.own++

@@ -32,15 +32,15 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 		l.monitor = nil // it has items under their old ids
 	}
 	before := l.seen()
-	fresh, err := l.catchUp(ctx)
-	if err != nil {
+	var fresh arrivals
+	if err := l.catchUp(ctx, &fresh); err != nil {
 		return time.Time{}, err
 	}
 	if err := l.lookAtService(ctx, record); err != nil {
 		return time.Time{}, err
 	}
 	if l.monitor == nil { // adopted, or foreign: rebuild it and replay the changes
-		if fresh, err = l.catchUp(ctx); err != nil {
+		if err := l.catchUp(ctx, &fresh); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -57,7 +57,7 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 			return time.Time{}, err
 		case done:
 			l.monitor, record = nil, true
-			if _, err := l.catchUp(ctx); err != nil {
+			if err := l.catchUp(ctx, &fresh); err != nil {
 				return time.Time{}, err
 			}
 		}
@@ -126,14 +126,14 @@ func (l *Loop) seen() int64 {
 	return l.monitor.Seq()
 }
 
-// catchUp builds the monitor if there is none, and passes it the new changes.
-func (l *Loop) catchUp(ctx context.Context) (arrivals, error) {
+// catchUp builds the monitor if there is none, and passes it the new changes. It counts changes in fresh.
+func (l *Loop) catchUp(ctx context.Context, fresh *arrivals) error {
 	if l.monitor == nil {
 		if err := l.load(ctx); err != nil {
-			return arrivals{}, err
+			return err
 		}
 	}
-	return l.replay(ctx)
+	return l.replay(ctx, fresh)
 }
 
 // lookAtService adopts the serving release if retraind has deployed none yet, and checks that the champion still
@@ -168,32 +168,34 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	return l.recheck(ctx, row, time.Now().UTC(), force, force)
 }
 
-// replay passes to the monitor the changes that its tests have not seen. It counts only the changes that no event has
-// reported yet, because after a rebuild of the monitor some changes are passed again.
-func (l *Loop) replay(ctx context.Context) (fresh arrivals, err error) {
-	var told int64
+// replay passes to the monitor the changes that its tests have not seen, and counts in fresh the changes that no event
+// has reported yet. Each of the two may be ahead of the other: after a rebuild of the monitor some changes are passed
+// again, and the baseline of an adopted release includes changes that were not reported.
+func (l *Loop) replay(ctx context.Context, fresh *arrivals) error {
 	if err := l.o.Store.View(ctx, func(t *store.Tx) error {
 		row, err := t.Model(l.name)
-		told = row.Applied
+		fresh.last = max(fresh.last, row.Applied)
 		return err
 	}); err != nil {
-		return fresh, err
+		return err
 	}
 	for {
 		var batch []store.Change
 		if err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {
-			batch, err = t.Changes(l.name, l.after, replayBatch)
+			batch, err = t.Changes(l.name, min(l.after, fresh.last), replayBatch)
 			return err
 		}); err != nil || len(batch) == 0 {
-			return fresh, err
+			return err
 		}
 		for _, c := range batch {
-			l.apply(c)
-			if c.N > told {
+			if c.N > l.after {
+				l.apply(c)
+				l.after = c.N
+			}
+			if c.N > fresh.last {
 				fresh.count(c)
 			}
 		}
-		l.after = batch[len(batch)-1].N
 		l.o.Beat()
 	}
 }

@@ -129,7 +129,7 @@ func (l *Loop) carryOut(ctx context.Context, o *order) (r orderReply) {
 	if o == nil || o.do == orderEvaluate {
 		return r
 	}
-	if _, r.err = l.catchUp(ctx); r.err != nil {
+	if r.err = l.catchUp(ctx, &arrivals{}); r.err != nil { // the evaluation that follows counts the changes
 		return r
 	}
 	switch o.do {

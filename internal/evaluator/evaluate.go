@@ -231,7 +231,10 @@ func (l *Loop) nextTurn(now time.Time, r drift.Report, d policy.Decision, readin
 	if e.Every > 0 {
 		earlier(now.Add(e.Every.D()))
 	}
-	earlier(l.rules.Policy.Scheduled(now))
+	if !l.planned.IsZero() && !l.planned.After(now) { // it became due during this evaluation
+		return now
+	}
+	earlier(l.planned)
 	if r.Probation != nil {
 		earlier(r.Probation.Until)
 	}

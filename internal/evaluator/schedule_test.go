@@ -69,3 +69,27 @@ func TestFirstReadEndsAfterTheDecision(t *testing.T) {
 		t.Errorf("the next turn is in %s", next.Sub(now))
 	}
 }
+
+// A scheduled evaluation that became due during another evaluation follows at once. The other one may have begun hours
+// earlier, and may have checked no sample.
+func TestScheduledDuringAnEvaluation(t *testing.T) {
+	t.Parallel()
+	var config policy.Config
+	config.SetDefaults()
+	config.Evaluate.Schedule = "30 2 * * *"
+	config.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{Share: 0.5}
+	p, err := policy.Compile(config, time.UTC, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	night := time.Date(2026, 5, 4, 2, 30, 0, 0, time.UTC)
+	l := &Loop{rules: &Rules{Policy: p, Model: &configs.Model{Policy: config}}, planned: night}
+	for now, want := range map[time.Time]time.Time{
+		night.Add(-time.Minute): night,
+		night.Add(time.Minute):  night.Add(time.Minute),
+	} {
+		if next := l.nextTurn(now, drift.Report{State: drift.StateOK}, policy.Decision{}, false); !next.Equal(want) {
+			t.Errorf("at %s the next turn is at %s, want %s", now, next, want)
+		}
+	}
+}

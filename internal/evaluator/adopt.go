@@ -63,6 +63,8 @@ func (l *Loop) adoptAsked(ctx context.Context, by string) (string, error) {
 		return "", err
 	case state.active:
 		return "", &RefusedError{"a run is active: wait for its end, or cancel it"}
+	case l.barred():
+		return "", &RefusedError{"the classifier must not be queried now: " + l.notAsked}
 	}
 	if err := l.adoptAnswers(ctx, by); err != nil {
 		return "", err

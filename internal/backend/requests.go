@@ -121,37 +121,30 @@ func unreadable(m Model, steps []actions.StepConfig) string {
 	return ""
 }
 
-// awaitRun waits up to 5 seconds until the loop has created the run, which takes one evaluation.
+// awaitRun waits up to 5 seconds until the loop has created the run, which takes one evaluation. The transaction that
+// creates the run removes the stored request; until then an open run is of another request, or a rollback.
 func (b *Backend) awaitRun(ctx context.Context, model string) (status.Triggered, error) {
 	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
 	defer stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var open store.Run
-		var waiting string
+		waiting := true
+		var newest []store.Run
 		err := b.o.Store.View(ctx, func(t *store.Tx) error {
-			runs, err := t.OpenRuns()
-			if err != nil {
+			row, err := t.Model(model)
+			if waiting = row.Force != ""; err != nil || waiting {
 				return err
 			}
-			for _, o := range runs {
-				if o.Model == model && o.Pipeline != evaluator.PipelineBack { // a rollback starts first; the requested run follows
-					open = o
-				}
-			}
-			row, err := t.Model(model)
-			waiting = row.Force
+			newest, err = t.Runs(model, 1)
 			return err
 		})
-		if err == nil && open.ID != "" {
-			return status.Triggered{Run: open.ID, Text: "run " + open.ID + " starts now"}, nil
-		}
-		if err == nil && waiting == "" { // the run has started and ended already
-			runs, err := b.Runs(ctx, model, 1)
-			if err == nil && len(runs) == 1 {
-				return status.Triggered{Run: runs[0].ID, Text: "run " + runs[0].ID + " has ended: " + string(runs[0].Outcome)}, nil
+		if err == nil && !waiting && len(newest) == 1 {
+			run := newest[0]
+			if run.State == store.RunEnded {
+				return status.Triggered{Run: run.ID, Text: "run " + run.ID + " has ended: " + run.Outcome}, nil
 			}
+			return status.Triggered{Run: run.ID, Text: "run " + run.ID + " starts now"}, nil
 		}
 		select {
 		case <-ctx.Done():

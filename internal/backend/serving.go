@@ -64,7 +64,10 @@ func served(v evaluator.View) *status.Served {
 		Text:   "the service gives the answers of the champion, " + text.Digest(s.Champion),
 		Notice: s.OffGPU,
 	}
-	if v.ServiceTrouble != "" {
+	switch {
+	case v.Barred != "":
+		out.State, out.Text = status.ServedUnknown, "the classifier is not queried: "+v.Barred
+	case v.ServiceTrouble != "":
 		out.State, out.Text = status.ServedUnknown, "the service did not answer: "+v.ServiceTrouble
 	}
 	return out

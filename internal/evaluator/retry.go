@@ -68,7 +68,7 @@ func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {
 	switch {
 	case r.State != store.RunEnded:
 		return p, &RefusedError{"run " + text.RunID(r.ID) + " has not ended: wait for its end, or cancel it"}
-	case r.Pipeline == PipelineBack || r.Pipeline == pipelineRedeploy:
+	case r.Pipeline == pipelineBack || r.Pipeline == pipelineRedeploy:
 		return p, &RefusedError{"run " + text.RunID(r.ID) +
 			" only deployed an earlier release again, and is not repeated; see: retraind models redeploy " + l.name}
 	}
@@ -86,7 +86,7 @@ func (l *Loop) parent(t *store.Tx, run string) (p parent, err error) {
 		if later.ID == r.ID {
 			break
 		}
-		if later.Pipeline != PipelineBack && later.Pipeline != pipelineRedeploy {
+		if later.Pipeline != pipelineBack && later.Pipeline != pipelineRedeploy {
 			p.later = later.ID
 		}
 	}

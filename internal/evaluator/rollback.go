@@ -107,7 +107,7 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 			return promoted, err
 		}
 		plan := actions.PlanRollback(promoted, row.Champion, d.Probation())
-		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, PipelineBack, d.Text, d.PolicyDigest,
+		plan.Run, plan.Pipeline, plan.Trigger, plan.Policy, plan.Created = id, pipelineBack, d.Text, d.PolicyDigest,
 			time.Now().UTC()
 		plan.Champion, plan.Until = row.Previous, time.Time{}
 		if plan.ChampionDir, err = championDir(t, l.name, plan.Champion); err != nil {
@@ -121,5 +121,5 @@ func (l *Loop) rollback(ctx context.Context, d policy.Decision) error {
 	})
 }
 
-// PipelineBack is stored in place of a pipeline's name for a run that only rolls back a release.
-const PipelineBack = "rollback"
+// pipelineBack is stored in place of a pipeline's name for a run that only rolls back a release.
+const pipelineBack = "rollback"

@@ -48,6 +48,17 @@ func said(p check.Problems) string {
 	return b.String()
 }
 
+// A warning about one step does not hide that a required step is missing.
+func TestMissingStepBesideAWarning(t *testing.T) {
+	t.Parallel()
+	train := argv("train", "x")
+	train.Env = map[string]string{"A": "${HOME}"}
+	p := ValidatePipeline(map[string][]StepConfig{"default": {Do(DoExport), {train}, Do(DoRelease)}}, "default")
+	if !p.HasErrors() || !strings.Contains(said(p), "the pipeline lacks gate, verify") {
+		t.Error(said(p))
+	}
+}
+
 func TestPipelineProblems(t *testing.T) {
 	t.Parallel()
 	train := StepConfig{argv("train", "python", "train.py")}

@@ -110,7 +110,7 @@ func validateOrder(p *check.Problems, list []placed) {
 			missing = append(missing, string(need))
 		}
 	}
-	if len(missing) > 0 && len(*p) == 0 {
+	if len(missing) > 0 && !p.HasErrors() {
 		p.Errorf("", "add "+strings.Join(missing, " and "),
 			"the pipeline lacks %s: its models would never be both deployed and verified", strings.Join(missing, ", "))
 	}

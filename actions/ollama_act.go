@@ -33,9 +33,9 @@ func (x *Executor) ollama(ctx context.Context, p Plan, a Action, step Step) (Out
 		return Outcome{Class: store.StepFailed, Detail: "models cannot be loaded and unloaded here"}, nil
 	}
 	if a.Kind == ActUndo {
-		ctx, stop := context.WithTimeout(ctx, step.Timeout)
+		limited, stop := context.WithTimeout(ctx, step.Timeout)
 		defer stop()
-		return outcomeOf(ctx, step, func() (string, error) { return x.loadBack(ctx, p, step) })
+		return outcomeOf(ctx, step, func() (string, error) { return x.loadBack(limited, p, step) })
 	}
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,6 +197,35 @@ func TestRunUnloads(t *testing.T) {
 	<-waiting
 	w.cancel(p)
 	w.ends(w.await(p), policy.OutcomeCancelled, "cancelled by anna", "export ok", "unload cancelled", "restore ok")
+}
+
+// A client that keeps the model loaded makes the undo of a load fail; it does not stop the execution of the run.
+func TestUndoOfALoadHasATimeout(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	fake := ollamatest.NewFake(t)
+	w := newWorld(t)
+	w.executor.Models = &fakeModels{}
+	ollamatest.Classifier{Else: []string{"news"}}.Install(t, fake.URL, "big", "")
+	if err := ollamatest.Client(t, fake.URL).Load(t.Context(), "big", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	fake.Break(func(r *http.Request) (int, string) {
+		if r.URL.Path == "/api/generate" { // unloads nothing
+			return http.StatusOK, `{"done":true}`
+		}
+		return 0, ""
+	})
+	p := w.idle()
+	step := Resolve([]StepConfig{loadStep("load", fake.URL, "big")}, nil, w.self)[0]
+	step.Timeout = 100 * time.Millisecond
+	if err := writeBefore(p.before(step), wasOff); err != nil {
+		t.Fatal(err)
+	}
+	out, err := w.executor.ollama(t.Context(), p, Action{Kind: ActUndo, Attempt: 1}, step)
+	if err != nil || out.Class != store.StepFailed || !strings.Contains(out.Detail, "the server does not unload big") {
+		t.Errorf("%+v, %v", out, err)
+	}
 }
 
 // A step that loads a model uses the server's default keep-alive. If the run fails, the model is unloaded again unless

@@ -106,9 +106,8 @@ func look(spec Spec) (Exit, bool, error) {
 		return exit, ok, err
 	}
 	killLeftovers(spec)
-	now := time.Now()
 	exit := Exit{
-		Class: store.StepUnknown, Code: -1, Started: now, Ended: now,
+		Class: store.StepUnknown, Code: -1, Started: Began(spec.Dir), Ended: time.Now(),
 		Detail: "the supervisor of the command ended without recording the result (it was killed, or the machine went down)",
 	}
 	return exit, true, writeJSON(exitFile(spec.Dir), exit)

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/store"
 )
@@ -82,16 +83,12 @@ func state(ctx context.Context, unit string) (string, error) {
 	return fields[1], nil
 }
 
+// note records the unit's state before the step, unless an earlier attempt has done so.
 func note(path, was string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil // recorded by an earlier attempt
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(was)
-	return errors.Join(err, f.Sync(), f.Close())
+	return durable.WriteFile(path, []byte(was), 0o600)
 }
 
 // opposite returns the action that undoes in.Action, "" if there is nothing to undo.

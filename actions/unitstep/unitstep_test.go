@@ -107,6 +107,21 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// A crash before the state was written may leave an empty record: the next attempt records the state.
+func TestEmptyRecord(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, "active")
+	if err := os.WriteFile(filepath.Join(m.root, "before-stop"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, state := m.do("api.service", "stop", false); r.Class != store.StepOK || state != "inactive" {
+		t.Errorf("stop: %+v, %s", r, state)
+	}
+	if r, state := m.do("api.service", "stop", true); r.Class != store.StepOK || state != "active" {
+		t.Errorf("stop undone: %+v, %s", r, state)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	for unit, words := range map[string]string{

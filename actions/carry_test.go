@@ -101,6 +101,33 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// What a step left in the shared directory is gone after its run, and is not there in a retry that reused the step
+// either: a retry of that retry runs the step again for a command that may need it.
+func TestRetryOfARetryWithSharedFiles(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	steps := []StepConfig{
+		Do(DoExport),
+		{w.counted("0")},
+		{sh("merge", "echo merged >$RETRAIND_WORK_DIR/merged")},
+		{sh("convert", "cat $RETRAIND_WORK_DIR/merged")},
+		Do(DoGate), Do(DoRelease), Do(DoVerify),
+	}
+	first := w.submit(steps)
+	w.ends(w.await(first), policy.OutcomeRejected, "", "export ok", "train ok", "merge ok", "convert ok", "gate rejected")
+	second, r := w.retry(first, steps, "gate")
+	if diff := cmp.Diff([]string{"export", "train", "merge", "convert"}, second.Parent.Carry); diff != "" {
+		t.Fatal(diff)
+	}
+	w.ends(r, policy.OutcomeRejected, "", "export ok", "train ok", "merge ok", "convert ok", "gate rejected")
+	third, r := w.retry(second, steps, "convert")
+	if diff := cmp.Diff([]string{"export", "train"}, third.Parent.Carry); diff != "" {
+		t.Error(diff)
+	}
+	w.ends(r, policy.OutcomeRejected, "", "export ok", "train ok", "merge ok", "convert ok", "gate rejected")
+}
+
 func cmpErr(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

@@ -54,6 +54,10 @@ func (x *Executor) keepLeft(p Plan, a Action, done []Outcome, out Outcome) {
 		return
 	}
 	l, err := lookAtLeft(p, p.Steps[a.Step], lastLeft(p, done), out)
+	if out.Carried { // the files that the parent's step left in the shared directory are gone
+		was, _ := leftOf(p.Parent.RunDir, p.Steps[a.Step].Name)
+		l.Work = was.Work
+	}
 	if err == nil {
 		err = writeLeft(AttemptDir(p.RunDir, p.Steps[a.Step].Name, a.Attempt), l)
 	}

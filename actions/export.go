@@ -205,6 +205,18 @@ func (p ExportPlan) over(row *Row, hash string) json.RawMessage {
 
 var sides = []drift.Side{drift.SideTrain, drift.SideValidation, drift.SideTest}
 
+// categories returns the number of categories among the training items, including those that a larger model has
+// labelled.
+func (f ExportFacts) categories() int {
+	all := maps.Clone(f.Labels)
+	for side, split := range f.Splits {
+		if side != drift.SideTest {
+			maps.Copy(all, split.Labels)
+		}
+	}
+	return len(all)
+}
+
 // CheckExport refuses an implausible export: empty, with all items on one side, with fewer than two categories, much
 // smaller than the champion's export, or without a category that had many items there. before has the training items of
 // the champion's export by category.
@@ -216,7 +228,7 @@ func CheckExport(facts ExportFacts, before map[string]int) error {
 		return fmt.Errorf("none of the %d items is held out: raise heldout.share, or label more items", facts.Items)
 	case facts.Train+facts.Overlay == 0:
 		return fmt.Errorf("all %d items are held out: lower heldout.share", facts.Items)
-	case len(facts.Labels) < 2:
+	case facts.categories() < 2:
 		return errors.New("the training items have one category only: a classifier needs at least two")
 	}
 	was := 0

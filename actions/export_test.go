@@ -301,6 +301,14 @@ func TestCheckExport(t *testing.T) {
 			nil,
 			"the training items have one category only: a classifier needs at least two",
 		},
+		{
+			"a larger model has labelled all training items",
+			ExportFacts{
+				Items: 20, Test: 20, Overlay: 9, Labels: labels(),
+				Splits: map[drift.Side]*SplitFacts{drift.SideTrain: {Labels: labels(4)}, drift.SideValidation: {Labels: labels(4, 1)}},
+			},
+			nil, "",
+		},
 		{"a fifth less", ExportFacts{Items: 90, Train: 80, Test: 10, Labels: labels(40, 40)}, labels(50, 50), ""},
 		{
 			"more than a fifth less",

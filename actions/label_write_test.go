@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/ollamatest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
 	"github.com/retraind/retraind/watch"
@@ -88,6 +90,19 @@ func TestLabelsAreWritten(t *testing.T) {
 	}
 	if now := fake.Asked("/api/chat"); now != asked {
 		t.Errorf("%d texts were asked about again", now-asked)
+	}
+
+	// The write hangs: a person can cancel the run.
+	w.source.stuck = make(chan struct{})
+	limited, stop := context.WithTimeout(t.Context(), waittest.Patience)
+	defer stop()
+	go func() {
+		<-w.source.stuck
+		w.cancel(p)
+	}()
+	if out, err := w.executor.label(limited, p, Action{Kind: ActDo, Attempt: 3}, step(write)); err != nil ||
+		out.Class != store.StepCancelled {
+		t.Errorf("%+v, %v", out, err)
 	}
 
 	var found check.Problems

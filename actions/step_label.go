@@ -159,7 +159,10 @@ func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outc
 		out.Facts.Label = &f
 	}
 	if w := step.Label.Write; w != nil && err == nil && out.Class == store.StepOK {
-		return x.writeLabels(ctx, p, *w, out)
+		bounded, stop := x.bounded(ctx, p, step)
+		defer stop()
+		out, err = x.writeLabels(bounded, p, *w, out)
+		return ended(step, out, err)
 	}
 	return out, err
 }

@@ -54,7 +54,8 @@ type fakeSource struct {
 	list  []Row
 	err   error
 	write func(LabelWrite, string, []LabelRow) (LabelsWritten, error)
-	away  atomic.Int32 // number of reads that fail, as with an unreachable source
+	away  atomic.Int32  // number of reads that fail, as with an unreachable source
+	stuck chan struct{} // if not nil, a write closes it and then waits for its context
 }
 
 func (s *fakeSource) SaltID(string) string { return "salt" }
@@ -64,8 +65,13 @@ func (s *fakeSource) ReadTrained(_ string, file io.Reader, seen *drift.Seen) err
 }
 
 func (s *fakeSource) WriteLabels(
-	_ context.Context, _ string, w LabelWrite, origin string, rows []LabelRow,
+	ctx context.Context, _ string, w LabelWrite, origin string, rows []LabelRow,
 ) (LabelsWritten, error) {
+	if s.stuck != nil {
+		close(s.stuck)
+		<-ctx.Done()
+		return LabelsWritten{}, ctx.Err()
+	}
 	return s.write(w, origin, rows)
 }
 

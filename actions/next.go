@@ -134,19 +134,25 @@ func (m *machine) apply(o Outcome) {
 			return
 		}
 		if o.Class != store.StepOK {
-			m.badUndo = "step " + m.plan.Steps[o.Step].Name + " could not be undone: " + o.Detail
+			m.notUndone("step " + m.plan.Steps[o.Step].Name + " could not be undone: " + o.Detail)
 		}
 		m.back, m.attempt = m.back[1:], 1
 	case ActProve:
 		m.proved = true
-		if o.Class != store.StepOK && m.badUndo != "" {
-			m.badUndo += "; and " + o.Detail
-		} else if o.Class != store.StepOK {
-			m.badUndo = o.Detail
+		if o.Class != store.StepOK {
+			m.notUndone(o.Detail)
 		}
 	case ActFinish:
 		m.finished = true
 	}
+}
+
+// notUndone adds a sentence to what went wrong after the run began to undo its steps.
+func (m *machine) notUndone(why string) {
+	if m.badUndo != "" {
+		m.badUndo += "; and "
+	}
+	m.badUndo += why
 }
 
 func (m *machine) applyStep(o Outcome) {

@@ -118,6 +118,21 @@ func TestRollbackThatFailsHolds(t *testing.T) {
 	}
 }
 
+// The reason names everything that could not be undone.
+func TestReasonNamesEachFailedUndo(t *testing.T) {
+	t.Parallel()
+	_, result := play(t, testPlan(), func(a Action) store.StepState {
+		if a.Kind == ActDo && a.Step == 6 || a.Kind == ActUndo && a.Step != 5 {
+			return store.StepBlocked
+		}
+		return store.StepOK
+	})
+	want := "because; and step release could not be undone: because; and step quiesce could not be undone: because"
+	if result.Reason != want || !result.Hold {
+		t.Errorf("%+v", result)
+	}
+}
+
 // TestNextSimulated plays 10^5 runs with random outcomes and checks the invariants of every run. Next sees only the
 // journal, so that each call is a resumption from that journal.
 func TestNextSimulated(t *testing.T) {

@@ -47,6 +47,10 @@ func TestTrainer(t *testing.T) {
 			head + records + "{'loss': 0.5", 0.12, "epoch 0.36 of 3, loss 1.2345", 0,
 		},
 		"one bar each": {"Epoch 3/10:  50%|#####     | 50/100 [00:05<00:05, 10it/s]", 0.25, "step 50 of 100, epoch 3 of 10", 0},
+		"one bar each, and records": {
+			"Epoch 3/3:  50%|#####     | 5/10 [00:01<00:01,  5it/s]\n{'loss': 0.5, 'epoch': 2.5}\n", 2.5 / 3,
+			"step 5 of 10, epoch 3 of 3, loss 0.5", 0,
+		},
 		"plain epochs": {"Epoch 1/4\nEpoch 3/4\n", 0.5, "epoch 2 of 4", 0},
 		"hours": {
 			" 10%|#         | 10/100 [1:00:00<9:00:01,  6.00s/it]", 0.1, "step 10 of 100", 9*time.Hour + time.Second,

@@ -71,7 +71,8 @@ func (t *trainer) record(line string) {
 		t.loss = m[1]
 	}
 	if m := recordEpoch.FindStringSubmatch(line); m != nil {
-		if e, err := strconv.ParseFloat(m[1], 64); err == nil && e >= 0 {
+		e, err := strconv.ParseFloat(m[1], 64)
+		if err == nil && e >= 0 && !epochOf.MatchString(t.bar.title) { // a bar with an epoch in its title is more precise
 			t.epoch = e
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"github.com/retraind/retraind/internal/text"
 )
 
 // capped writes the head and the tail of a command's output to a file of limited size. It never blocks the command or
@@ -87,10 +89,7 @@ func (c *capped) lastLine() string {
 		}
 		return r
 	}, lines[len(lines)-1])
-	if len(line) > 300 {
-		line = line[:300] + " …"
-	}
-	return line
+	return text.Cut(line, 300)
 }
 
 // Close writes the tail, if the output was longer than its head, and closes the file.

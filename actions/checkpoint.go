@@ -26,7 +26,7 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 		if !now().Before(p.Until) {
 			return over, nil
 		}
-		step.Timeout = p.timeout(step) // includes the wait for the GPU
+		step.Timeout = p.timeout(step, ActDo) // includes the wait for the GPU
 	}
 	out, err := x.commandWithGPU(ctx, p, a, step)
 	switch left := p.Until.Sub(now()); {
@@ -43,9 +43,9 @@ func (x *Executor) inQuietHours(ctx context.Context, p Plan, a Action, step Step
 	return out, err
 }
 
-// timeout returns how long a command may take from now on.
-func (p Plan) timeout(step Step) time.Duration {
-	if !step.Checkpoints || p.Until.IsZero() {
+// timeout returns how long the command of an action may take from now on. The quiet hours do not limit an undo.
+func (p Plan) timeout(step Step, kind ActionKind) time.Duration {
+	if kind == ActUndo || !step.Checkpoints || p.Until.IsZero() {
 		return step.Timeout
 	}
 	return min(step.Timeout, max(p.Until.Sub(now()), time.Millisecond))

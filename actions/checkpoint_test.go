@@ -58,6 +58,21 @@ func TestCheckpointingStepOverTwoNights(t *testing.T) {
 		append([]string{"export ok", "relabel ok"}, goodSteps[1:]...)...)
 }
 
+// The end of the quiet hours stops a command, never its undo.
+func TestUndoAfterTheQuietHours(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	relabel := sh("relabel", "true")
+	relabel.Checkpoints, relabel.Undo = true, []string{"sleep 0.2"}
+	p := w.idle()
+	p.Steps, p.Until = Resolve([]StepConfig{{relabel}}, nil, w.self), time.Now().Add(-time.Hour)
+	if out, err := w.executor.perform(t.Context(), p, Action{Kind: ActUndo, Attempt: 1}, nil); err != nil ||
+		out.Class != store.StepOK {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
 func why(t *testing.T, r store.Run) policy.Reason {
 	t.Helper()
 	sum, err := ReadSummary(r.Result)

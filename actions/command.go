@@ -171,7 +171,7 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 		env = append(env, k+"="+vars[k])
 	}
 	return runner.Spec{
-		Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step), Progress: step.Progress,
+		Dir: dir, ID: id, Argv: argv, Env: env, Cwd: cwd, Timeout: p.timeout(step, a.Kind), Progress: step.Progress,
 	}, nil
 }
 

@@ -129,7 +129,7 @@ func (x *Executor) carryOrDo(ctx context.Context, p Plan, a Action, done []Outco
 	case err == nil:
 		return out, nil
 	case !errors.As(err, &not):
-		return failed(ctx, classOf(err), fmt.Errorf("%s: %w", p.Steps[a.Step].Name, err))
+		return failed(ctx, store.StepFailed, fmt.Errorf("%s: %w", p.Steps[a.Step].Name, err))
 	}
 	x.Log.Info("a step runs again", "run_id", p.Run, "step", title(p, a), "reason", not.why)
 	out, err = x.doWork(ctx, p, a, done)

@@ -22,7 +22,7 @@ func (x *Executor) child(
 ) (Outcome, json.RawMessage, error) {
 	dir := AttemptDir(p.RunDir, attemptName(step, a), a.Attempt)
 	if err := job.Prepare(dir, func() (any, error) { return input(dir) }); err != nil {
-		out, err := failed(ctx, classOf(err), fmt.Errorf("%s: %w", step.Name, err))
+		out, err := failed(ctx, store.StepFailed, fmt.Errorf("%s: %w", step.Name, err))
 		return out, nil, err
 	}
 	step.Argv, step.Fill = []string{x.Self, "step", kind, dir}, false

@@ -52,7 +52,8 @@ func collect(dir, release string, names map[string]string, since time.Time) (str
 		size += f.info.Size()
 	}
 	if free, err := files.FreeSpace(release); err == nil && size > free {
-		return "", fmt.Errorf("collect: the files need %s, but %s has only %s free", text.Bytes(size), release, text.Bytes(free))
+		return "", fmt.Errorf("collect: the files need %s, but %s has only %s free: %w", text.Bytes(size), release,
+			text.Bytes(free), syscall.ENOSPC)
 	}
 	for _, f := range found {
 		if err := f.copy(from, to); err != nil {

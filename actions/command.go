@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/retraind/retraind/actions/runner"
@@ -59,7 +58,7 @@ func (x *Executor) commandUntil(
 	if out.Class == store.StepOK && a.Kind == ActDo && len(step.Collect) > 0 {
 		detail, err := collect(spec.Cwd, p.releaseDir(), step.Collect, p.Created)
 		if err != nil {
-			return failed(ctx, classOf(err), fmt.Errorf("%s: %w", step.Name, err))
+			return failed(ctx, store.StepFailed, fmt.Errorf("%s: %w", step.Name, err))
 		}
 		out.Detail += "; " + detail
 	}
@@ -76,14 +75,6 @@ func (x *Executor) commandUntil(
 		out.Detail = fmt.Sprintf("%s: %s; its output: %s", step.Name, out.Detail, runner.LogFile(spec.Dir))
 	}
 	return out, nil
-}
-
-// classOf returns the class for an error of a step that writes files: disk full or failed.
-func classOf(err error) store.StepState {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return store.StepDiskFull
-	}
-	return store.StepFailed
 }
 
 // runCommand runs a command and waits for its end. If the run is cancelled, or a reason arrives on stop, it kills the

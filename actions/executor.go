@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -126,7 +128,7 @@ func (x *Executor) doStep(ctx context.Context, p Plan, a Action, done []Outcome)
 	}
 	if !begun {
 		if err := x.keepFormer(ctx, p); err != nil {
-			return failed(ctx, classOf(err), err)
+			return failed(ctx, store.StepFailed, err)
 		}
 	}
 	if !begun {
@@ -170,7 +172,7 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	case DoExport:
 		if out, err = x.export(bounded, p); err == nil && out.Class == store.StepOK {
 			if problem := x.place(p, step); problem != nil {
-				out, err = failed(bounded, classOf(problem), problem)
+				out, err = failed(bounded, store.StepFailed, problem)
 			}
 		}
 	case DoGate:
@@ -183,11 +185,14 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	return ended(step, out, err)
 }
 
-// failed turns an error of a step's work into an outcome. If ctx has ended, it returns the cause of that end as an
-// error instead.
+// failed turns an error of a step's work into an outcome. A failure because of a full disk gets the class disk_full. If
+// ctx has ended, failed returns the cause of that end as an error instead.
 func failed(ctx context.Context, class store.StepState, err error) (Outcome, error) {
 	if ctx.Err() != nil {
 		return Outcome{}, context.Cause(ctx)
+	}
+	if class == store.StepFailed && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		class = store.StepDiskFull
 	}
 	return Outcome{Class: class, Detail: err.Error()}, nil
 }

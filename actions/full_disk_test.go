@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/store"
 )
 
 // smallDisk mounts a small file system over a directory.
@@ -30,6 +31,27 @@ func smallDisk(t *testing.T, dir string) {
 			t.Error(err)
 		}
 	})
+}
+
+// A step that finds the disk full ends as disk_full, and is not retried.
+func TestExportAndCollectOntoAFullDisk(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	smallDisk(t, w.dir)
+	full := filepath.Join(w.dir, "full")
+	fill := sh("fill", fmt.Sprintf("cat /dev/zero >>%[1]q 2>/dev/null; truncate -s -12288 %[1]q", full))
+	export := Do(DoExport)
+	export.StepType.(*ExportStep).Retries = 1
+	w.ends(w.run([]StepConfig{{fill}, export, {w.train(9)}, Do(DoGate), Do(DoRelease), Do(DoVerify)}), policy.OutcomeFailed,
+		"; free disk space, then start the run again", "fill ok", "export disk_full")
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	big := sh("train", "head -c 5000000 /dev/zero >model")
+	big.Dir, big.Collect, big.Retries = t.TempDir(), map[string]string{"model": "model"}, 1
+	w.ends(w.run([]StepConfig{Do(DoExport), {big}, Do(DoGate), Do(DoRelease), Do(DoVerify)}), policy.OutcomeFailed,
+		"; free disk space, then start the run again", "export ok", "train disk_full")
 }
 
 // The disk of the model's directory becomes full before a step; this is tested for each step. A step that must write
@@ -68,5 +90,22 @@ func TestFullDiskInEachStep(t *testing.T) {
 				t.Errorf("with room again: %s: %s", r.Outcome, r.Reason)
 			}
 		})
+	}
+}
+
+// A directory whose free space cannot be read makes a step fail; it does not stop the execution of the run.
+func TestUnreadableSpace(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	w.champion() // how much the steps write is known now
+	writeText(t, filepath.Join(w.dir, "file"), "")
+	p := w.plan(pipeline(w.train(9)))
+	w.runs++
+	p.Run, p.RunDir = "other", filepath.Join(w.dir, "file", "runs", "other")
+	w.add(p)
+	out, err := w.executor.doStep(t.Context(), p, Action{Kind: ActDo, Step: 1, Attempt: 1}, nil)
+	if err != nil || out.Class != store.StepFailed || !strings.Contains(out.Detail, "not a directory") {
+		t.Errorf("%+v, %v", out, err)
 	}
 }

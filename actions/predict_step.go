@@ -45,7 +45,7 @@ func (x *Executor) predict(ctx context.Context, p Plan, a Action, step Step, don
 	}
 	r, err := seal()
 	if err != nil {
-		return failed(ctx, classOf(err), err)
+		return failed(ctx, store.StepFailed, err)
 	}
 	var out Outcome
 	if !runner.Claimed(AttemptDir(p.RunDir, step.Name, a.Attempt)) { // remove the answers of an earlier attempt

@@ -17,7 +17,7 @@ import (
 const roomRuns = 5
 
 // room refuses to start a step if the disk has less space than the most that the step wrote in earlier runs, plus a
-// tenth. It reports false if there is enough space, or if nothing is known.
+// tenth. It reports false if there is enough space, or if nothing is known; otherwise it returns the step's outcome.
 func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, error) {
 	need, runs, err := x.grew(ctx, p, step.Name)
 	if err != nil || need == 0 {
@@ -30,7 +30,8 @@ func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, 
 			continue
 		}
 		if err != nil {
-			return Outcome{}, false, err
+			out, err := failed(ctx, store.StepFailed, fmt.Errorf("free space of %s: %w", dir, err))
+			return out, true, err
 		}
 		if free < need+need/tenth {
 			last := "last run"
@@ -49,19 +50,22 @@ func (x *Executor) room(ctx context.Context, p Plan, step Step) (Outcome, bool, 
 
 // grew returns the most that a step wrote in the newest runs of its pipeline, and the number of runs with a record.
 func (x *Executor) grew(ctx context.Context, p Plan, step string) (most int64, runs int, err error) {
-	err = x.Store.View(ctx, func(t *store.Tx) error {
-		list, err := t.Runs(p.Model, keepRuns)
-		for _, r := range list {
-			sum, err := ReadSummary(r.Result)
-			if err != nil || r.Pipeline != p.Pipeline {
-				continue
-			}
-			if size, known := sum.Sizes[step]; known && runs < roomRuns {
-				most, runs = max(most, size), runs+1
-			}
-		}
-		return err
+	var list []store.Run
+	err = x.durably(ctx, func() error {
+		return x.Store.View(ctx, func(t *store.Tx) (err error) {
+			list, err = t.Runs(p.Model, keepRuns)
+			return err
+		})
 	})
+	for _, r := range list {
+		sum, err := ReadSummary(r.Result)
+		if err != nil || r.Pipeline != p.Pipeline {
+			continue
+		}
+		if size, known := sum.Sizes[step]; known && runs < roomRuns {
+			most, runs = max(most, size), runs+1
+		}
+	}
 	return most, runs, err
 }
 

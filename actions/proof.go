@@ -90,6 +90,7 @@ type proof struct {
 	release string // digest
 	health  string // digest that the health answer must have, if it has one; "" accepts any
 	former  bool   // answers of another release are known, and must be distinguished from this one's
+	other   string // how messages name that other release; "" means former
 	probes  []probe
 	smoke   []Smoke
 }
@@ -260,15 +261,15 @@ func (p proof) difference(want, got serving.Answers) string {
 func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 	switch {
 	case f.Differ > 0 && f.AsFormer == f.Differ:
-		return fmt.Sprintf("the service has not loaded %s: the two releases answer %d of the %d requests differently, and to all of these the service gives the former release's answer; does it read its model only at start?",
-			text.Digest(p.release), f.Differ, f.Probed)
+		return fmt.Sprintf("the service has not loaded %s: the two releases answer %d of the %d requests differently, and to all of these the service gives the %s release's answer; does it read its model only at start?",
+			text.Digest(p.release), f.Differ, f.Probed, cmp.Or(p.other, "former"))
 	case p.otherHealth(f):
 		return fmt.Sprintf("the service's health answer names release %s, not %s", text.Digest(f.Health), text.Digest(p.health))
 	// Parity is also required of the differing texts alone: among hundreds of other texts a few old answers would not
 	// be noticed.
 	case float64(f.AsFormer) > (1-float64(p.promote.Parity))*float64(f.Differ):
-		return fmt.Sprintf("%d of %d answers that should differ are still the former release's: does one of several processes still serve the old model?",
-			f.AsFormer, f.Differ)
+		return fmt.Sprintf("%d of %d answers that should differ are still the %s release's: does one of several processes still serve it?",
+			f.AsFormer, f.Differ, cmp.Or(p.other, "former"))
 	case f.Probed > 0 && float64(f.Agreed) < float64(p.promote.Parity)*float64(f.Probed):
 		names := slices.SortedFunc(maps.Keys(wrong),
 			func(a, b string) int { return cmp.Or(-cmp.Compare(wrong[a], wrong[b]), cmp.Compare(a, b)) })

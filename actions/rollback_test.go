@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
@@ -264,4 +266,43 @@ func TestFormerReleaseStays(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// A rollback that the service does not follow is described in its own words: the release that still serves is the one
+// that was rolled back.
+func TestRollbackThatIsNotServed(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	promoted, first, second := w.two()
+	w.served.setStuck(true)
+	promoted.Promote.VerifyWithin = unit.Duration(time.Millisecond)
+	p := w.back(promoted, second)
+	r := w.await(p)
+	if r.Outcome != string(policy.OutcomeFailed) || strings.Contains(r.Reason, "former release's") ||
+		!strings.Contains(r.Reason, "the service has not loaded "+text.Digest(first)) ||
+		!strings.Contains(r.Reason, "to all of these the service gives the rolled-back release's answer") {
+		t.Errorf("%s: %s", r.Outcome, r.Reason)
+	}
+}
+
+// The reason names only what was done: held-out items that were trained on are left out, which is no comparison on the
+// items since the adoption.
+func TestReasonWithAnAdoptedChampion(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	w.champion()
+	row := w.model()
+	champion, err := ReadChampion(row.Baseline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	champion.Adopted = &Adopted{TrainedOn: "train.jsonl"}
+	w.update(func(tx *store.Tx) error { return tx.SetModel("m", store.Baseline, mustJSON(champion)) })
+	w.source.list[0].Side = drift.SideTrain // held out in the store
+	r := w.run(pipeline(w.train(9)))
+	if r.Outcome != string(policy.OutcomePromoted) || strings.Contains(r.Reason, "adopted") {
+		t.Errorf("%s: %s", r.Outcome, r.Reason)
+	}
 }

@@ -218,7 +218,7 @@ func (x *Executor) gate(ctx context.Context, p Plan, done []Outcome) (Outcome, e
 	case !enough:
 		why += fmt.Sprintf("; not compared with the adopted champion: its training data is unknown, and only %d held-out items were added or corrected since its adoption, %d are needed",
 			len(fair), minFairItems)
-	case len(items) < len(s.items) && s.was.Adopted != nil:
+	case len(items) < len(s.items) && s.was.Adopted != nil && s.was.Adopted.TrainedOn == "":
 		why += "; compared on the items that were added or corrected since the champion was adopted"
 	}
 	out := Outcome{Class: class, Detail: why, Facts: Facts{Gate: &facts}}
@@ -440,7 +440,9 @@ func (x *Executor) proveFormer(ctx context.Context, p Plan, done []Outcome) (Out
 			return failed(ctx, store.StepFailed, err)
 		}
 	}
-	q := question{release: p.Champion, health: p.Champion, probes: probes(s.items, s.champion, refused)}
+	q := question{
+		release: p.Champion, health: p.Champion, probes: probes(s.items, s.champion, refused), other: "rolled-back",
+	}
 	if s.was.Adopted != nil {
 		q.health = s.was.Adopted.Health
 	}
@@ -468,6 +470,7 @@ type question struct {
 	release string // digest of the release that must be in service
 	health  string // digest that the health answer must have, if it has one
 	former  bool   // the release must be distinguished from a former one
+	other   string // how messages name the release that served before; "" means former
 	probes  []probe
 	smoke   []Smoke
 }
@@ -479,7 +482,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	defer scorer.Close()
 	pr := proof{
 		scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: q.release, health: q.health,
-		former: q.former, probes: q.probes, smoke: q.smoke,
+		former: q.former, other: q.other, probes: q.probes, smoke: q.smoke,
 	}
 	facts, why, err := pr.run(ctx)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/retraind/retraind/actions/progress"
 	"github.com/retraind/retraind/internal/waittest"
@@ -120,11 +122,17 @@ func TestMissingProgram(t *testing.T) {
 
 func TestTimeoutKillsEverything(t *testing.T) {
 	t.Parallel()
-	s := spec(t, `trap '' TERM; setsid sh -c 'echo $$ >$OUT/escaped; exec sleep 1000' & sleep 1000`)
-	s.Timeout = time.Second
-	exit, err := setup(t).Run(t.Context(), s)
-	if err != nil || exit.Class != store.StepTimeout {
-		t.Fatalf("got %+v, %v", exit, err)
+	var s Spec
+	for timeout := time.Second; ; timeout *= 2 {
+		s = spec(t, `trap '' TERM; setsid sh -c 'echo $$ >$OUT/.escaped; mv $OUT/.escaped $OUT/escaped; exec sleep 1000' & sleep 1000`)
+		s.Timeout = timeout
+		exit, err := setup(t).Run(t.Context(), s)
+		if err != nil || exit.Class != store.StepTimeout {
+			t.Fatalf("got %+v, %v", exit, err)
+		}
+		if exists(filepath.Join(s.Cwd, "escaped")) { // else the machine was too slow to start it in time
+			break
+		}
 	}
 	waittest.Eventually(t, "the end of a process in a session of its own",
 		func() bool { return !alive(t, filepath.Join(s.Cwd, "escaped")) })
@@ -194,8 +202,8 @@ func TestSupervisorKilled(t *testing.T) {
 	pidFile := filepath.Join(s.Cwd, "pid")
 	waittest.Eventually(t, "the command's start", func() bool { b, _ := os.ReadFile(pidFile); return len(b) > 1 })
 	killSupervisor(t, s)
-	if exit := <-end; exit.Class != store.StepUnknown {
-		t.Errorf("got %+v", exit)
+	if exit := <-end; exit.Class != store.StepUnknown || !exit.Started.Equal(Began(s.Dir)) {
+		t.Errorf("got %+v, began %s", exit, Began(s.Dir))
 	}
 	waittest.Eventually(t, "the end of what it left", func() bool { return !alive(t, pidFile) })
 	if again, err := r.Run(t.Context(), s); err != nil || again.Class != store.StepUnknown {
@@ -279,6 +287,22 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 	if !strings.HasPrefix(log, "head\n") || !strings.HasSuffix(log, "tail\n") ||
 		!strings.Contains(log, "bytes omitted") || len(log) > 9<<10 {
 		t.Errorf("%d bytes: %.80q … %.80q", len(log), log, log[max(0, len(log)-80):])
+	}
+}
+
+// A long last line is cut between two characters.
+func TestLastLineIsCut(t *testing.T) {
+	t.Parallel()
+	c, err := newCapped(filepath.Join(t.TempDir(), "log"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "x"+strings.Repeat("é", 400)+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line := c.lastLine(); !utf8.ValidString(line) || len(line) > 700 {
+		t.Errorf("%q", line)
 	}
 }
 

@@ -32,6 +32,9 @@ var kinds = map[string]Work{
 	"full": func(context.Context, Job) (Result, error) {
 		return Result{}, &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
 	},
+	"engine": func(context.Context, Job) (Result, error) {
+		return Result{}, errors.New("docker compose build: write /app/model.pkl: no space left on device")
+	},
 	"wait": func(ctx context.Context, _ Job) (Result, error) {
 		<-ctx.Done()
 		return Result{}, ctx.Err()
@@ -57,7 +60,11 @@ func TestRun(t *testing.T) {
 		{"refuse", "equal to its base", Result{Class: store.StepRejected, Detail: "equal to its base"}},
 		{"fail", "no such service", Result{Class: store.StepFailed, Detail: "no such service"}},
 		{"full", "no space left on device", Result{}}, // no result: the supervisor reads the cause from the output
-		{"fly", "step fly is unknown: this version has count, fail, full", Result{}},
+		{
+			"engine", "no space left on device",
+			Result{Class: store.StepDiskFull, Detail: "docker compose build: write /app/model.pkl: no space left on device"},
+		},
+		{"fly", "step fly is unknown: this version has count, engine, fail, full", Result{}},
 	} {
 		dir := prepared(t)
 		err := Run(t.Context(), kinds, c.kind, dir)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/store"
 )
 
@@ -28,6 +29,9 @@ func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	result, err := work(ctx, Job{Dir: dir, Input: input})
 	if err != nil {
 		result = Result{Class: store.StepFailed, Detail: err.Error()}
+		if runner.DiskFull(result.Detail) {
+			result.Class = store.StepDiskFull
+		}
 	}
 	switch {
 	case result.Class == store.StepOK:

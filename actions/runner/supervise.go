@@ -216,11 +216,18 @@ func stop(spec Spec, pid int, done chan error) error {
 func classify(tail string) store.StepState {
 	low := strings.ToLower(tail)
 	switch {
-	case strings.Contains(low, "no space left on device"):
+	case DiskFull(low):
 		return store.StepDiskFull
 	case strings.Contains(low, "cuda out of memory"), strings.Contains(low, "cuda error: out of memory"),
 		strings.Contains(low, "torch.outofmemoryerror"), strings.Contains(low, "cublas_status_alloc_failed"):
 		return store.StepGPUOOM
 	}
 	return store.StepFailed
+}
+
+// DiskFull reports whether the text of an error says that a disk is full or a quota is used up: a disk of this host, or
+// of another program, such as the Docker engine.
+func DiskFull(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "no space left on device") || strings.Contains(text, "disk quota exceeded")
 }

@@ -186,12 +186,14 @@ func TestTunerStory(t *testing.T) {
 	o.asBefore("failing build", image0, file0)
 	o.write("tuner/"+service+"/Dockerfile", dockerfile)
 
-	image1, file1 := o.promotes(2)
-	o.rollsBackExit(3, image1, file1)
+	o.fullDisk(2, id0, image0, file0)
+
+	image1, file1 := o.promotes(3)
+	o.rollsBackExit(4, image1, file1)
 
 	// Another program gives the image name to another image during the deployment.
 	o.write("wrong", image0)
-	o.retrain("default", 4, policy.OutcomeRolledBack, "of the release: does another compose file")
+	o.retrain("default", 5, policy.OutcomeRolledBack, "of the release: does another compose file")
 	o.asBefore("wrong image", image1, file1)
 
 	// The daemon is killed twice during the deployment, and the supervisor once. The run still has one outcome.
@@ -206,8 +208,8 @@ func TestTunerStory(t *testing.T) {
 	o.remove("slow")
 	o.run()
 	o.model("the daemon", func(status.Model) bool { return true })
-	if run := o.ended(5); run.Outcome != policy.OutcomePromoted {
-		t.Fatalf("run 5 ended as %s, want promoted: %s\n%s", run.Outcome, run.Reason, o.must("runs", "show", run.ID))
+	if run := o.ended(6); run.Outcome != policy.OutcomePromoted {
+		t.Fatalf("run 6 ended as %s, want promoted: %s\n%s", run.Outcome, run.Reason, o.must("runs", "show", run.ID))
 	}
 	_, image2 := o.container()
 	if image2 == image1 {
@@ -225,14 +227,14 @@ func TestTunerStory(t *testing.T) {
 	o.remove("slow")
 	o.model("the rollback", func(m status.Model) bool { return m.Active != nil && underWay(m.Active.Steps, "undo deploy") })
 	o.engine.start()
-	if run := o.ended(6); run.Outcome != policy.OutcomeRolledBack {
-		t.Fatalf("run 6 ended as %s, want rolled_back: %s", run.Outcome, run.Reason)
+	if run := o.ended(7); run.Outcome != policy.OutcomeRolledBack {
+		t.Fatalf("run 7 ended as %s, want rolled_back: %s", run.Outcome, run.Reason)
 	}
 	o.asBefore("engine killed", image2, file2)
 	if m := o.model("the end", func(m status.Model) bool { return m.Active == nil }); m.Held != nil {
 		t.Errorf("the model is held after the rollback: %+v", m.Held)
 	}
-	o.outages(7)
+	o.outages(8)
 }
 
 // deploying waits until the container is about to be replaced.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -37,7 +38,7 @@ func contentOf(name string, f *os.File) (c content, err error) {
 		return c, nil
 	}
 	c.packed = c.size
-	c.File, c.size, err = unpack(io.NewSectionReader(f, 0, c.size), maxUnpacked)
+	c.File, c.size, err = unpack(io.NewSectionReader(f, 0, c.size), maxUnpacked, os.TempDir())
 	c.own = true
 	return c, err
 }
@@ -54,12 +55,12 @@ type gzipError string
 
 func (e gzipError) Error() string { return string(e) }
 
-// unpack writes the content of a gzip file to an unlinked temporary file. It returns a gzipError if the content is
-// damaged or larger than the limit "most".
-func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) {
-	out, err = os.CreateTemp("", "retraind-labels-")
+// unpack writes the content of a gzip file to an unlinked temporary file in the directory dir. It returns a gzipError if
+// the content is damaged or larger than the limit "most".
+func unpack(packed io.Reader, most int64, dir string) (out *os.File, size int64, err error) {
+	out, err = os.CreateTemp(dir, "retraind-labels-")
 	if err != nil {
-		return nil, 0, fmt.Errorf("create a temporary file to unpack it: %w", err)
+		return nil, 0, temporaryError(dir, err)
 	}
 	defer func() {
 		if err != nil {
@@ -84,5 +85,19 @@ func unpack(packed io.Reader, most int64) (out *os.File, size int64, err error) 
 	case err == nil && size > most:
 		return out, 0, gzipError(fmt.Sprintf("it unpacks to more than %d MiB: split it", most>>20))
 	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) && failed.Path == out.Name() {
+		err = temporaryError(dir, err)
+	}
 	return out, size, err
+}
+
+// temporaryError explains why a file cannot be unpacked into a temporary file. It leaves out the temporary file's name,
+// which is different each time, so that the fault of the gzip file is reported only once.
+func temporaryError(dir string, err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	return fmt.Errorf("it cannot be unpacked into a temporary file in %s: %w", dir, err)
 }

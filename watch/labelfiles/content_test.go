@@ -90,7 +90,7 @@ func TestPackedFilesThatAreBroken(t *testing.T) {
 
 func TestPackedFilesHaveABound(t *testing.T) {
 	t.Parallel()
-	f, size, err := unpack(strings.NewReader(packed(t, strings.Repeat("x", 1<<20))), 1<<20)
+	f, size, err := unpack(strings.NewReader(packed(t, strings.Repeat("x", 1<<20))), 1<<20, t.TempDir())
 	if err != nil || size != 1<<20 {
 		t.Fatal(size, err)
 	}
@@ -98,7 +98,7 @@ func TestPackedFilesHaveABound(t *testing.T) {
 	if _, err := os.Stat(f.Name()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it has a name: %v", err)
 	}
-	_, _, err = unpack(strings.NewReader(packed(t, strings.Repeat("x", 1<<20+1))), 1<<20)
+	_, _, err = unpack(strings.NewReader(packed(t, strings.Repeat("x", 1<<20+1))), 1<<20, t.TempDir())
 	if !errors.As(err, new(gzipError)) || err.Error() != "it unpacks to more than 1 MiB: split it" {
 		t.Errorf("a bomb: %v", err)
 	}

@@ -39,7 +39,7 @@ func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause
 		out.end = '\r'
 	}
 	if isCSV(name) {
-		return s.csv(f, out)
+		return s.csv(f, out, quiet)
 	}
 	out.decode = func(line []byte, now time.Time) (watch.Event, bool, error) {
 		line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF")))
@@ -56,8 +56,12 @@ func (s *Source) format(name string, f io.ReaderAt, quiet bool) (out form, cause
 const anySeparator = ",;\t"
 
 // csv reads the header of a CSV file, and adds the separator and the decoder of the records to the form.
-func (s *Source) csv(f io.ReaderAt, out form) (form, string) {
-	raw, whole, err := newLineReader(f, 0, out.end, anySeparator).next()
+func (s *Source) csv(f io.ReaderAt, out form, quiet bool) (form, string) {
+	lines := newLineReader(f, 0, out.end, anySeparator)
+	raw, whole, err := lines.next()
+	if quiet && err == nil && !whole && lines.ends > 0 { // a quote that is never closed: the decoder returns the cause
+		raw, whole = lines.cut(), true
+	}
 	if errors.Is(err, io.EOF) || err == nil && !whole {
 		out.separators = anySeparator
 		// The header is not complete yet.

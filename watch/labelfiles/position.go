@@ -63,6 +63,9 @@ func parsePosition(text string) (m position, err error) {
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		return m, fmt.Errorf("stored position %.100q: %w", text, err)
 	}
+	if _, err := m.hash(); err != nil {
+		return m, fmt.Errorf("stored position %.100q: %w", text, err)
+	}
 	return m, nil
 }
 

@@ -77,12 +77,13 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 	if err != nil {
 		return m, fmt.Errorf("stored position of %s: %w", name, err)
 	}
-	quiet := f.packed > 0 || f.final || time.Since(time.Unix(0, f.mtime)) > s.quiet
+	written := s.written(m.inode, f.mtime)
+	quiet := f.packed > 0 || f.final || time.Since(written) > s.quiet
 	form, cause := s.format(name, f, quiet)
 	if s.fault(name, cause); cause != "" {
 		return m, nil
 	}
-	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, form: form, quiet: quiet}
+	r := &fileReader{source: s, name: name, file: f, mark: m, hash: h, form: form, written: written, quiet: quiet}
 	defer r.logMore()
 	lines := newLineReader(f, m.Offset, form.end, form.separators)
 	for ctx.Err() == nil {
@@ -117,12 +118,18 @@ type fileReader struct {
 	mark   position // stored, or about to be
 	hash   hash.Hash
 	form   form
-	quiet  bool // its last line counts as complete: it is gzip, was removed, or was not written to for quietAfter
 
-	events  []watch.Event
-	bytes   int
-	refused int
+	written time.Time // see Source.written
+	quiet   bool      // its last line counts as complete: it is gzip, was removed, or was not written to for quietAfter
+
+	events   []watch.Event
+	bytes    int
+	refusals []refusal // of lines after the stored position
+	refused  int       // lines refused before, in this pass
 }
+
+// refusal is a refused line and the reason.
+type refusal struct{ place, reason string }
 
 // line handles one line. raw is nil if the line is too long.
 func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole bool) error {
@@ -150,7 +157,7 @@ func (r *fileReader) line(ctx context.Context, raw []byte, at *lineReader, whole
 		return err
 	}
 	r.bytes += len(raw)
-	if len(r.events) < batchLines && r.bytes < batchBytes {
+	if len(r.events)+len(r.refusals) < batchLines && r.bytes < batchBytes {
 		return nil
 	}
 	return r.store(ctx, at)
@@ -181,7 +188,7 @@ func (r *fileReader) unclosed(at *lineReader) bool {
 // file it schedules a scan.
 func (r *fileReader) lastLine(raw []byte, place string) {
 	if !r.quiet {
-		r.source.lookAgain(time.Unix(0, r.file.mtime))
+		r.source.lookAgain(r.written)
 		return
 	}
 	digest := looseDigest(raw)
@@ -200,12 +207,22 @@ func looseDigest(raw []byte) []byte {
 	return sum[:8]
 }
 
+// refuse records a refused line. The line counts once the position after it is stored, because it is read again until
+// then.
 func (r *fileReader) refuse(place, reason string) {
-	if r.refused++; r.refused <= maxNamedLines {
-		r.source.Refused(place, reason)
-	} else {
-		r.source.CountRefused(place, reason)
+	r.refusals = append(r.refusals, refusal{place, reason})
+}
+
+// report counts the refused lines, and logs up to maxNamedLines of a pass.
+func (r *fileReader) report() {
+	for _, l := range r.refusals {
+		if r.refused++; r.refused <= maxNamedLines {
+			r.source.Refused(l.place, l.reason)
+		} else {
+			r.source.CountRefused(l.place, l.reason)
+		}
 	}
+	r.refusals = r.refusals[:0]
 }
 
 // logMore logs the number of refused lines that were not logged one by one.
@@ -227,6 +244,7 @@ func (r *fileReader) store(ctx context.Context, at *lineReader) error {
 	if err != nil {
 		return fmt.Errorf("store label changes: %w", err)
 	}
+	r.report()
 	r.source.Stored(receipt)
 	r.events, r.bytes = r.events[:0], 0
 	return nil

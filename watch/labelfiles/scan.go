@@ -2,6 +2,8 @@ package labelfiles
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -26,7 +28,7 @@ type fileState struct {
 // scan reads all new lines of the directory. If thorough is set, it also compares what was read before with the current
 // content, in each file that was written to since its last full comparison.
 func (s *Source) scan(ctx context.Context, thorough bool) error {
-	files, err := s.list()
+	files, odd, err := s.list()
 	if err != nil {
 		return err
 	}
@@ -59,8 +61,12 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 			return err
 		}
 	}
+	maps.DeleteFunc(s.ahead, func(id inode, _ firstSeen) bool { return !followed[id] })
+	for name, cause := range odd {
+		s.fault(name, cause)
+	}
 	for name := range s.faults {
-		if _, ok := files[name]; !ok {
+		if _, ok := files[name]; !ok && odd[name] == "" {
 			delete(s.faults, name)
 			delete(s.broken, name)
 		}
@@ -71,39 +77,43 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 // settles limits how often list repeats a listing.
 const settles = 5
 
-// list returns the regular files of the directory by name. It repeats the listing, at most settles times, until two
-// successive listings have the same files under the same names: a file that is renamed during a listing may be in it
-// twice or not at all. A file that is not in the listing would count as removed, and its successor as rewritten.
-func (s *Source) list() (map[string]fileState, error) {
-	last, err := s.listOnce()
+// list returns the regular files of the directory by name, and the faults of label files that are not regular or cannot
+// be looked up. It repeats the listing, at most settles times, until two successive listings have the same files under
+// the same names: a file that is renamed during a listing may be in it twice or not at all. A file that is not in the
+// listing would count as removed, and its successor as rewritten.
+func (s *Source) list() (files map[string]fileState, odd map[string]string, err error) {
+	last, odd, err := s.listOnce()
 	for range settles {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		next, nextErr := s.listOnce()
+		next, nextOdd, nextErr := s.listOnce()
 		if maps.EqualFunc(last, next, func(a, b fileState) bool { return a.inode == b.inode }) {
-			return next, nextErr
+			return next, nextOdd, nextErr
 		}
-		last, err = next, nextErr
+		last, odd, err = next, nextOdd, nextErr
 	}
-	return last, err
+	return last, odd, err
 }
 
-func (s *Source) listOnce() (map[string]fileState, error) {
+func (s *Source) listOnce() (files map[string]fileState, odd map[string]string, err error) {
 	entries, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out := map[string]fileState{}
+	files, odd = map[string]fileState{}, map[string]string{}
 	for _, e := range entries {
 		info, err := os.Stat(filepath.Join(s.cfg.Dir, e.Name()))
-		if err != nil || !info.Mode().IsRegular() {
-			if err == nil && !info.IsDir() && s.cfg.matches(e.Name()) {
-				s.fault(e.Name(), "it is not a regular file")
-			}
-			continue // not a regular file, removed just now, or a dangling link
+		switch {
+		case err == nil && info.Mode().IsRegular():
+			files[e.Name()] = fileState{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
+		case err == nil && info.IsDir() || errors.Is(err, fs.ErrNotExist) || !s.cfg.matches(e.Name()):
+			// A directory, a file that was removed just now, a dangling link, or no label file.
+		case err != nil:
+			odd[e.Name()] = explainFile(err)
+		default:
+			odd[e.Name()] = "it is not a regular file"
 		}
-		out[e.Name()] = fileState{inode: inodeOf(info), size: info.Size(), mtime: info.ModTime().UnixNano()}
 	}
-	return out, nil
+	return files, odd, nil
 }

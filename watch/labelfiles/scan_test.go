@@ -24,7 +24,7 @@ func TestListDuringRotation(t *testing.T) {
 		go func() {
 			rotated <- errors.Join(os.Rename(current, filepath.Join(dir, fmt.Sprint("a", i))), os.WriteFile(current, nil, 0o600))
 		}()
-		files, err := s.list()
+		files, _, err := s.list()
 		if err := errors.Join(err, <-rotated); err != nil {
 			t.Fatal(err)
 		}

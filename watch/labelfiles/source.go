@@ -37,6 +37,7 @@ type Source struct {
 	again   time.Time            // when a file with an incomplete last line will count as quiet; owned by Run
 	open    map[inode]*os.File   // files that may be moved away while they are written to; owned by Run
 	faults  map[string]string    // file-level faults by file name; owned by Run
+	ahead   map[inode]firstSeen  // files whose mtime is in the future; owned by Run
 	broken  map[string]fileState // gzip files that could not be unpacked, with their state at that time; owned by Run
 }
 
@@ -50,7 +51,7 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourceFiles, poke, log), cfg: cfg, decoder: decoder, inbox: inbox,
 		quiet: quietAfter, open: map[inode]*os.File{}, faults: map[string]string{},
-		broken: map[string]fileState{},
+		broken: map[string]fileState{}, ahead: map[inode]firstSeen{},
 	}
 }
 
@@ -75,7 +76,9 @@ func (c *Config) Probe() error {
 			Cure: "name the directory in labels.files.dir, the files in labels.files.pattern",
 		}
 	case err == nil:
-		_, err = os.ReadDir(c.Dir)
+		if _, err = os.ReadDir(c.Dir); err == nil {
+			_, err = os.Stat(c.Dir + "/.") // needs the right to search the directory, as opening its files does
+		}
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return &watch.Fault{
@@ -150,6 +153,26 @@ func (s *Source) lookAgain(written time.Time) {
 	if at := written.Add(s.quiet + 10*time.Millisecond); s.again.IsZero() || at.Before(s.again) {
 		s.again = at
 	}
+}
+
+// firstSeen records when a modification time was first seen.
+type firstSeen struct {
+	mtime int64
+	at    time.Time
+}
+
+// written returns when a file with this modification time was last written to. A time in the future, from a clock that
+// is ahead or was wrong, is replaced by the time when it was first seen.
+func (s *Source) written(id inode, mtime int64) time.Time {
+	now, written := time.Now(), time.Unix(0, mtime)
+	if !written.After(now) {
+		delete(s.ahead, id)
+		return written
+	}
+	if s.ahead[id].mtime != mtime {
+		s.ahead[id] = firstSeen{mtime, now}
+	}
+	return s.ahead[id].at
 }
 
 // quietTimer returns a channel that receives a value when the scan that lookAgain scheduled is due. It is nil if no

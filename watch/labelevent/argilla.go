@@ -16,7 +16,7 @@ func (d *Decoder) Argilla(body []byte, key string, now time.Time) (w Webhook) {
 		err = d.withoutPaths().argilla(object, now, &w)
 	}
 	if err != nil {
-		w.Refused = append(w.Refused, Refusal{Reason: err.Error()})
+		w.refuse(0, err)
 	}
 	w.Events = withKeys(w.Events, key)
 	return w

@@ -23,6 +23,11 @@ func (w *Webhook) ignore(format string, args ...any) {
 	w.Ignored = append(w.Ignored, fmt.Sprintf(format, args...))
 }
 
+// refuse records that the part of the payload with this index was refused.
+func (w *Webhook) refuse(index int, err error) {
+	w.Refused = append(w.Refused, Refusal{Index: index, Reason: err.Error()})
+}
+
 // LabelStudio decodes a webhook of Label Studio. If the message has no key, a key is derived from the content of the
 // message: Label Studio sends no id, but a timestamp in the payload distinguishes two messages that are otherwise
 // equal.
@@ -32,7 +37,7 @@ func (d *Decoder) LabelStudio(body []byte, key string, now time.Time) (w Webhook
 		err = d.withoutPaths().labelStudio(object, now, &w)
 	}
 	if err != nil {
-		w.Refused = append(w.Refused, Refusal{Index: len(w.Refused), Reason: err.Error()})
+		w.refuse(len(w.Refused), err)
 	}
 	if key == "" {
 		sum := sha256.Sum256(body)
@@ -68,9 +73,11 @@ func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) 
 	case "ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED":
 		return d.annotations(object, now, w)
 	case "ANNOTATIONS_DELETED":
-		for _, a := range list(object, "annotations", "annotation") {
+		for i, a := range list(object, "annotations", "annotation") {
 			if subject := nameOf("annotation", a["id"]); subject != "" {
 				w.Events = append(w.Events, watch.Event{Subject: subject, Withdrawn: true, At: now})
+			} else {
+				w.refuse(i, errors.New("the deleted annotation has no id"))
 			}
 		}
 	case "TASKS_CREATED":
@@ -82,7 +89,7 @@ func (d *Decoder) labelStudio(object map[string]any, now time.Time, w *Webhook) 
 	default:
 		w.ignore("%s does not concern labels", quoteShort(action))
 	}
-	if len(w.Events)+len(w.Ignored) == 0 {
+	if len(w.Events)+len(w.Ignored)+len(w.Refused) == 0 {
 		return errNoPayload
 	}
 	return nil
@@ -142,10 +149,9 @@ func (d *Decoder) annotations(object map[string]any, now time.Time, w *Webhook) 
 			task = map[string]any{"id": annotation["task"]}
 		}
 		if task == nil {
-			return errNoPayload
-		}
-		if err := d.annotation(annotation, task, now, w); err != nil {
-			w.Refused = append(w.Refused, Refusal{Index: i, Reason: err.Error()})
+			w.refuse(i, errNoPayload)
+		} else if err := d.annotation(annotation, task, now, w); err != nil {
+			w.refuse(i, err)
 		}
 	}
 	return nil
@@ -193,11 +199,13 @@ func (d *Decoder) annotation(annotation, task map[string]any, now time.Time, w *
 
 // withdraw adds an event that removes the labels that the subject of e set before, and records the reason.
 func (w *Webhook) withdraw(e watch.Event, why string) {
-	w.ignore("%s: %s, and its earlier labels are removed", e.Subject, why)
-	if e.Subject != "" {
-		e.Withdrawn, e.Alias = true, ""
-		w.Events = append(w.Events, e)
+	if e.Subject == "" {
+		w.ignore("%s; it has no id, so its earlier labels stay", why)
+		return
 	}
+	w.ignore("%s: %s, and its earlier labels are removed", e.Subject, why)
+	e.Withdrawn, e.Alias = true, ""
+	w.Events = append(w.Events, e)
 }
 
 // taskPath returns the path of the item's id.
@@ -233,7 +241,7 @@ func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook)
 		}
 		switch {
 		case err != nil:
-			w.Refused = append(w.Refused, Refusal{Index: i, Reason: err.Error()})
+			w.refuse(i, err)
 		case e.Text == nil:
 			w.ignore("%s: it has no text", e.Alias)
 		default:
@@ -249,17 +257,18 @@ func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook)
 // tasksDeleted adds events that delete items. Label Studio sends a deletion without the tasks' data. If item ids are
 // read from that data, the items are found by their task ids.
 func (d *Decoder) tasksDeleted(object map[string]any, now time.Time, w *Webhook) error {
-	for _, task := range list(object, "tasks", "task") {
+	for i, task := range list(object, "tasks", "task") {
 		e := watch.Event{Delete: true, At: now, Alias: nameOf("task", task["id"])}
 		if d.taskPath() == "task.id" {
 			var err error
 			if e.Item, err = itemID(map[string]any{"task": task}, "task.id"); err != nil {
-				return err
+				w.refuse(i, err)
+				continue
 			}
 		}
 		w.Events = append(w.Events, e)
 	}
-	if len(w.Events) == 0 {
+	if len(w.Events)+len(w.Refused) == 0 {
 		return errNoPayload
 	}
 	return nil

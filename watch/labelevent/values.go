@@ -113,7 +113,8 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 		v = list[0] // annotation tools send a single choice as a list
 	}
 	if s, ok := v.(string); ok && t.Kind == serving.KindSet {
-		if json.Unmarshal([]byte(s), new([]string)) != nil {
+		var texts []string
+		if json.Unmarshal([]byte(s), &texts) != nil || texts == nil { // nil: the text is null
 			return "", fmt.Errorf("target %s is a set: expected a list of labels, not a text", t.Name)
 		}
 		var list []any

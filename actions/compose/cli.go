@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -122,6 +123,9 @@ func (c cli) output(ctx context.Context, args ...string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// pythonError matches the last line of a Python traceback, with which version 1 ends if it does not reach the engine.
+var pythonError = regexp.MustCompile(`^[\w.]*(Error|Exception): `)
+
 func (c cli) failed(ctx context.Context, what string, err error, said string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -133,6 +137,9 @@ func (c cli) failed(ctx context.Context, what string, err error, said string) er
 		}
 	}
 	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 reports only in the last line that it failed
+	if n := len(lines); n > 0 && pythonError.MatchString(lines[n-1]) {
+		last = lines[n-1] // the line before is code
+	}
 	if strings.Contains(said, "'ContainerConfig'") {
 		last = "docker-compose of version 1 cannot recreate containers of this engine: install the plugin (docker-compose-plugin)"
 	}

@@ -105,7 +105,7 @@ func (d date) midnight() time.Time { return time.Unix(int64(d)*86400, 0).UTC() }
 func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 	var events []*event
 	var e *event
-	inside := 0 // components within the event, such as alarms
+	began, inside := 0, 0 // line on which the event begins; open components within it, such as alarms
 	lines := strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
 	for n := 0; n < len(lines); n++ {
 		at, line := n, lines[n]
@@ -118,7 +118,7 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 		case name == "BEGIN" && e != nil:
 			inside++
 		case name == "BEGIN" && strings.EqualFold(value, "VEVENT"):
-			e = &event{}
+			e, began = &event{}, at+1
 		case e == nil:
 		case name == "END" && inside > 0:
 			inside--
@@ -131,6 +131,9 @@ func readEvents(data []byte, loc *time.Location) ([]*event, error) {
 				return nil, fmt.Errorf("line %d: %w", at+1, err)
 			}
 		}
+	}
+	if e != nil {
+		return nil, fmt.Errorf("it ends within the event that begins on line %d: is the file complete?", began)
 	}
 	return events, nil
 }

@@ -96,3 +96,18 @@ func TestCalendarDays(t *testing.T) {
 		}
 	}
 }
+
+// A calendar that is cut off within an event is refused: its last holidays are missing.
+func TestCalendarCutOff(t *testing.T) {
+	t.Parallel()
+	const whole = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nEND:VEVENT\n" +
+		"BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261225\nBEGIN:VALARM\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n"
+	for _, end := range []string{"BEGIN:VALARM", "END:VALARM", "END:VEVENT\nEND:VCALENDAR"} {
+		cut := whole[:strings.LastIndex(whole, end)]
+		_, err := quiethours.NewWindows([]quiethours.WindowConfig{{Except: []string{"h.ics"}}}, time.UTC,
+			func(string) ([]byte, error) { return []byte(cut), nil })
+		if err == nil || !strings.Contains(err.Error(), "ends within the event that begins on line 5") {
+			t.Errorf("cut off before %q: %v", end, err)
+		}
+	}
+}

@@ -71,10 +71,8 @@ func ReadHeldoutFile(r io.Reader, group, columns []string) (*HeldoutFile, error)
 		}
 	}
 	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return nil, fmt.Errorf("line %d is longer than %d MiB", n+1, maxHeldoutLine>>20)
 	case err != nil:
-		return nil, err
+		return nil, lineError(err, n+1)
 	case h.Lines == 0:
 		return nil, errors.New("it is empty: nothing would be held out")
 	}
@@ -89,6 +87,14 @@ func (h *HeldoutFile) Has(id, group string) bool {
 	}
 	_, ok := h.groups[group]
 	return ok
+}
+
+// lineError returns the error of a scanner that could not read line n.
+func lineError(err error, n int) error {
+	if errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("line %d is longer than %d MiB", n, maxHeldoutLine>>20)
+	}
+	return err
 }
 
 // trimLine returns a line without white space at its ends, and the first one without a byte order mark.
@@ -106,6 +112,9 @@ func readEntry(line []byte, columns []string) (id string, text map[string]string
 	dec.UseNumber()
 	if err := dec.Decode(&object); err != nil || object == nil {
 		return "", nil, fmt.Errorf("it is not a JSON object: %s", serving.Excerpt(line))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "", nil, fmt.Errorf("something follows the JSON object; write one object per line: %s", serving.Excerpt(line))
 	}
 	switch v := object["id"].(type) {
 	case string:

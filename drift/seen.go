@@ -97,15 +97,19 @@ func (s *Seen) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// AddLines adds the items of an external training file in JSON Lines. Each line has an id, text columns, or both.
+// AddLines adds the items of an external training file in JSON Lines. Each line has an id, text columns, or both. It
+// returns an error if no line has either: the items could not be recognized, and would count as unseen.
 func (s *Seen) AddLines(r io.Reader, group, columns []string) error {
+	before, n, empty := len(s.ids)+len(s.groups), 0, true
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxHeldoutLine)
-	for n := 1; lines.Scan(); n++ {
+	for lines.Scan() {
+		n++
 		line := trimLine(lines.Bytes(), n)
 		if len(line) == 0 {
 			continue
 		}
+		empty = false
 		id, text, err := readEntry(line, columns)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
@@ -116,5 +120,11 @@ func (s *Seen) AddLines(r io.Reader, group, columns []string) error {
 		}
 		s.Add(id, hash)
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return lineError(err, n+1)
+	}
+	if !empty && len(s.ids)+len(s.groups) == before {
+		return fmt.Errorf("no line has an id or a text in the columns %q: add one of them", columns)
+	}
+	return nil
 }

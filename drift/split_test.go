@@ -161,6 +161,7 @@ func TestHeldoutFile(t *testing.T) {
 		"":                     "it is empty: nothing would be held out",
 		"{\"id\":\"a\"}\nnull": "line 2: it is not a JSON object",
 		"{\"id\":":             "line 1: it is not a JSON object",
+		`{"id":1} {"id":2}`:    "line 1: something follows the JSON object",
 		"{\"label\":\"x\"}":    `line 1: it has neither an id nor a text: write {"id": …} or the text columns ["title" "content"]`,
 	} {
 		if _, err := drift.ReadHeldoutFile(strings.NewReader(text), nil, columns); err == nil ||
@@ -210,6 +211,17 @@ func TestSeen(t *testing.T) {
 	if _, merr := mine.MarshalBinary(); err != nil || merr != nil || !mine.Has("1", "") ||
 		!mine.Has("x", drift.GroupHash("ein titel")) || !mine.Has("", drift.GroupHash("zwei")) {
 		t.Error("a user's own training file", err, merr)
+	}
+	for text, want := range map[string]string{
+		`{"id":1}{"id":2}`:                 "line 1: something follows the JSON object",
+		"\n" + `{"body":"a"}`:              `no line has an id or a text in the columns ["title"]`,
+		strings.Repeat(" ", 65<<20):        "line 1 is longer than 64 MiB",
+		`{"title":""}` + "\n" + `{"id":7}`: "",
+	} {
+		err := new(drift.Seen).AddLines(strings.NewReader(text), nil, []string{"title"})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.30q: %v, want %q", text, err, want)
+		}
 	}
 }
 

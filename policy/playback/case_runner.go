@@ -25,7 +25,8 @@ type caseRunner struct {
 	release  int
 	promoted time.Time
 	base     drift.Baseline
-	offset   int // changed labels at the last promotion
+	offset   int             // changed labels at the last promotion
+	trained  map[string]bool // categories of the series new.NAME that existed at a promotion
 	seq      int64
 	last     string // figures of the labels in the previous report
 	out      []policy.Decision
@@ -51,7 +52,10 @@ func play(p *policy.Policy, c *Case) (*caseRunner, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &caseRunner{policy: p, c: c, start: start, series: map[string][]sample{}, promoted: start.Add(-c.Age.D())}
+	s := &caseRunner{
+		policy: p, c: c, start: start, series: map[string][]sample{}, promoted: start.Add(-c.Age.D()),
+		trained: map[string]bool{},
+	}
 	for name, values := range c.Series {
 		if s.series[name], err = parseSeries(values, name == "state"); err != nil {
 			return nil, fmt.Errorf("series %s: %w", name, err)
@@ -174,6 +178,9 @@ func (s *caseRunner) report(i int, at time.Time) drift.Report {
 		N: int(s.figure("new_items", i, 0)), Errors: int(s.figure("new_errors", i, 0)),
 		Alarmed: s.figure("alarmed", i, 0) != 0,
 	}
+	if r.NewItems.Alarmed { // the test alarms only at a rise of at least the configured points
+		r.NewItems.Drop = s.policy.Config().Tests(drift.Options{}).DropPoints
+	}
 	r.Labels = drift.Labels{
 		Items: s.c.Items, Changed: max(0, int(s.figure("changed", i, 0))-s.offset),
 		PSI: s.figure("psi", i, 0),
@@ -206,7 +213,7 @@ func (s *caseRunner) categories(r *drift.Report, i int) {
 			}
 			r.Category = append(r.Category, k)
 		}
-		if category, ok := strings.CutPrefix(name, "new."); ok && s.release == 0 {
+		if category, ok := strings.CutPrefix(name, "new."); ok && !s.trained[category] {
 			if n := int(s.figure(name, i, 0)); n > 0 {
 				if r.Labels.New == nil {
 					r.Labels.New = map[string]int{}
@@ -258,6 +265,11 @@ func (s *caseRunner) end(i int) {
 	if s.c.Runs.Outcome == policy.OutcomePromoted {
 		s.release++
 		s.promoted, s.offset = s.ends, int(s.figure("changed", i, 0))
+		for name := range s.series {
+			if category, ok := strings.CutPrefix(name, "new."); ok && s.figure(name, i, 0) > 0 {
+				s.trained[category] = true
+			}
+		}
 		accuracy := s.figure("accuracy", i, s.base.Accuracy)
 		s.rebase(accuracy, s.figure("macro_f1", i, accuracy))
 	}

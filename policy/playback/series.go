@@ -122,6 +122,20 @@ func parseSeries(values string, words bool) ([]sample, error) {
 	return out, nil
 }
 
+// possible returns an error if a value is negative, or if that of a share is above 100%.
+func possible(name string, values []sample) error {
+	share := name == "accuracy" || name == "macro_f1" || strings.HasPrefix(name, "recall.")
+	for _, v := range values {
+		switch {
+		case v.value < 0:
+			return &unit.Error{Message: fmt.Sprintf("the value %v is negative", v.value), Hint: "write fewer or smaller steps"}
+		case share && v.value > 1:
+			return &unit.Error{Message: fmt.Sprintf("the value %v is more than 100%%", v.value), Hint: "write 91% or 0.91"}
+		}
+	}
+	return nil
+}
+
 func scaled(number, percent string) float64 {
 	f, _ := strconv.ParseFloat(number, 64) // the pattern matches numbers only
 	if percent != "" {

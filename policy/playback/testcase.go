@@ -156,7 +156,11 @@ func (c Case) validate() check.Problems {
 			p.Add("series."+name, err)
 			continue
 		}
-		if _, err := parseSeries(c.Series[name], name == "state"); err != nil {
+		values, err := parseSeries(c.Series[name], name == "state")
+		if err == nil {
+			err = possible(name, values)
+		}
+		if err != nil {
 			p.Add("series."+name, err)
 		}
 	}

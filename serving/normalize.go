@@ -27,11 +27,15 @@ func (n Normalize) Apply(label string) string {
 		return label
 	}
 	rules := strings.Split(string(n), ",")
-	if slices.Contains(rules, "unicode") {
+	compose := slices.Contains(rules, "unicode")
+	if compose {
 		label = norm.NFC.String(label)
 	}
 	if slices.Contains(rules, "case") {
 		label = strings.ToLower(label)
+		if compose {
+			label = norm.NFC.String(label) // a few composed characters exist only in lower case
+		}
 	}
 	if slices.Contains(rules, "blanks") {
 		label = strings.TrimSpace(label)

@@ -16,6 +16,12 @@ func TestNormalize(t *testing.T) {
 			t.Errorf("%q: label %q (%v), answer %q (%v), want %q", rules, label, err, answer, wrong, want)
 		}
 	}
+	// Some composed characters exist only in lower case: U+01F0 is a j with caron.
+	for _, spelling := range []string{"\u01f0", "j\u030c", "J\u030c"} {
+		if got := NormalizeBy(Rules).Apply(spelling); got != "\u01f0" {
+			t.Errorf("%+q becomes %+q", spelling, got)
+		}
+	}
 	set := Target{Name: "tags", Kind: KindSet, Normalize: NormalizeBy(Rules)}
 	label, err := set.CanonicalLabel(`["B ","a","A"]`)
 	answer, wrong := set.Canonical([]any{"a", " b"})

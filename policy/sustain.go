@@ -17,6 +17,9 @@ type sustain struct {
 	margin float64
 }
 
+// rounding is more than the error of a computed Distance: 0.94-0.93 is less than 0.01.
+const rounding = 1e-9
+
 func lasting(d unit.Duration, margin float64) sustain { return sustain{d.D(), margin} }
 
 // hold combines a judged condition with its state in the previous decision; before is nil if there is none.
@@ -32,7 +35,7 @@ func (s *sustain) hold(c, before *Condition, now time.Time) {
 	switch {
 	case c.State == StateInconclusive && !c.Breached:
 		c.Since, c.Latched = since, latched
-	case latched && !c.Tripped && c.Distance < s.margin:
+	case latched && !c.Tripped && c.Distance < s.margin-rounding:
 		c.Tripped, c.Latched, c.State, c.Since = true, true, StateFail, since
 	case c.Tripped:
 		c.Since, c.Latched = now, s.margin > 0

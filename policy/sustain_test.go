@@ -224,3 +224,17 @@ limits: {cooldown: 0s, breaker: 0}
 		t.Errorf("a little happened (-want +got):\n%s", diff)
 	}
 }
+
+// A tripped condition clears exactly at the value that its text names, for every floor.
+func TestMarginIsReached(t *testing.T) {
+	t.Parallel()
+	for floor := 50; floor < 98; floor++ {
+		c := policy.Defaults()
+		c.RetrainWhen.AccuracyBelow = &policy.AccuracyBelow{Share: unit.Percent(float64(floor) / 100), Margin: 1}
+		s := &story{p: compile(t, c, time.UTC), now: noon(t)}
+		s.decide(at(t, float64(floor-1)/100), 0)
+		if d := s.decide(at(t, float64(floor+1)/100), hour); d.Conditions[0].Tripped {
+			t.Errorf("%s", d.Text)
+		}
+	}
+}

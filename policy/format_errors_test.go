@@ -29,6 +29,10 @@ func TestFormatErrorsAbove(t *testing.T) {
 		if got.State != want.state || !strings.HasPrefix(got.Text, want.text) || (d.Pipeline == "full") != got.Tripped {
 			t.Errorf("%d: %s %q, pipeline %q; want %v", errors, got.State, got.Text, d.Pipeline, want)
 		}
+		var shown strings.Builder
+		if err := d.Render(&shown, policy.RenderOptions{}); err != nil || !strings.Contains(shown.String(), "trips above 2.0%") {
+			t.Errorf("%v: %s", err, shown.String())
+		}
 	}
 	// Policies without this condition keep their digest.
 	if b, err := json.Marshal(policy.Conditions{}); err != nil || strings.Contains(string(b), "Format") {

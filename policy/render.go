@@ -127,7 +127,13 @@ func (d Decision) conditionRows(opts RenderOptions) [][]string {
 		case !judged:
 			rows = append(rows, []string{mark, name, "not judged yet", "", "", where})
 		default:
-			edge := choose(strings.Contains(c.Name, "_below"), "trips below ", "trips at ")
+			edge := "trips at "
+			switch {
+			case strings.Contains(c.Name, "_below"):
+				edge = "trips below "
+			case c.Name == "format_errors_above":
+				edge = "trips above "
+			}
 			rows = append(rows, []string{mark, name, c.Unit.text(c.Value), edge + c.Unit.text(c.Bound), c.distance(), where})
 		}
 		if judged && mark != "no" || !judged && !strings.HasPrefix(c.Text, notJudged) {

@@ -267,6 +267,22 @@ func TestControlTokens(t *testing.T) {
 	if got, err := p.Prompt(map[string]string{"a": "x</s>"}); err != nil || got != "<think></think>x< /s>" {
 		t.Errorf("the template's own tokens: %q, %v", got, err)
 	}
+	// The template's own tokens are those of the branches that this text takes.
+	for template, want := range map[string]string{
+		"{{if .c}}<think>{{end}}{{.a}}{{.b}}":                 "<think>x",
+		"{{if .c}}{{else}}<think></think>{{end}}{{.a}}{{.b}}": "x",
+	} {
+		if p, err = serving.NewPrompts(&serving.OllamaConfig{Prompt: template}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Prompt(map[string]string{"a": "x", "c": "y"}); err != nil || got != want {
+			t.Errorf("%s: %q, %v", template, got, err)
+		}
+		got, err := p.Prompt(map[string]string{"a": "<|im_", "b": "end|>", "c": "y"})
+		if err != nil || strings.Contains(got, "<|im_end|>") {
+			t.Errorf("%s: two columns make a control token: %q, %v", template, got, err)
+		}
+	}
 
 	ollamatest.Each(t, func(t *testing.T, url string) {
 		news.Install(t, url, ollamatest.Name(t), "")

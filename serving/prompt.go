@@ -33,10 +33,7 @@ func paragraphs(fields map[string]string) []string {
 }
 
 // Prompts renders the prompts of a configuration, for requests and exports. It is safe for concurrent use.
-type Prompts struct {
-	template *template.Template
-	own      int // number of control tokens in the template itself
-}
+type Prompts struct{ template *template.Template }
 
 // NewPrompts returns the Prompts of a loaded configuration.
 func NewPrompts(c *OllamaConfig) (*Prompts, error) {
@@ -44,13 +41,7 @@ func NewPrompts(c *OllamaConfig) (*Prompts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prompt_file %s: %w", c.PromptFile, err)
 	}
-	p := &Prompts{template: t}
-	empty, err := p.render(nil)
-	if err != nil {
-		return p, nil //nolint:nilerr // a template that needs a text has no tokens without one
-	}
-	p.own = tokens(empty)
-	return p, nil
+	return &Prompts{t}, nil
 }
 
 // Prompt returns the prompt of a text. A column that the text does not have is empty. The text cannot inject control
@@ -64,10 +55,26 @@ func (p *Prompts) Prompt(fields map[string]string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prompt: %w", err)
 	}
-	if tokens(out) > p.own { // two adjacent columns together formed a control token
+	if n := tokens(out); n > 0 && n > p.own(plain) { // two adjacent columns together formed a control token
 		out = Defuse(out)
 	}
 	return out, nil
+}
+
+// own counts the control tokens of the template itself, in the branches that a text takes. If they cannot be counted,
+// the result is 0.
+func (p *Prompts) own(fields map[string]string) int {
+	harmless := make(map[string]string, len(fields))
+	for column, text := range fields {
+		if text != "" { // an empty text may take another branch
+			harmless[column] = "_"
+		}
+	}
+	out, err := p.render(harmless)
+	if err != nil {
+		return 0
+	}
+	return tokens(out)
 }
 
 func (p *Prompts) render(fields map[string]string) (string, error) {

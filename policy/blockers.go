@@ -110,8 +110,14 @@ func (p *Policy) blockRuns(d *Decision, h *History, now time.Time) {
 	}
 }
 
-// dayless is how long a night lasts after the end of a run, if the run did not end in quiet hours that have an end.
-const dayless = 12 * time.Hour
+const (
+	// dayless is how long a night lasts after the end of a run, if the run did not end in quiet hours, or if these are
+	// longer than longestNight.
+	dayless = 12 * time.Hour
+	// longestNight is more than a long weekend. Longer quiet hours have no nights; for some, such as every day except
+	// holidays, Windows.Current returns an end that is only the limit of its search.
+	longestNight = 7 * day
+)
 
 // nightSpent returns the end of the night in which a step of the latest run used up its budget for one night; zero if
 // no step did.
@@ -120,7 +126,7 @@ func (p *Policy) nightSpent(h *History) time.Time {
 		return time.Time{}
 	}
 	ended := h.Runs[0].Ended
-	if night, open := p.windows.Current(ended); open && !night.End.IsZero() {
+	if night, open := p.windows.Current(ended); open && !night.End.IsZero() && night.Length() <= longestNight {
 		return night.End
 	}
 	return ended.Add(dayless)

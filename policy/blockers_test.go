@@ -10,6 +10,7 @@ import (
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/policy"
+	"github.com/retraind/retraind/policy/quiethours"
 )
 
 func TestBlockers(t *testing.T) {
@@ -364,5 +365,20 @@ func TestGPUHeld(t *testing.T) {
 	h.Runs[0].Why = ""
 	if d := p.Decide(wrong(healthy(t), 30), h, now); d.Reason != policy.ReasonCooldown {
 		t.Errorf("%s: %+v", d.Reason, d.Blocked)
+	}
+}
+
+// Quiet hours that are open for weeks have no nights: a step that used up its budget for one night continues half a day
+// later, as without quiet hours.
+func TestNightOfLongQuietHours(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.QuietHours = []quiethours.WindowConfig{{Except: []string{"2027-01-01"}}}
+	ended := noon(t).Add(-hour)
+	d := compile(t, c, time.UTC).Decide(wrong(healthy(t), 60), policy.History{Runs: []policy.RunFact{{
+		ID: "r1", Started: ended.Add(-3 * hour), Ended: ended, Outcome: policy.OutcomeBlocked, Why: policy.ReasonBudget,
+	}}}, noon(t))
+	if len(d.Blocked) != 1 || !d.Blocked[0].Until.Equal(ended.Add(12*hour)) {
+		t.Errorf("%+v", d.Blocked)
 	}
 }

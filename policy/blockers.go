@@ -114,8 +114,7 @@ const (
 	// dayless is how long a night lasts after the end of a run, if the run did not end in quiet hours, or if these are
 	// longer than longestNight.
 	dayless = 12 * time.Hour
-	// longestNight is more than a long weekend. Longer quiet hours have no nights; for some, such as every day except
-	// holidays, Windows.Current returns an end that is only the limit of its search.
+	// longestNight is more than a long weekend. Longer quiet hours, such as every day except holidays, have no nights.
 	longestNight = 7 * day
 )
 

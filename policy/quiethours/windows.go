@@ -58,11 +58,12 @@ type block struct {
 
 const (
 	blockDays = 32
-	// horizon is the number of days before and after a block whose windows are computed too, so that windows that
-	// touch are merged. A merged window that is longer is cut off there.
+	// horizon is the number of days before and after a block whose windows are computed too, because the opening at an
+	// instant may begin earlier and end later.
 	horizon = 16
-	// searchDays is how far ahead an opening is searched: five years.
+	// searchDays is how far an opening, its start and its end are searched: five years.
 	searchDays = 5*365 + 2
+	week       = 7
 )
 
 // Always reports whether no quiet hours are configured, so that a run may start at any time.
@@ -77,7 +78,7 @@ func (w *Windows) Contains(t time.Time) bool {
 	return ok
 }
 
-// Current returns the window that contains t, merged with adjoining windows up to two weeks away.
+// Current returns the window that contains t, merged with adjoining windows up to five years away.
 func (w *Windows) Current(t time.Time) (Interval, bool) {
 	if w.Always() {
 		return Interval{Start: t}, true
@@ -107,9 +108,8 @@ func (w *Windows) Next(t time.Time, n int) []Interval {
 
 // NextOpening returns the first opening that starts after t.
 func (w *Windows) NextOpening(t time.Time) (Interval, bool) {
-	// The last interval of a block may be cut off.
 	if list := w.around(t).list; !w.Always() {
-		if i := after(list, t); i < len(list)-1 {
+		if i := after(list, t); i < len(list) {
 			return list[i], true
 		}
 	}
@@ -131,9 +131,34 @@ func (w *Windows) around(t time.Time) *block {
 	}
 	first := date(floorDiv(int64(dateAt(t, w.loc)), blockDays) * blockDays)
 	b := &block{from: first.instant(0, w.loc), to: (first + blockDays).instant(0, w.loc)}
-	b.list = merge(w.between(first-horizon, first+blockDays-1+horizon))
+	b.list = w.extend(merge(w.between(first-horizon, first+blockDays-1+horizon)), first-horizon, first+blockDays+horizon)
 	w.cache.Store(b)
 	return b
+}
+
+// extend merges the first and the last interval of a list with adjoining windows on the days before `first` and from
+// `end` on.
+func (w *Windows) extend(list []Interval, first, end date) []Interval {
+	if len(list) == 0 {
+		return nil
+	}
+	n := len(list) - 1
+	for d := end; d < end+searchDays; d += week {
+		more := merge(append(w.between(d, d+week-1), list[n]))
+		grown := more[0].End.After(list[n].End)
+		if list[n] = more[0]; len(more) > 1 || !grown {
+			break
+		}
+	}
+	for d := first; d > first-searchDays; d -= week {
+		more := merge(append(w.between(d-week, d-1), list[0]))
+		whole := more[len(more)-1]
+		grown := whole.Start.Before(list[0].Start)
+		if list[0] = whole; len(more) > 1 || !grown {
+			break
+		}
+	}
+	return list
 }
 
 // between lists the windows that start on the dates from first to last.

@@ -350,3 +350,25 @@ func TestConcurrentReaders(t *testing.T) {
 		}
 	}
 }
+
+// Quiet hours that are open for weeks have their real start and end, not those of the days that were searched.
+func TestLongOpening(t *testing.T) {
+	t.Parallel()
+	loc := zone(t, "Europe/Berlin")
+	w, err := quiethours.NewWindows([]quiethours.WindowConfig{{Except: []string{"2026-05-01", "2027-01-01"}}}, loc, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, end := time.Date(2026, 5, 2, 0, 0, 0, 0, loc), time.Date(2027, 1, 1, 0, 0, 0, 0, loc)
+	for at := start; at.Before(end); at = at.AddDate(0, 0, 10) {
+		got, open := w.Current(at)
+		shown := w.Openings(at, 1)[0]
+		if !open || !got.Start.Equal(start) || !got.End.Equal(end) || !shown.Start.Equal(start) || !shown.End.Equal(end) {
+			t.Fatalf("at %s: open %v, from %s to %s", at, open, got.Start, got.End)
+		}
+	}
+	next, ok := w.NextOpening(time.Date(2026, 5, 1, 12, 0, 0, 0, loc))
+	if !ok || !next.Start.Equal(start) || !next.End.Equal(end) {
+		t.Errorf("next: %v, %v", next, ok)
+	}
+}

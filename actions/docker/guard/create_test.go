@@ -38,6 +38,24 @@ func TestSameContainer(t *testing.T) {
 	}
 }
 
+// A container may be without protected paths if the present one is (security_opt: systempaths=unconfined).
+func TestWithoutProtectedPaths(t *testing.T) {
+	t.Parallel()
+	w, e := recorded(t)
+	e.present = strings.Replace(present, `["/proc/kcore"]`, `[]`, 1)
+	body := same(t)
+	for range 2 {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, said := w.send(http.MethodPost, "/v1.41/containers/create", string(text)); status != http.StatusOK {
+			t.Errorf("%d %s", status, said)
+		}
+		body["HostConfig"].(map[string]any)["MaskedPaths"] = []any{}
+	}
+}
+
 // A one-off container of `docker compose run` publishes a free port of 127.0.0.1.
 func TestContainerBeside(t *testing.T) {
 	t.Parallel()
@@ -49,6 +67,10 @@ func TestContainerBeside(t *testing.T) {
 		`{"8080/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}`:       http.StatusForbidden,
 		`{"8080/tcp": [{"HostPort": "22"}]}`:                          http.StatusForbidden,
 		`{"8080/tcp": "22"}`:                                          http.StatusForbidden,
+		`{"8080/tcp": [{}]}`:                                          http.StatusForbidden, // a free port of every address
+		`{"8080/tcp": [null]}`:                                        http.StatusForbidden,
+		`{"8080/tcp": [{"HostIp": "", "HostPort": ""}]}`:              http.StatusForbidden,
+		`{"8080/tcp": []}`:                                            http.StatusOK,
 	} {
 		body := same(t)
 		body["Labels"].(map[string]any)["com.docker.compose.oneoff"] = "True"
@@ -71,6 +93,11 @@ func TestMoreRights(t *testing.T) {
 	w, e := recorded(t)
 	host := func(key string, value any) func(map[string]any) {
 		return func(m map[string]any) { m["HostConfig"].(map[string]any)[key] = value }
+	}
+	ports := func(more any) map[string]any { // those of the present container, and one more
+		return map[string]any{
+			"8080/tcp": []any{map[string]any{"HostIp": "127.0.0.1", "HostPort": "8082"}}, "22/tcp": []any{more},
+		}
 	}
 	volumeWithOptions := map[string]any{
 		"Type": "volume", "Source": "0123", "Target": "/cache", "VolumeOptions": map[string]any{"DriverConfig": 1},
@@ -110,10 +137,15 @@ func TestMoreRights(t *testing.T) {
 		"cgroup":          host("CgroupParent", "/"),
 		"unconfined":      host("SecurityOpt", []any{"seccomp=unconfined"}),
 		"nothing masked":  host("MaskedPaths", []any{"/nothing"}),
+		"no masked path":  host("MaskedPaths", []any{}),
+		"all writable":    host("ReadonlyPaths", []any{}),
+		"nothing, folded": host("maskedpaths", []any{}),
 		"runtime":         host("Runtime", "other"),
 		"sysctl":          host("Sysctls", map[string]any{"net.ipv4.ip_forward": "1"}),
 		"group":           host("GroupAdd", []any{"docker"}),
 		"port":            host("PortBindings", map[string]any{"22/tcp": []any{map[string]any{"HostPort": "22"}}}),
+		"free port":       host("PortBindings", ports(map[string]any{})),
+		"free port, null": host("PortBindings", ports(nil)),
 		"all ports":       host("PublishAllPorts", true),
 		"unknown right":   host("NewRight", true),
 		"no object":       top("HostConfig", "x"),

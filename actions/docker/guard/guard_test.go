@@ -133,8 +133,9 @@ func TestOnlyTheUser(t *testing.T) {
 
 // recorder is a fake engine with one container. It records the requests.
 type recorder struct {
-	mu    sync.Mutex
-	calls []string
+	present string // JSON of the container, with %s for its labels
+	mu      sync.Mutex
+	calls   []string
 }
 
 const present = `{"Id": "c1", "Image": "sha256:1", "State": {"Status": "running"}, "Config": {"Image": "suite-api", "Labels": %s},
@@ -148,7 +149,7 @@ func (e *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	list, _ := json.Marshal(labels("/srv/suite"))
 	switch path := strings.TrimPrefix(r.URL.Path, "/v1.41"); {
 	case r.Method == http.MethodGet && path == "/containers/c1/json":
-		fmt.Fprintf(w, present, list)
+		fmt.Fprintf(w, e.present, list)
 	case r.Method == http.MethodGet && path == "/containers/json":
 		fmt.Fprintf(w, `[{"Id": "c1", "Labels": %s}]`, list)
 	case r.Method == http.MethodGet && path == "/images/suite-api/json":
@@ -188,7 +189,7 @@ func recorded(t *testing.T) (*world, *recorder) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &recorder{}
+	e := &recorder{present: present}
 	server := &http.Server{Handler: e, ReadHeaderTimeout: time.Minute}
 	go server.Serve(l) //nolint:errcheck // it ends with the test
 	t.Cleanup(func() {

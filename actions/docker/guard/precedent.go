@@ -112,11 +112,52 @@ var rightless = []string{"logconfig", "consolesize", "restartpolicy", "autoremov
 func rights(config map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, value := range config {
-		if fold := strings.ToLower(key); !slices.Contains(rightless, fold) {
-			if kept := withoutEmpty(value); kept != nil {
-				out[fold] = kept
-			}
+		fold := strings.ToLower(key)
+		kept := withoutEmpty(value)
+		switch list, isList := value.([]any); {
+		case slices.Contains(rightless, fold):
+			continue
+		case isList && (fold == "maskedpaths" || fold == "readonlypaths"):
+			kept = list // even an empty list: it removes the engine's protection of /proc and /sys
+		case fold == "portbindings":
+			kept = bindings(value)
 		}
+		if kept != nil {
+			out[fold] = kept
+		}
+	}
+	return out
+}
+
+// bindings returns the published ports of a HostConfig. It keeps a binding without values, which publishes the port at
+// a free port of every address.
+func bindings(ports any) any {
+	m, ok := ports.(map[string]any)
+	if !ok {
+		return withoutEmpty(ports)
+	}
+	out := map[string]any{}
+	for port, bound := range m {
+		list, ok := bound.([]any)
+		if !ok {
+			if kept := withoutEmpty(bound); kept != nil {
+				out[port] = kept
+			}
+			continue
+		}
+		kept := make([]any, 0, len(list))
+		for _, b := range list {
+			if b = withoutEmpty(b); b == nil {
+				b = map[string]any{}
+			}
+			kept = append(kept, b)
+		}
+		if len(kept) > 0 {
+			out[port] = kept
+		}
+	}
+	if len(out) == 0 {
+		return nil
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/retraind/retraind/actions/docker"
 	"github.com/retraind/retraind/actions/job"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/store"
 )
 
@@ -103,15 +104,7 @@ func noteBefore(path string, now *docker.Container) error {
 	if now != nil && now.Running() {
 		text = ran
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return durable.WriteOnce(path, []byte(text), 0o600)
 }
 
 // opposite returns the action that undoes in.Action, "" if there is nothing to undo.

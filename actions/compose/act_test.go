@@ -54,3 +54,17 @@ func TestActions(t *testing.T) {
 		t.Errorf("without a container: %+v", r)
 	}
 }
+
+// A crash or a full disk leaves an empty record of the state before a step. The next attempt writes it again, so that the
+// step can be undone.
+func TestEmptyRecord(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	writeFile(t, filepath.Join(filepath.Dir(p.in.Kept), "before-stop"), "")
+	if state, r := p.act(Stop, false); state != "exited" {
+		t.Fatalf("stop: %s: %s; the container is %s", r.Class, r.Detail, state)
+	}
+	if state, r := p.act(Stop, true); state != "running" {
+		t.Errorf("stop undone: %s: %s; the container is %s", r.Class, r.Detail, state)
+	}
+}

@@ -47,7 +47,7 @@ func Do(ctx context.Context, j job.Job) (job.Result, error) {
 		if action, err = opposite(in); err != nil || action == "" {
 			return job.Result{Class: store.StepOK, Detail: "nothing to undo: the step did not change " + in.Unit}, err
 		}
-	} else if err := note(in.Before, was); err != nil {
+	} else if err := durable.WriteOnce(in.Before, []byte(was), 0o600); err != nil {
 		return job.Result{}, err
 	}
 	cmd := exec.CommandContext(ctx, "systemctl", "--no-ask-password", action, in.Unit)
@@ -83,21 +83,13 @@ func state(ctx context.Context, unit string) (string, error) {
 	return fields[1], nil
 }
 
-// note records the unit's state before the step, unless an earlier attempt has done so.
-func note(path, was string) error {
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		return nil
-	}
-	return durable.WriteFile(path, []byte(was), 0o600)
-}
-
 // opposite returns the action that undoes in.Action, "" if there is nothing to undo.
 func opposite(in Input) (string, error) {
 	was, err := os.ReadFile(in.Before)
 	switch {
 	case in.Action == "restart" && (err == nil || in.Always):
 		return in.Action, nil // the unit loads the restored release at its start
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), err == nil && len(was) == 0:
 		return "", nil // this run has not begun the action
 	case err != nil:
 		return "", err

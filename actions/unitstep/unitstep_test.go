@@ -107,18 +107,19 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// A crash before the state was written may leave an empty record: the next attempt records the state.
+// A crash or a full disk leaves an empty record of the state before a step. The next attempt writes it again, so that the
+// step can be undone.
 func TestEmptyRecord(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t, "active")
-	if err := os.WriteFile(filepath.Join(m.root, "before-stop"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if r, state := m.do("api.service", "stop", false); r.Class != store.StepOK || state != "inactive" {
-		t.Errorf("stop: %+v, %s", r, state)
-	}
-	if r, state := m.do("api.service", "stop", true); r.Class != store.StepOK || state != "active" {
-		t.Errorf("stop undone: %+v, %s", r, state)
+	for _, action := range []string{"stop", "start"} {
+		m := newMachine(t, "active")
+		if err := os.WriteFile(filepath.Join(m.root, "before-"+action), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.do("api.service", action, false)
+		if r, state := m.do("api.service", action, true); state != "active" {
+			t.Errorf("%s undone: %s: %s; the unit is %s", action, r.Class, r.Detail, state)
+		}
 	}
 }
 

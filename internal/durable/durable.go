@@ -5,6 +5,8 @@
 package durable
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -17,6 +19,18 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// WriteOnce does what WriteFile does, unless the file already has content.
+func WriteOnce(path string, data []byte, perm os.FileMode) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > 0 {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return WriteFile(path, data, perm)
 }
 
 // SyncDir writes the names in a directory to the disk.

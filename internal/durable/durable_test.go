@@ -32,3 +32,22 @@ func TestWriteFile(t *testing.T) {
 		t.Error("no error for a directory that does not exist")
 	}
 }
+
+func TestWriteOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil { // left by a full disk
+		t.Fatal(err)
+	}
+	for _, text := range []string{"first\n", "second\n"} {
+		if err := durable.WriteOnce(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != "first\n" {
+			t.Errorf("read %q, %v", got, err)
+		}
+	}
+	if err := durable.WriteOnce(filepath.Join(path, "below"), nil, 0o600); err == nil {
+		t.Error("no error for a file below a file")
+	}
+}

@@ -111,9 +111,13 @@ func (d *deployment) inside(asked string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
 	if d.now != nil {
 		for _, p := range d.now.Ports {
-			if strconv.Itoa(p.Host) == u.Port() {
+			if strconv.Itoa(p.Host) == port {
 				return p.Container, nil
 			}
 		}
@@ -212,7 +216,7 @@ func (o *OneOff) Close() {
 	ctx, stop := context.WithTimeout(context.Background(), 8*time.Second) // shorter than the grace period of a stopped step
 	defer stop()
 	if err := o.engine.Remove(ctx, o.name); err != nil {
-		fmt.Println("the container of the candidate's image could not be removed: ", err)
+		fmt.Println("the container of the candidate's image could not be removed:", err)
 	}
 	o.engine.Close()
 }

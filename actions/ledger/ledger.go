@@ -37,7 +37,7 @@ const (
 const settleIn = 5 * time.Second
 
 // Note durably records the things that are about to be stopped, in the order of stopping. If the run already has an
-// entry for a thing, that entry is replaced. If Note fails, the caller must stop nothing; entries that were written
+// entry for a thing, that entry is replaced, and keeps its UntilEnd if that is set. If Note fails, the caller must stop nothing; entries that were written
 // before the failure name things that still run, which Restore detects.
 func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
@@ -63,7 +63,7 @@ func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) 
 			Settled: now.Add(settleIn + t.stopTime()), Thing: t,
 		}
 		if old, ok := owed[t.Key()]; ok {
-			e.ID, e.UntilEnd = old.ID, old.UntilEnd
+			e.ID, e.UntilEnd = old.ID, old.UntilEnd || run.UntilEnd
 		}
 		if err := l.put(e); err != nil {
 			return noted, err

@@ -230,6 +230,25 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// A thing that one step of a run stops until the end of the run stays stopped, whichever of its steps stops it first.
+func TestUntilEnd(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{false, true} {
+		w := &world{units: map[string]*unitState{"a": {on: true}}}
+		l := w.ledger(t.TempDir())
+		for _, untilEnd := range []bool{first, !first} {
+			got, err := l.Note(Run{ID: "r1", UntilEnd: untilEnd}, time.Now(), w.thing("a"))
+			if err != nil || len(got) != 1 {
+				t.Fatal(got, err)
+			}
+		}
+		entries, _, err := l.Entries()
+		if err != nil || len(entries) != 1 || !entries[0].UntilEnd {
+			t.Errorf("first %v: %+v, %v", first, entries, err)
+		}
+	}
+}
+
 // A service that runs but is not healthy keeps its entry, with the reason, until its health URL answers.
 func TestRestoreIsVerified(t *testing.T) {
 	t.Parallel()

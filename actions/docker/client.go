@@ -144,6 +144,9 @@ func (c *Client) do(ctx context.Context, op, method, path string, query url.Valu
 		return nil
 	}
 	if resp.StatusCode >= 300 {
+		if resp.StatusCode == http.StatusBadRequest { // perhaps an older engine, which refuses the version
+			c.forget()
+		}
 		return refused(op, resp)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

@@ -97,6 +97,25 @@ func TestErrors(t *testing.T) {
 	said("no right", c.Ping(t.Context()), docker.ErrDenied, "socket's group")
 }
 
+// After an engine was replaced by an older one, the client negotiates the version again.
+func TestOlderEngine(t *testing.T) {
+	t.Parallel()
+	e := dockertest.Start(t)
+	e.Put(api("c1"))
+	c := client(t, e.Host)
+	e.Speak("1.45")
+	if _, err := c.Container(t.Context(), "c1"); err != nil {
+		t.Fatal(err)
+	}
+	e.Speak("1.41")
+	if _, err := c.Container(t.Context(), "c1"); !errors.Is(err, docker.ErrAnswer) {
+		t.Errorf("the first request: %v", err)
+	}
+	if _, err := c.Container(t.Context(), "c1"); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
 func TestSplitName(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string][2]string{

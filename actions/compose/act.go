@@ -138,7 +138,7 @@ func locate(ctx context.Context, s Service) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(c docker.Container) bool { return !samePath(c.Labels[docker.LabelDir], s.Dir) })
+	all = slices.DeleteFunc(all, func(c docker.Container) bool { return !c.In(s.Dir) })
 	out := &site{Service: s, engine: engine}
 	if len(all) == 0 {
 		return out, nil

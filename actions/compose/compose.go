@@ -64,7 +64,7 @@ func find(ctx context.Context, s Service) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(c docker.Container) bool { return !samePath(c.Labels[docker.LabelDir], s.Dir) })
+	all = slices.DeleteFunc(all, func(c docker.Container) bool { return !c.In(s.Dir) })
 	if err := s.complete(all); err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (s *site) look(ctx context.Context) error {
 	running := 0
 	s.now = nil
 	for i, c := range all {
-		if dir := c.Labels[docker.LabelDir]; dir != "" && !samePath(dir, s.Dir) {
+		if dir := c.Labels[docker.LabelDir]; dir != "" && !c.In(s.Dir) {
 			return fmt.Errorf("compose: the project name %s is also used in %s, by container %s: choose a different project name for one of these directories",
 				s.Project, dir, c.Name)
 		}
@@ -173,15 +173,6 @@ func (s *site) look(ctx context.Context) error {
 			running, s.Name)
 	}
 	return nil
-}
-
-func samePath(a, b string) bool {
-	if a == b {
-		return true
-	}
-	ra, errA := filepath.EvalSymlinks(a)
-	rb, errB := filepath.EvalSymlinks(b)
-	return errA == nil && errB == nil && ra == rb
 }
 
 // Repository returns the image repository for the releases of a service, retraind/PROJECT-SERVICE. Each image's tag

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,6 +73,18 @@ func (c Container) Project() string { return c.Labels[LabelProject] }
 
 // Service is the container's service in the compose file, "" if docker compose did not create it.
 func (c Container) Service() string { return c.Labels[LabelService] }
+
+// In reports whether docker compose created the container for a directory. Compose labels a container with the
+// directory in which it was run, which may be a symbolic link.
+func (c Container) In(dir string) bool {
+	of := c.Labels[LabelDir]
+	if of == dir {
+		return true
+	}
+	a, errA := filepath.EvalSymlinks(of)
+	b, errB := filepath.EvalSymlinks(dir)
+	return errA == nil && errB == nil && a == b
+}
 
 // Containers lists the containers of one service in a compose project, running or not, the last started first, without
 // those of `compose run`. If service is "", it lists the containers of all services.

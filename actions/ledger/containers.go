@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,17 +44,10 @@ func (c Containers) Find(ctx context.Context, dir, service, healthy string) ([]T
 	return things, nil
 }
 
-// of lists the containers of a service. Compose labels a container with the directory as given on compose's command
-// line. Therefore dir is tried as it is, and then with its symbolic links resolved.
+// of lists the containers of a service.
 func (c Containers) of(ctx context.Context, dir, service string) ([]docker.Container, error) {
-	all, err := c.Engine.Labelled(ctx, docker.LabelDir+"="+dir, docker.LabelService+"="+service)
-	if err != nil || len(all) > 0 {
-		return all, err
-	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil && real != dir {
-		return c.of(ctx, real, service)
-	}
-	return nil, nil
+	all, err := c.Engine.Labelled(ctx, docker.LabelService+"="+service)
+	return slices.DeleteFunc(all, func(e docker.Container) bool { return !e.In(dir) }), err
 }
 
 // runs reports whether a container holds memory, or will again at once because of its restart policy.

@@ -173,6 +173,26 @@ func TestContainersThatCannotComeBack(t *testing.T) {
 	}
 }
 
+// A container is found whether compose was run in the configured directory or in a link to it.
+func TestContainersBehindLinks(t *testing.T) {
+	t.Parallel()
+	c, e := containers(t)
+	root := t.TempDir()
+	dir, link := filepath.Join(root, "news"), filepath.Join(root, "link")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Symlink(dir, link)); err != nil {
+		t.Fatal(err)
+	}
+	for label, configured := range map[string]string{dir: link, link: dir} {
+		one := container("c1", "running")
+		one.Labels[docker.LabelDir] = label
+		e.Put(one)
+		things, err := c.Find(t.Context(), configured, "backend", "")
+		if err != nil || len(things) != 1 || things[0].Container.Dir != configured {
+			t.Errorf("run in %s, configured as %s: %+v, %v", label, configured, things, err)
+		}
+	}
+}
+
 // systemctl is a script that replaces the program. It keeps the states of units in files.
 const systemctl = `#!/bin/sh
 dir=$(dirname "$0")

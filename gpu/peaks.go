@@ -91,6 +91,9 @@ func (p *Peaks) read() (peaksFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read GPU peaks: %w (remove the file %s; retraind will create a new one)", err, p.Path)
 	}
+	if file == nil { // the text is null
+		file = peaksFile{}
+	}
 	return file, nil
 }
 

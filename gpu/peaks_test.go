@@ -44,6 +44,12 @@ func TestPeaks(t *testing.T) {
 	record("greedy", [2]unit.Size{24, 24})
 	need("greedy", 0, 0)
 
+	if err := os.WriteFile(path, []byte("null"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	need("train", 0, 0)
+	record("train", [2]unit.Size{10, 24})
+	need("train", 11*gib, 1)
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package gpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLeased is returned if the device's lease is taken; the error's text names the holder if the holder wrote its name.
+// ErrLeased is returned if the device's lease is taken; the error's text names the holder if it is known.
 var ErrLeased = errors.New("GPU is leased")
 
 // Leases gives each GPU of this host to one holder at a time. A lease is a flock(2) lock on the device's file, in a
@@ -39,7 +40,7 @@ func (l Leases) TryAcquire(uuid, owner string) (*Lease, error) {
 		return nil, err
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder := ownerIn(file)
+		holder := cmp.Or(l.Holder(uuid), ownerIn(file)) // the file may have the name of an earlier holder
 		file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lease GPU %s: %w by %s", uuid, ErrLeased, holder)

@@ -136,7 +136,11 @@ func TestFlockJoins(t *testing.T) {
 	if _, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := leases.TryAcquire("GPU-aaaa", "run r_1"); !errors.Is(err, gpu.ErrLeased) {
+	// The file still has the name of an earlier holder, since flock(1) writes none.
+	if err := os.WriteFile(path, []byte("run r_0 (pid 1)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leases.TryAcquire("GPU-aaaa", "run r_1"); !errors.Is(err, gpu.ErrLeased) || !strings.Contains(err.Error(), "flock") {
 		t.Fatalf("beside a script: %v", err)
 	}
 	if got := leases.Holder("GPU-aaaa"); !strings.Contains(got, "flock") {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	binding "github.com/NVIDIA/go-nvml/pkg/nvml"
+	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/gpu"
@@ -82,6 +83,12 @@ func situations(t *testing.T) []situation {
 			library: library(t, "denied", "-DWITHOUT_FIGURES"),
 			device:  unlisted(gpu.Failed),
 		},
+		{name: "one list refused, the other not supported", mock: mocked(func(lib *mock.Interface, card *mock.Device) {
+			lists(binding.ERROR_UNKNOWN)(lib, card)
+			card.GetGraphicsRunningProcessesFunc = func() ([]binding.ProcessInfo, binding.Return) {
+				return nil, binding.ERROR_NOT_SUPPORTED
+			}
+		}), device: unlisted(gpu.Failed)},
 		{name: "list not supported", mock: mocked(lists(binding.ERROR_NOT_SUPPORTED)), device: unlisted(gpu.Unsupported)},
 		{
 			name:    "driver without lists",

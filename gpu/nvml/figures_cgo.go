@@ -46,16 +46,16 @@ func (i Inventory) figure(value int, ret binding.Return) gpu.Figure {
 // incomplete.
 func (i Inventory) processes(d *gpu.Device, kind, symbol string, list func() ([]binding.ProcessInfo, binding.Return)) {
 	if !i.has(symbol+"_v3", symbol+"_v2", symbol) {
-		d.ProcessState, d.ProcessError = gpu.Unsupported, "the driver has no list of "+kind+" processes"
+		unlisted(d, gpu.Unsupported, "the driver has no list of "+kind+" processes")
 		return
 	}
 	infos, ret := list()
 	switch {
 	case ret == binding.ERROR_NOT_SUPPORTED:
-		d.ProcessState, d.ProcessError = gpu.Unsupported, "the device does not list its "+kind+" processes"
+		unlisted(d, gpu.Unsupported, "the device does not list its "+kind+" processes")
 		return
 	case ret != binding.SUCCESS:
-		d.ProcessState, d.ProcessError = gpu.Failed, "list "+kind+" processes: "+i.lib.ErrorString(ret)
+		unlisted(d, gpu.Failed, "list "+kind+" processes: "+i.lib.ErrorString(ret))
 		return
 	}
 	for _, info := range infos {
@@ -68,5 +68,13 @@ func (i Inventory) processes(d *gpu.Device, kind, symbol string, list func() ([]
 			used = gpu.Reading{State: gpu.Unsupported}
 		}
 		d.Processes = append(d.Processes, gpu.Process{PID: pid, Used: used, Graphics: kind == "graphics"})
+	}
+}
+
+// unlisted records why the device's list is incomplete. A list that could not be read takes precedence over one that the
+// device does not keep: the device may be in use.
+func unlisted(d *gpu.Device, state gpu.State, why string) {
+	if d.ProcessState != gpu.Failed {
+		d.ProcessState, d.ProcessError = state, why
 	}
 }

@@ -70,6 +70,7 @@ type GPUWatch struct {
 	// Device is the UUID of the device; "" for a step that asks models of Ollama. In that case only the things that the
 	// plan stops are watched, not models.
 	Device  string
+	Freed   []gpu.StopConfig    // what the run stops while its steps use the GPU
 	Attempt string              // value of runner.AttemptVar in the environment of the step's processes
 	Found   func(text string)   // called with a text to show with the run
 	Stop    func(*BlockedError) // called when the step must stop
@@ -135,7 +136,7 @@ func (x *Executor) commandWatched(
 	stop := make(chan *BlockedError, 1)
 	h.stop = stop
 	end := x.GPU.Watch(ctx, GPUWatch{
-		GPUStep: gpuStep(p, step), Device: device, Attempt: attemptID(p, step.Name, a.Attempt),
+		GPUStep: gpuStep(p, step), Device: device, Freed: p.Stop, Attempt: attemptID(p, step.Name, a.Attempt),
 		Found: func(text string) { x.remark(ctx, p, a, text) },
 		Stop: func(why *BlockedError) {
 			select {

@@ -3,9 +3,42 @@ package gpugate
 import (
 	"testing"
 
+	"github.com/retraind/retraind/actions"
 	"github.com/retraind/retraind/actions/ledger"
+	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/serving"
 )
+
+// After a step that stops nothing, requests are allowed, even if a reload has added gpu.stop meanwhile. During a step
+// that stops models, none is allowed, even if a reload has removed gpu.stop.
+func TestBarredDuringAStep(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	const url = "http://127.0.0.1:11434"
+	stop := []gpu.StopConfig{{Ollama: unit.List{gpu.AllModels}, Server: url}}
+	m := g.o.File().Models["m"]
+	m.Serving.Ollama = &serving.OllamaConfig{URL: url}
+	for _, c := range []struct {
+		name          string
+		inForce, plan []gpu.StopConfig
+	}{{"added", stop, nil}, {"removed", nil, stop}} {
+		m.GPU = &gpu.Config{Stop: c.inForce}
+		step := actions.GPUStep{Model: "m", Run: "run1", Step: "train"}
+		g.lend(step.Run, c.plan)
+		end := g.Watch(t.Context(), actions.GPUWatch{GPUStep: step, Freed: c.plan})
+		if barred := g.Barred("m"); (barred != "") != (c.plan != nil) {
+			t.Errorf("%s: during the step: %q", c.name, barred)
+		}
+		end(true)
+		if c.plan != nil {
+			g.lend(step.Run, nil) // by Restore
+		}
+		if barred := g.Barred("m"); barred != "" {
+			t.Errorf("%s: after the step: %s", c.name, barred)
+		}
+	}
+}
 
 func TestServes(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,9 @@ func (g *Gate) Watch(ctx context.Context, of actions.GPUWatch) (end func(succeed
 	}
 	if m := g.o.File().Models[of.Model]; m != nil && m.GPU != nil {
 		w.config = *m.GPU
-		g.lend(of.Run, w.config.Stop) // needed if an earlier process has freed the GPU
+	}
+	if len(of.Freed) > 0 {
+		g.lend(of.Run, of.Freed) // needed if an earlier process has freed the GPU
 	}
 	if of.Device == "" {
 		unguard := w.guard(ctx, false)

@@ -66,7 +66,11 @@ func (r *run) ask(ctx context.Context, items []Item, doing string) (*job.Result,
 		if !alive && errors.Is(err, serving.ErrService) {
 			alive = r.pulse(ctx, scorer, items)
 		}
-		left = r.rest(left, len(now), alive, tries, err)
+		rest, broken := r.rest(left, len(now), alive, tries, err)
+		if broken != nil {
+			return nil, broken
+		}
+		left = rest
 		if alive {
 			answered, pause = time.Now(), 0
 		}
@@ -151,8 +155,8 @@ func (r *run) foreign(values serving.Answers) string {
 }
 
 // rest returns the texts that are still to be sent. It drops a text that has failed mostTries times while others were
-// answered, since the server cannot answer it, and stores the error instead of an answer.
-func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]int, why error) []serving.Text {
+// answered, since the server cannot answer it, and stores the failure `why` instead of an answer.
+func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]int, why error) ([]serving.Text, error) {
 	rest := append([]serving.Text{}, left[asked:]...)
 	for _, t := range left[:asked] {
 		if _, known := r.book.Find(t.Item, t.Hash); known {
@@ -162,12 +166,14 @@ func (r *run) rest(left []serving.Text, asked int, alive bool, tries map[string]
 			tries[t.Item]++
 		}
 		if tries[t.Item] >= mostTries && why != nil {
-			_ = r.book.Add(Line{Item: t.Item, Hash: t.Hash, Error: strings.ToValidUTF8(why.Error(), "?")})
+			if err := r.book.Add(Line{Item: t.Item, Hash: t.Hash, Error: strings.ToValidUTF8(why.Error(), "?")}); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		rest = append(rest, t) // to be sent after the others
 	}
-	return rest
+	return rest, nil
 }
 
 // progress reports how many texts are done, and the remaining time at the pace so far.

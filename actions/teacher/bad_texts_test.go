@@ -2,8 +2,10 @@ package teacher
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +74,48 @@ func with(c *serving.OllamaConfig, change func(*serving.OllamaConfig)) *serving.
 	out := *c
 	change(&out)
 	return &out
+}
+
+// The result counts only labelled texts as labelled before the run, not those whose stored answer cannot be used.
+func TestKeptAnswers(t *testing.T) {
+	t.Parallel()
+	fake := ollamatest.NewFake(t)
+	d := newDesk(t, fake.URL)
+	d.items(item(1, "goal"))
+	if _, _, err := d.work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fake.Break(func(r *http.Request) (int, string) {
+		if r.URL.Path == "/api/chat" {
+			return 200, `{"done":true,"done_reason":"stop","message":{"content":"no idea"}}`
+		}
+		return 0, ""
+	})
+	d.items(item(1, "goal"), item(2, "vote"))
+	for range 2 {
+		r, f, err := d.work(t.Context())
+		if err != nil || f.Labelled != 1 || f.Unusable != 1 || !strings.Contains(r.Detail, "1 of 2 texts labelled by "+f.Model+", 1 of them before this run") {
+			t.Errorf("%s %+v %v", r.Detail, f, err)
+		}
+	}
+}
+
+// If the reason why a text has no answer cannot be stored, the step fails: the text would be missing without a trace.
+func TestUnstoredReason(t *testing.T) {
+	t.Parallel()
+	book, err := OpenBook(filepath.Join(t.TempDir(), "book"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Close(); err != nil { // as on a full disk, every further write fails
+		t.Fatal(err)
+	}
+	r := &run{book: book}
+	tries := map[string]int{"1": mostTries}
+	left, err := r.rest([]serving.Text{{Item: "1", Hash: "h1"}}, 1, true, tries, errors.New("the server cannot answer it"))
+	if err == nil {
+		t.Errorf("no error; left: %v", left)
+	}
 }
 
 // If the model accepts requests but never answers, the step fails after Patience (here a second instead of the default

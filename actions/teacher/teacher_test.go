@@ -16,6 +16,7 @@ import (
 
 	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/internal/ollamatest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
 	"github.com/retraind/retraind/store"
@@ -45,7 +46,7 @@ func newDesk(t *testing.T, url string) *desk {
 	}
 	return &desk{t, dir, Input{
 		Serving: c.WithDefaults(), Items: filepath.Join(dir, "items.jsonl"), Books: filepath.Join(dir, "books"),
-		Overlay: filepath.Join(dir, "overlay.jsonl"), Measure: 100, Patience: 5 * time.Second,
+		Overlay: filepath.Join(dir, "overlay.jsonl"), Measure: 100, Patience: waittest.Patience,
 	}, 0}
 }
 
@@ -228,7 +229,6 @@ func TestBadTeacher(t *testing.T) {
 	long := strings.Repeat("goal ", 2<<20)
 	d.items(item(1, "one"), item(2, "two"), item(3, "three"), item(4, "four"), item(5, "five"), item(6, "six"), item(7, "seven"),
 		item(8, "four "+long), item(9, "goal").by("sport"), item(10, "vote").by("politics"))
-	d.in.Patience = 2 * time.Second
 	r, f, err := d.work(t.Context())
 	if err != nil || r.Class != store.StepOK || f.Labelled != 2 || f.Unusable != 8 || len(d.overlay()) != 2 {
 		t.Fatalf("%+v %+v %v", r, f, err)

@@ -52,7 +52,7 @@ type Facts struct {
 	Digest    string     `json:"digest"` // digest of the model's manifest on the server
 	Items     int        `json:"items"`  // items to label
 	Labelled  int        `json:"labelled"`
-	Kept      int        `json:"kept"`              // items whose answers had been stored before
+	Kept      int        `json:"kept"`              // labelled items whose answers had been stored before
 	Unusable  int        `json:"unusable"`          // answers that could not be used
 	Written   int        `json:"written,omitempty"` // rows of the table that got a label
 	Agreement *Agreement `json:"agreement,omitempty"`
@@ -95,7 +95,7 @@ func (r *run) work(ctx context.Context, items []Item) (job.Result, error) {
 	measured, train := split(items, r.targets[0].Name, r.in.Measure)
 	r.facts.Items = len(train)
 	for _, it := range train {
-		if _, kept := r.book.Find(it.ID, it.Hash); kept {
+		if l, known := r.book.Find(it.ID, it.Hash); known && l.Values != nil {
 			r.facts.Kept++
 		}
 	}

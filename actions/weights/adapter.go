@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -32,15 +34,44 @@ type pair struct{ a, b *Matrix }
 
 // adapterConfig is the part of adapter_config.json that this package needs.
 type adapterConfig struct {
-	Type         string             `json:"peft_type"`
-	Base         string             `json:"base_model_name_or_path"`
-	Rank         int                `json:"r"`
-	Alpha        float64            `json:"lora_alpha"`
-	RankScaled   bool               `json:"use_rslora"`
-	Decomposed   bool               `json:"use_dora"`
-	Targets      json.RawMessage    `json:"target_modules"`
-	RankPattern  map[string]int     `json:"rank_pattern"`
-	AlphaPattern map[string]float64 `json:"alpha_pattern"`
+	Type         string          `json:"peft_type"`
+	Base         string          `json:"base_model_name_or_path"`
+	Rank         int             `json:"r"`
+	Alpha        float64         `json:"lora_alpha"`
+	RankScaled   bool            `json:"use_rslora"`
+	Decomposed   bool            `json:"use_dora"`
+	Targets      json.RawMessage `json:"target_modules"`
+	AlphaPattern alphaPattern    `json:"alpha_pattern"`
+}
+
+// alphaPattern has the alphas of some modules, in the order of the file: the first pattern that matches applies.
+type alphaPattern []moduleAlpha
+
+type moduleAlpha struct {
+	module *regexp.Regexp
+	alpha  float64
+}
+
+// UnmarshalJSON reads an object from regular expressions to alphas. As in PEFT, an expression matches a whole module name
+// or its end after a dot. An expression that Go cannot compile is read as a plain name.
+func (p *alphaPattern) UnmarshalJSON(b []byte) error {
+	var alphas map[string]float64
+	if err := json.Unmarshal(b, &alphas); err != nil || alphas == nil {
+		return err
+	}
+	keys := json.NewDecoder(bytes.NewReader(b))
+	_, _ = keys.Token() // the opening brace
+	for keys.More() {
+		key, _ := keys.Token()
+		_, _ = keys.Token() // the alpha
+		name, _ := key.(string)
+		module, err := regexp.Compile(`^(?:.*\.)?(?:` + name + `)$`)
+		if err != nil {
+			module = regexp.MustCompile(`^(?:.*\.)?` + regexp.QuoteMeta(name) + `$`)
+		}
+		*p = append(*p, moduleAlpha{module, alphas[name]})
+	}
+	return nil
 }
 
 const adapterStem = "adapter_model"
@@ -166,9 +197,10 @@ func (a *Adapter) trained() error {
 // scale returns the factor by which B times A is multiplied.
 func (a *Adapter) scale(module string) float64 {
 	rank, alpha := float64(a.pairs[module].a.Shape[0]), a.config.Alpha
-	for pattern, v := range a.config.AlphaPattern {
-		if module == pattern || strings.HasSuffix(module, "."+pattern) {
-			alpha = v
+	for _, p := range a.config.AlphaPattern {
+		if p.module.MatchString(module) {
+			alpha = p.alpha
+			break
 		}
 	}
 	if a.config.RankScaled {

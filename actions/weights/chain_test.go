@@ -196,6 +196,49 @@ func TestFirstBadLink(t *testing.T) {
 	}
 }
 
+// If nothing of the GGUF file can be compared, the finding has the reason.
+func TestNotCompared(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		says   string
+		change func(*parts)
+	}{
+		{"no module was found in both under a known name", func(p *parts) {
+			for i, m := range p.gguf.tensors {
+				p.gguf.tensors[i].name = strings.NewReplacer("attn_q", "attn_qkv", "ffn_down", "ffn").Replace(m.name)
+			}
+		}},
+		{"weights of type I32 cannot be read", func(p *parts) { p.gguf.kind = 26 }},
+	} {
+		found, err := newPartsWith(c.change).write(t).Check()
+		want := "the GGUF file and the merged model are not compared: " + c.says
+		if err != nil || !strings.Contains(strings.Join(found, "\n"), want) {
+			t.Errorf("%q, %v; want %q", found, err, want)
+		}
+	}
+}
+
+// The keys of alpha_pattern are regular expressions, and the first one that fits a module is used, as in PEFT.
+func TestAlphaPattern(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{
+		`{"layers\\.[0-9]+\\.(mlp|self_attn)\\.(down|q)_proj":8}`, `{"q_proj":8,"down_proj":8,".*_proj":99}`, `{"^model.layers":99,"x":1,".*":8}`,
+	} {
+		chain := newPartsWith(func(p *parts) {
+			p.config = strings.Replace(p.config, `"lora_alpha":8`, `"lora_alpha":1,"alpha_pattern":`+pattern, 1)
+		}).write(t)
+		if _, err := chain.Check(); err != nil {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
+func newPartsWith(change func(*parts)) *parts {
+	p := newParts()
+	change(p)
+	return p
+}
+
 // An adapter without one of its matrices is reported as not saved completely.
 func TestHalfAnAdapter(t *testing.T) {
 	t.Parallel()

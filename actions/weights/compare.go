@@ -122,14 +122,17 @@ var tolerance = map[Type]float64{F32: 1e-5, F16: 1e-5, BF16: 1e-4, Q8_0: 2e-3, Q
 
 // compareGGUF checks that the file has the weights of the merged model, and not those of the base.
 func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
-	compared, skipped := 0, Type(0)
+	compared, why := 0, "no module was found in both under a known name"
 	var toMerged, toBase float64
 	var far error // the error for the first module that differs too much
 	for _, module := range l.layers(g) {
 		t, _ := g.Tensor(ggufName(g.Architecture(), module))
 		merged, ok := l.merged.matrix(module)
-		if bound := tolerance[t.Type]; bound == 0 || !ok {
-			skipped = t.Type
+		if !ok {
+			continue
+		}
+		if tolerance[t.Type] == 0 {
+			why = fmt.Sprintf("weights of type %v cannot be read", t.Type)
 			continue
 		}
 		row := uint64(0)
@@ -169,7 +172,7 @@ func (l *links) compareGGUF(g GGUF, file io.ReaderAt) error {
 	}
 	switch {
 	case compared == 0:
-		l.say("the GGUF file and the merged model are not compared: weights of type %v cannot be read", skipped)
+		l.say("the GGUF file and the merged model are not compared: %s", why)
 	case l.base != nil && l.adapter != nil && 1.5*toBase < toMerged:
 		return errors.New("its weights are nearer to the base than to the merged model: the base was converted, not the merged model")
 	case far != nil:

@@ -128,7 +128,7 @@ func (g gguf) bytes() []byte {
 }
 
 func quantised(kind Type, row []float32) (out []byte) {
-	if kind == F32 {
+	if kind == F32 || kind == 26 { // I32, of the same size
 		for _, w := range row {
 			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(w))
 		}

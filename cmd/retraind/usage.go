@@ -53,15 +53,18 @@ func wrongArguments(cmd *cobra.Command, accepts cobra.PositionalArgs, args []str
 		return unknownCommand(cmd, args[0])
 	}
 	var needed []string
+	optional := false // inside brackets
 	for _, word := range strings.Fields(cmd.Use)[1:] {
-		if strings.ToUpper(word) == word && !strings.HasPrefix(word, "[") {
+		optional = optional || strings.HasPrefix(word, "[")
+		if !optional && word != "--" {
 			needed = append(needed, word)
 		}
+		optional = optional && !strings.HasSuffix(word, "]")
 	}
 	if len(args) < len(needed) {
 		return fmt.Sprintf("%s needs %s", name(cmd), needed[len(args)])
 	}
-	for i := range args {
+	for i := len(needed); i < len(args); i++ {
 		if accepts(cmd, args[:i+1]) != nil {
 			return fmt.Sprintf("%s does not take the argument %q", name(cmd), args[i])
 		}

@@ -157,15 +157,20 @@ func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m
 	defer c.Close()
 	var sum status.Added
 	var file *labelFile
-	lines, first := 0, 0
-	hand := func(batch []byte) error {
+	defer func() {
+		if file != nil {
+			_ = file.pending.Cleanup() // a no-op once the file is in its place
+		}
+	}()
+	lines := 0
+	hand := func(batch []byte, numbers []int) error {
 		if file == nil && !offline {
 			got, err := c.AddLabels(ctx, model, batch, "", os.Getenv("RETRAIND_RUN"))
 			if err == nil {
-				sum = together(sum, got, first)
+				sum = together(sum, got, numbers)
 				return nil
 			}
-			if !errors.Is(err, status.ErrUnreachable) || m.Labels.Files == nil || lines > bytes.Count(batch, []byte{'\n'}) {
+			if !errors.Is(err, status.ErrUnreachable) || m.Labels.Files == nil || lines > len(numbers) {
 				return err
 			}
 			say(a.stderr, "retraind: no daemon answers; writing a label file instead")
@@ -176,27 +181,28 @@ func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m
 				return err
 			}
 		}
-		return file.add(&sum, batch, first)
+		return file.add(&sum, batch, numbers)
 	}
-	r := bufio.NewReaderSize(in, 64<<10)
+	r := bufio.NewReaderSize(interruptible{ctx, in}, 64<<10)
 	var batch []byte
-	for {
+	var numbers []int // of the batch's lines in the input, from 0
+	for n := 0; ; n++ {
 		line, err := r.ReadBytes('\n')
-		if len(bytes.TrimSpace(line)) > 0 {
-			batch = append(append(batch, bytes.TrimSpace(line)...), '\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			batch, numbers = append(append(batch, line...), '\n'), append(numbers, n)
 			lines++
 		}
 		if len(batch) > 0 && (err != nil || len(batch) >= addBatch) {
-			if err := hand(batch); err != nil {
+			if err := hand(batch, numbers); err != nil {
 				return err
 			}
-			batch, first = batch[:0], lines
-		}
-		if errors.Is(err, io.EOF) {
-			break
+			batch, numbers = batch[:0], numbers[:0]
 		}
 		if err != nil {
-			return err
+			break
 		}
 	}
 	if lines == 0 {
@@ -210,10 +216,32 @@ func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m
 	return a.showAdded(sum, file)
 }
 
-func together(sum, got status.Added, first int) status.Added {
+// interruptible is an input whose Read also returns when the context ends. Standard input has no deadline.
+type interruptible struct {
+	ctx context.Context
+	in  io.Reader
+}
+
+func (i interruptible) Read(p []byte) (int, error) {
+	var n int
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n, err = i.in.Read(p)
+	}()
+	select {
+	case <-done:
+		return n, err
+	case <-i.ctx.Done(): // nothing uses p after this error
+		return 0, errInterrupted
+	}
+}
+
+func together(sum, got status.Added, numbers []int) status.Added {
 	sum.Taken, sum.Known, sum.Waiting = sum.Taken+got.Taken, sum.Known+got.Known, sum.Waiting+got.Waiting
 	for _, r := range got.Rejected {
-		r.Index += first
+		r.Index = numbers[min(r.Index, len(numbers)-1)] // a line may contain a list of events
 		sum.Rejected = append(sum.Rejected, r)
 	}
 	return sum
@@ -273,13 +301,13 @@ func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 }
 
 // add writes the valid lines.
-func (f *labelFile) add(sum *status.Added, batch []byte, first int) error {
-	n := first
+func (f *labelFile) add(sum *status.Added, batch []byte, numbers []int) error {
+	n := 0
 	for line := range bytes.Lines(batch) {
 		line = bytes.TrimSpace(line)
 		e, err := f.decoder.Decode(line, time.Now().UTC())
 		if err != nil {
-			sum.Rejected = append(sum.Rejected, labelevent.Refusal{Index: n, Reason: err.Error()})
+			sum.Rejected = append(sum.Rejected, labelevent.Refusal{Index: numbers[n], Reason: err.Error()})
 		} else {
 			if e.Author == "" && f.author != "" {
 				author, err := json.Marshal(f.author)

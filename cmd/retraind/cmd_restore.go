@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,7 +43,7 @@ retraind-restore.service, retraind-restore.timer.`,
 		},
 	}
 	cmd.Flags().StringVar(&r.state, "state", "",
-		"the state directory (default: $STATE_DIRECTORY, else from the configuration, else "+systemd.State+")")
+		"the state directory (default: $RETRAIND_STATE, else $STATE_DIRECTORY, else from the configuration, else "+systemd.State+")")
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "only show what is stopped, and what would be started")
 	cmd.Flags().DurationVar(&r.patience, "patience", 3*time.Minute, "how long each service may take to become healthy")
 	return cmd
@@ -76,9 +77,6 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 		return r.list(l, held)
 	}
 	results, bad, err := l.Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: r.patience})
-	if ctx.Err() != nil {
-		return errInterrupted
-	}
 	checkRegained(ctx, results)
 	var rows []owed
 	missing := 0
@@ -94,7 +92,11 @@ func (r *restoring) run(ctx context.Context, cmd *cobra.Command) error {
 			rows = append(rows, owed{e.Thing.String(), e, "", "it stays stopped: " + why})
 		}
 	}
-	if err := errors.Join(err, listErr, r.show(rows, bad)); err != nil {
+	shown := r.show(rows, bad, true)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err := errors.Join(err, listErr, shown); err != nil {
 		return err
 	}
 	if missing+len(bad) > 0 {
@@ -118,10 +120,10 @@ func (r *restoring) list(l *ledger.Ledger, daemon *store.LockedError) error {
 		}
 		rows = append(rows, owed{e.Thing.String(), e, "", why})
 	}
-	return r.show(rows, bad)
+	return r.show(rows, bad, false)
 }
 
-func (r *restoring) show(rows []owed, bad map[string]error) error {
+func (r *restoring) show(rows []owed, bad map[string]error, renamed bool) error {
 	if r.app.json {
 		return r.app.printJSON(slices.Concat([]owed{}, rows))
 	}
@@ -139,17 +141,23 @@ func (r *restoring) show(rows []owed, bad map[string]error) error {
 			row.Entry.Stopped.Local().Format(time.DateTime)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
-		p.line(fmt.Sprintf("ledger entry %s cannot be read (%v) and was renamed to %s.damaged: "+
-			"check whether the service that it names is running", name, bad[name], name), 0)
+		p.line(unreadable(name, bad[name], renamed), 0)
 	}
 	return p.print()
 }
 
+// unreadable describes a file of the ledger that cannot be read. Restore renames such files.
+func unreadable(name string, cause error, renamed bool) string {
+	said := fmt.Sprintf("ledger entry %s cannot be read (%v)", name, cause)
+	if renamed {
+		said += " and was renamed to " + name + ".damaged"
+	}
+	return said + ": check whether the service that it names is running"
+}
+
 // stateDir finds the state directory even if no configuration can be read.
 func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
-	if given == "" {
-		given = os.Getenv("STATE_DIRECTORY")
-	}
+	given = cmp.Or(given, os.Getenv("RETRAIND_STATE"), os.Getenv("STATE_DIRECTORY"))
 	if given == "" {
 		given = systemd.State
 		var bad *configs.InvalidError
@@ -157,9 +165,8 @@ func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
 			given = l.File.State
 		} else if errors.As(err, &bad) {
 			if m := stateKey.FindSubmatch(bad.Source); m != nil {
-				given = filepath.Join(filepath.Dir(a.configPath()), string(m[1]))
-				if filepath.IsAbs(string(m[1])) {
-					given = string(m[1])
+				if given = strings.Trim(string(m[1]), `"'`); !filepath.IsAbs(given) {
+					given = filepath.Join(filepath.Dir(a.configPath()), given)
 				}
 			}
 		}
@@ -168,20 +175,24 @@ func (a *app) stateDir(cmd *cobra.Command, given string) (string, error) {
 }
 
 // stateKey finds the state directory in an invalid configuration.
-var stateKey = regexp.MustCompile(`(?m)^state:[ \t]*"?([^"#\s]+)"?`)
+var stateKey = regexp.MustCompile(`(?m)^state:[ \t]*("[^"\n]+"|'[^'\n]+'|[^"'#\s]\S*)`)
 
 // restoreEarly restores the services that runs have stopped, if the daemon cannot start because of its configuration.
 func (a *app) restoreEarly(cmd *cobra.Command) {
-	state, err := a.stateDir(cmd, "")
+	given, _ := cmd.Flags().GetString("state")
+	state, err := a.stateDir(cmd, given)
 	if err != nil || store.Held(state) != nil {
 		return
 	}
 	ctx, stop := context.WithTimeout(context.Background(), earlyPatience)
 	defer stop()
-	results, _, err := ledger.Open(state).Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: earlyPatience / 3})
+	results, bad, err := ledger.Open(state).Restore(ctx, ledger.Order{Due: ledger.StepsEnded, Patience: earlyPatience / 3})
 	checkRegained(ctx, results)
 	for _, r := range results {
 		say(a.stderr, "retraind: %s, which a run had stopped: %s", r.Entry.Thing, r.Detail)
+	}
+	for _, name := range slices.Sorted(maps.Keys(bad)) {
+		say(a.stderr, "retraind: %s", unreadable(name, bad[name], true))
 	}
 	if err != nil {
 		say(a.stderr, "retraind: not everything that a run had stopped was started again: %v; try `retraind restore`", err)

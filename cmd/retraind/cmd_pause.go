@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +23,13 @@ Requested retrains (retraind trigger, SIGUSR1) still run, and an active run cont
 retraind hold and retraind runs cancel. A pause survives a restart of the daemon.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("for") && lasts == 0 {
+				return fail(exitUsage, "--for: such a pause would end at once; without --for it lasts until it is resumed")
+			}
+			model, err := oneOrEvery(args)
+			if err != nil {
+				return err
+			}
 			if lasts > 0 {
 				p.Until = time.Now().Add(lasts.D()).Round(time.Second)
 			}
@@ -33,7 +38,6 @@ retraind hold and retraind runs cancel. A pause survives a restart of the daemon
 				return err
 			}
 			defer c.Close()
-			model := cmp.Or(strings.Join(args, ""), status.Every)
 			if err := c.Pause(context.Background(), model, p); err != nil {
 				return err
 			}
@@ -75,6 +79,18 @@ when the champion is proved to serve: retraind verify MODEL`,
 	return cmd
 }
 
+// oneOrEvery returns the named model, or Every if no model is named. It refuses an empty name, such as that of a shell
+// variable that is not set.
+func oneOrEvery(args []string) (string, error) {
+	switch {
+	case len(args) == 0:
+		return status.Every, nil
+	case args[0] == "":
+		return "", fail(exitUsage, "the name of the model is empty: write a name, or leave it out for all models")
+	}
+	return args[0], nil
+}
+
 // paused prints what is paused, and how the pause ends.
 func (a *app) paused(what, model string, p status.Pause) error {
 	if a.json {
@@ -101,12 +117,15 @@ holds its model if it rolled a deployment back and could not prove which release
 one, until the champion is proved to serve, or a person has checked the service and runs this command.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			model, err := oneOrEvery(args)
+			if err != nil {
+				return err
+			}
 			c, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			model := cmp.Or(strings.Join(args, ""), status.Every)
 			if err := c.Resume(context.Background(), model, ""); err != nil {
 				return err
 			}

@@ -162,7 +162,7 @@ func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
 	if s.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
-	if os.Getenv("JOURNAL_STREAM") != "" {
+	if toJournal(w) {
 		opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && attr.Key == slog.TimeKey {
 				return slog.Attr{} // the journal adds its own
@@ -171,6 +171,14 @@ func newLogger(w io.Writer, s configs.Settings) (*slog.Logger, error) {
 		}
 	}
 	return slog.New(slog.NewTextHandler(w, opts)), nil
+}
+
+// toJournal reports whether w is connected to systemd's journal. JOURNAL_STREAM has the device and inode of that
+// connection; programs that a service starts inherit the variable even if their output goes elsewhere.
+func toJournal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	var s syscall.Stat_t
+	return ok && syscall.Fstat(int(f.Fd()), &s) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", s.Dev, s.Ino)
 }
 
 func isTerminal(w io.Writer) bool {

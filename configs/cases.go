@@ -2,6 +2,7 @@ package configs
 
 import (
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func (c *Cases) Line(path string) int {
 // LoadCases reads a file of policy tests, strictly, and the configuration that it names. The error is an *InvalidError
 // when one of the two could be read and has faults.
 func LoadCases(path string) (*Cases, error) {
-	source, _, err := read(path)
+	source, _, err := read("file of tests", path)
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +53,14 @@ func LoadCases(path string) (*Cases, error) {
 		if !filepath.IsAbs(rules) {
 			rules = filepath.Join(filepath.Dir(path), rules)
 		}
-		if c.Rules, err = Load(rules); err != nil {
+		switch c.Rules, err = Load(rules); {
+		case errors.Is(err, fs.ErrNotExist):
+			problems.Errorf("policy", "correct the path; it is relative to this file", "there is no configuration %s", rules)
+		case err != nil:
 			return nil, err
+		default:
+			problems = c.choose()
 		}
-		problems = c.choose()
 	}
 	if located := c.doc.Locate(problems); located.Errors() > 0 {
 		return nil, &InvalidError{Path: path, Source: source, Problems: located}

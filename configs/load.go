@@ -92,7 +92,10 @@ func (e *InvalidError) Render(w io.Writer) error { return e.Problems.Render(w, e
 
 // Load reads, decodes and validates a configuration file. The error is an *InvalidError when the file could be read.
 func Load(path string) (*Loaded, error) {
-	source, mode, err := read(path)
+	source, mode, err := read("configuration", path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missingError(path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,25 +145,23 @@ func (e missingError) Error() string {
 
 func (missingError) Unwrap() error { return fs.ErrNotExist }
 
-func read(path string) ([]byte, fs.FileMode, error) {
+// read reads a file and its mode. Errors name what the file is for.
+func read(what, path string) ([]byte, fs.FileMode, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, 0, missingError(path)
-	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("configuration: %w", err)
+		return nil, 0, fmt.Errorf("%s: %w", what, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, fmt.Errorf("configuration: %w", err)
+		return nil, 0, fmt.Errorf("%s: %w", what, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("configuration %s is not a regular file", path)
+		return nil, 0, fmt.Errorf("%s %s is not a regular file", what, path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, 0, fmt.Errorf("configuration: %w", err)
+		return nil, 0, fmt.Errorf("%s: %w", what, err)
 	}
 	return b, info.Mode(), nil
 }

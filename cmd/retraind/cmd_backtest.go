@@ -182,7 +182,7 @@ func edit(cmd *cobra.Command, l *configs.Loaded, model string, set []string, key
 	if errors.As(err, &bad) { // the positions are those of the edited text, not of the file
 		for _, p := range bad.Problems {
 			if !p.Warning {
-				return nil, fail(exitUsage, "with %s: %s: %s (%s)", strings.Join(set, ", "), p.Path, p.Message, p.Hint)
+				return nil, fail(exitUsage, "with %s: %s: %s", strings.Join(set, ", "), p.Path, p.Text())
 			}
 		}
 	}

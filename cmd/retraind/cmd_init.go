@@ -156,11 +156,7 @@ func misfits(err error) error {
 		if !ok {
 			flag = "model"
 		}
-		line := "--" + flag + ": " + p.Message
-		if p.Hint != "" {
-			line += " (" + p.Hint + ")"
-		}
-		lines = append(lines, line)
+		lines = append(lines, "--"+flag+": "+p.Text())
 	}
 	return fail(exitUsage, "%s; nothing was written", strings.Join(lines, "; "))
 }

@@ -20,7 +20,7 @@ type Problem struct {
 
 // Error returns the problem in one line: "file:line:column: message (hint)".
 func (p Problem) Error() string {
-	return p.place() + ": " + p.text()
+	return p.place() + ": " + p.Text()
 }
 
 func (p Problem) place() string {
@@ -30,7 +30,8 @@ func (p Problem) place() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-func (p Problem) text() string {
+// Text returns the problem without its place: "message (hint)".
+func (p Problem) Text() string {
 	if p.Hint == "" {
 		return p.Message
 	}

@@ -21,7 +21,7 @@ func (ps Problems) Render(w io.Writer, source []byte) error {
 		if p.Warning {
 			severity = "warning"
 		}
-		fmt.Fprintf(&b, "%s  %s  %s\n", text.Visible(p.place()), severity, text.Visible(p.text()))
+		fmt.Fprintf(&b, "%s  %s  %s\n", text.Visible(p.place()), severity, text.Visible(p.Text()))
 		excerpt(&b, lines, p)
 	}
 	warnings := len(ps) - ps.Errors()

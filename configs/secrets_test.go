@@ -190,3 +190,26 @@ func TestVariables(t *testing.T) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
+
+// A message that quotes a value hides the password in it.
+func TestMessagesHidePasswords(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		strings.Replace(good, "dsn_file: pg-dsn", `dsn: "postgres://me:geheim@db/${NAME"`, 1),
+		good + "nats: nats://me:geheim@host:4222\n",
+		good + "nats: url nats://me:geheim@host:4222\n",
+	} {
+		_, err := configs.Parse("retraind.yaml", []byte(text))
+		var bad *configs.InvalidError
+		if !errors.As(err, &bad) {
+			t.Fatalf("%v for\n%s", err, text)
+		}
+		var out bytes.Buffer
+		if err := bad.Render(&out); err != nil {
+			t.Fatal(err)
+		}
+		if said := bad.Error() + out.String(); strings.Contains(said, "geheim") {
+			t.Error(said)
+		}
+	}
+}

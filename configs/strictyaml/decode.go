@@ -268,5 +268,5 @@ func describe(n *yaml.Node) string {
 	return fmt.Sprintf("the text %q", cutValue(n.Value))
 }
 
-// cutValue shortens a value of the file for a message.
-func cutValue(s string) string { return text.Cut(s, 60) }
+// cutValue shortens a value of the file for a message, and masks passwords in it.
+func cutValue(s string) string { return text.Cut(masked(s), 60) }

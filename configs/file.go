@@ -121,7 +121,7 @@ func (f *File) withDefaults() {
 	if !strings.Contains(f.State, "://") { // a URL stays unchanged: validate refuses it
 		f.State = f.abs(f.State)
 	}
-	f.GPU.Leases = f.abs(f.GPU.Leases)
+	f.Socket, f.GPU.Leases = f.abs(f.Socket), f.abs(f.GPU.Leases)
 	f.NATS.CredentialsFile, f.NATS.NKeyFile = secretFile(f.NATS.CredentialsFile, f.abs), secretFile(f.NATS.NKeyFile, f.abs)
 	if t := f.NATS.TLS; t != nil {
 		t.CAFile, t.CertFile, t.KeyFile = f.abs(t.CAFile), f.abs(t.CertFile), secretFile(t.KeyFile, f.abs)

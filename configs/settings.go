@@ -60,6 +60,13 @@ func (f *File) Overlay(flags *pflag.FlagSet) (Settings, error) {
 	if s.Socket == "" {
 		s.Socket = defaultSocket(s.State)
 	}
+	// Steps have another working directory. Paths of the file are absolute already.
+	for _, path := range []*string{&s.State, &s.Socket} {
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return s, err
+		}
+	}
 	if s.Listen != defaults["listen"] { // validate has already checked the file's own value
 		if err := checkListen(s.Listen); err != nil {
 			return s, fmt.Errorf("listen: %w; write a loopback address such as 127.0.0.1:7420, or off", err)

@@ -1,6 +1,7 @@
 package configs_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,6 +63,26 @@ func TestOverlayOrder(t *testing.T) {
 	}
 	if l.File.State != "/from/flag" || l.File.Socket != "/from/flag.sock" {
 		t.Errorf("the file says %s and %s after the overlay", l.File.State, l.File.Socket)
+	}
+}
+
+// Commands of steps run in another directory, and so may the command line: relative paths become absolute.
+func TestRelativeSettings(t *testing.T) {
+	t.Parallel()
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := load(t, good).File.Overlay(flags(t, "--state=data", "--socket=run/socket"))
+	if err != nil || s.State != filepath.Join(here, "data") || s.Socket != filepath.Join(here, "run", "socket") {
+		t.Errorf("state %s, socket %s, %v", s.State, s.Socket, err)
+	}
+	l, err := configs.Parse("/etc/retraind/retraind.yaml", []byte(good+"socket: socket\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = l.File.Overlay(nil); err != nil || s.Socket != "/etc/retraind/socket" {
+		t.Errorf("socket %s, %v", s.Socket, err)
 	}
 }
 

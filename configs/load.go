@@ -39,6 +39,9 @@ func (l *Loaded) Same(other *Loaded) bool {
 	return l.Digest == other.Digest && maps.Equal(l.Files, other.Files)
 }
 
+// Variables lists the environment variables that the configuration uses.
+func (l *Loaded) Variables() []string { return l.doc.Variables() }
+
 // Locate adds positions in the file to findings that were made later, such as by querying a server.
 func (l *Loaded) Locate(found check.Problems) (strictyaml.Problems, error) {
 	if l.doc == nil {

@@ -139,8 +139,7 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 		return found, err
 	}
 	cmd := exec.Command(me, "check", "--json", "--pipeline", pipeline, "--config", path)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + account.HomeDir, "LANG=C.UTF-8"}
-	cmd.Env = append(cmd.Env, dockerSettings()...)
+	cmd.Env = append(environmentOf(account, l), dockerSettings()...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -156,6 +155,18 @@ func (a *app) preflightAs(uid uint32, l *configs.Loaded, pipeline string) (prefl
 		return found, fmt.Errorf("check pipeline as user %s: %w: %s", account.Username, err, strings.TrimSpace(said.String()))
 	}
 	return found, json.Unmarshal(out.Bytes(), &found)
+}
+
+// environmentOf returns the environment in which another user reads the same configuration: of this process it passes
+// on only the variables that the configuration uses, because the others may be secrets.
+func environmentOf(account *user.User, l *configs.Loaded) []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + account.HomeDir, "LANG=C.UTF-8"}
+	for _, name := range append([]string{"RETRAIND_STATE"}, l.Variables()...) {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // dockerSettings returns the environment variables that say where the Docker engine is and how it builds. It takes

@@ -16,7 +16,11 @@ type Document struct {
 
 	positions map[string]position
 	expanded  map[string]bool // values with expanded variables
+	variables []string        // the names of these variables
 }
+
+// Variables lists the environment variables that the text of values was taken from.
+func (d *Document) Variables() []string { return d.variables }
 
 // Expanded reports whether a value came from the environment, in whole or in part.
 func (d *Document) Expanded(path string) bool { return d.expanded[path] }

@@ -31,6 +31,7 @@ func (d *decoder) expand(n *yaml.Node, path string) (string, bool) {
 	ok := true
 	filled := variable.ReplaceAllStringFunc(text, func(found string) string {
 		name := found[2 : len(found)-1]
+		d.doc.variables = append(d.doc.variables, name)
 		value, set := os.LookupEnv(name)
 		if !set || value == "" {
 			d.fail(n, path, "set it for the daemon, for example with Environment= in its systemd unit",

@@ -290,7 +290,7 @@ func newLabelFile(model string, m *configs.Model) (*labelFile, error) {
 	}
 	f := &labelFile{
 		path:    filepath.Join(files.Dir, "added-"+strings.ToLower(ulid.Make().String())+".jsonl"),
-		decoder: labelevent.NewDecoder(labelevent.Mapping{}, m.Serving.List(), m.Heldout.Group),
+		decoder: m.Labels.Decoder(labelevent.Mapping{}, m.Serving.List(), m.Heldout.Group),
 	}
 	if u, err := user.Current(); err == nil {
 		f.author = u.Username

@@ -33,7 +33,7 @@ func (b *Backend) AddLabels(ctx context.Context, model string, events []byte, by
 		return status.Added{}, err
 	}
 	c := b.o.Loaded().File.Models[model]
-	decoder := labelevent.NewDecoder(labelevent.Mapping{}, c.Serving.List(), c.Heldout.Group)
+	decoder := c.Labels.Decoder(labelevent.Mapping{}, c.Serving.List(), c.Heldout.Group)
 	var added status.Added
 	taken, rejected := decoder.DecodeBody(events, "", time.Now().UTC())
 	added.Rejected = rejected

@@ -49,7 +49,7 @@ func (d *Daemon) openModel(ctx context.Context, file *configs.File, name string)
 // openSources creates the sources of a model's labels section.
 func (d *Daemon) openSources(m backend.Model, c *configs.Model) (sources []watch.Source, err error) {
 	decoder := func(s labelevent.Mapping) *labelevent.Decoder {
-		return labelevent.NewDecoder(s, c.Serving.List(), c.Heldout.Group)
+		return c.Labels.Decoder(s, c.Serving.List(), c.Heldout.Group)
 	}
 	if pg := c.Labels.Postgres; pg != nil {
 		changed := func(int) { m.Changes.Poke(m.Intake.TakeChanged()) }

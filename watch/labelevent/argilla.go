@@ -50,7 +50,7 @@ func (d *Decoder) argilla(object map[string]any, now time.Time, w *Webhook) erro
 	case "record.created", "record.updated", "record.completed":
 		return d.record(data, e, w)
 	case "record.deleted":
-		if e.Item, err = recordID(data); err != nil {
+		if e.Item, err = d.recordID(data); err != nil {
 			return err
 		}
 		e.Alias, e.Delete = nameOf("record", data["id"]), true
@@ -74,7 +74,7 @@ func (d *Decoder) response(data map[string]any, e watch.Event, w *Webhook) error
 		return nil
 	}
 	var err error
-	if e.Item, err = recordID(record); err != nil {
+	if e.Item, err = d.recordID(record); err != nil {
 		return err
 	}
 	labels, err := d.answers(data, record)
@@ -141,7 +141,7 @@ func questionKinds(record map[string]any) map[string]string {
 
 // record reads a record, which contains the text of its item.
 func (d *Decoder) record(record map[string]any, e watch.Event, w *Webhook) (err error) {
-	if e.Item, err = recordID(record); err != nil {
+	if e.Item, err = d.recordID(record); err != nil {
 		return err
 	}
 	e.Alias = nameOf("record", record["id"])
@@ -172,9 +172,9 @@ func argillaText(d *Decoder, data, record map[string]any) map[string]any {
 	return data
 }
 
-func recordID(record map[string]any) (string, error) {
+func (d *Decoder) recordID(record map[string]any) (string, error) {
 	if external, ok := record["external_id"]; ok && external != nil {
-		return itemID(record, "external_id")
+		return d.itemID(record, "external_id")
 	}
-	return itemID(record, "id")
+	return d.itemID(record, "id")
 }

@@ -44,6 +44,7 @@ type Decoder struct {
 	targets                 map[string]serving.Target
 	onlyTarget              string   // the only target, "" when there are several
 	required                []string // text fields that identify an item: an event with a text must have them
+	keyColumns              int      // columns of the table's composite key; 0 if no table has such a key
 }
 
 // NewDecoder returns the decoder of a source. The parameter need lists the fields that a text must have: those of
@@ -62,6 +63,15 @@ func NewDecoder(s Mapping, targets []serving.Target, need []string) *Decoder {
 		d.onlyTarget = targets[0].Name
 	}
 	return d
+}
+
+// ForKey returns a decoder that formats the id of an item like the keys of a table with this number of key columns.
+func (d *Decoder) ForKey(columns int) *Decoder {
+	own := *d
+	if columns > 1 {
+		own.keyColumns = columns
+	}
+	return &own
 }
 
 // Decode reads one JSON object, plain or as a CloudEvent.
@@ -137,7 +147,7 @@ func openCloudEvent(in map[string]any) (key string, data map[string]any, err err
 // event reads an object whose numbers are json.Number. Unknown fields are ignored. An event with no label, text or
 // deletion is an error.
 func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, err error) {
-	if e.Item, err = itemID(object, d.id); err != nil {
+	if e.Item, err = d.itemID(object, d.id); err != nil {
 		return e, err
 	}
 	if v, ok := find(object, d.deleted); ok && v != nil {

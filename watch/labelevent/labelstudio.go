@@ -162,7 +162,7 @@ func (d *Decoder) annotation(annotation, task map[string]any, now time.Time, w *
 	plain := map[string]any{"annotation": annotation, "task": task}
 	e := watch.Event{Subject: nameOf("annotation", annotation["id"]), Alias: nameOf("task", task["id"])}
 	var err error
-	if e.Item, err = itemID(plain, d.taskPath()); err != nil {
+	if e.Item, err = d.itemID(plain, d.taskPath()); err != nil {
 		return err
 	}
 	if e.At, err = d.eventTime(map[string]any{d.at: annotation["updated_at"]}, now); err != nil {
@@ -232,7 +232,7 @@ func (d *Decoder) tasksCreated(object map[string]any, now time.Time, w *Webhook)
 		plain := map[string]any{"task": task}
 		e := watch.Event{Alias: nameOf("task", task["id"])}
 		var err error
-		if e.Item, err = itemID(plain, d.taskPath()); err == nil {
+		if e.Item, err = d.itemID(plain, d.taskPath()); err == nil {
 			e.Text, err = d.taskText(plain)
 		}
 		if err == nil {
@@ -261,7 +261,7 @@ func (d *Decoder) tasksDeleted(object map[string]any, now time.Time, w *Webhook)
 		e := watch.Event{Delete: true, At: now, Alias: nameOf("task", task["id"])}
 		if d.taskPath() == "task.id" {
 			var err error
-			if e.Item, err = itemID(map[string]any{"task": task}, "task.id"); err != nil {
+			if e.Item, err = d.itemID(map[string]any{"task": task}, "task.id"); err != nil {
 				w.refuse(i, err)
 				continue
 			}

@@ -9,31 +9,27 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving"
 )
 
-func itemID(object map[string]any, path string) (string, error) {
+// itemID returns the id of an item. A list is a composite key.
+func (d *Decoder) itemID(object map[string]any, path string) (string, error) {
 	v, ok := find(object, path)
 	if !ok || v == nil {
 		return "", fmt.Errorf("no item id: there is no field %s", path)
 	}
 	var id string
+	var err error
 	switch v := v.(type) {
 	case string:
 		id = v
 	case json.Number:
 		id = v.String()
-	case []any: // a composite key; formatted like a composite key of the table
-		for _, part := range v {
-			if _, ok := part.(string); !ok {
-				return "", fmt.Errorf("%s: the parts of a composite id must be texts", path)
-			}
-		}
-		b, err := json.Marshal(v)
-		if err != nil {
+	case []any:
+		if id, err = d.compositeID(path, v); err != nil {
 			return "", err
 		}
-		id = string(b)
 	default:
 		return "", fmt.Errorf("%s: an id must be a text or a number, not %s", path, kindOf(v))
 	}
@@ -44,6 +40,36 @@ func itemID(object map[string]any, path string) (string, error) {
 		return "", fmt.Errorf("%s: the id has %d bytes, at most %d are allowed", path, len(id), MaxID)
 	}
 	return id, printable(path, id)
+}
+
+// compositeID formats a composite key. If a table has such a key, the id gets the form that PostgreSQL's jsonb has, which
+// the table's source uses: blanks after commas, numbers without quotes.
+func (d *Decoder) compositeID(path string, parts []any) (string, error) {
+	if d.keyColumns > 0 && len(parts) != d.keyColumns {
+		return "", fmt.Errorf("%s: the id has %s, the table's key has %d columns", path, text.Plural(len(parts), "part"), d.keyColumns)
+	}
+	formatted := make([]string, len(parts))
+	for i, part := range parts {
+		switch part := part.(type) {
+		case string:
+			if err := printable(path, part); err != nil {
+				return "", err
+			}
+			formatted[i] = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(part) + `"`
+		case json.Number:
+			if d.keyColumns == 0 {
+				return "", fmt.Errorf("%s: the parts of a composite id must be texts", path)
+			}
+			formatted[i] = part.String()
+		default:
+			return "", fmt.Errorf("%s: the parts of a composite id must be texts or numbers, not %s", path, kindOf(part))
+		}
+	}
+	if d.keyColumns > 0 {
+		return "[" + strings.Join(formatted, ", ") + "]", nil
+	}
+	id, err := json.Marshal(parts)
+	return string(id), err
 }
 
 // printable refuses control characters and U+FFFD, which replaces bytes that could not be decoded.

@@ -53,6 +53,15 @@ func (c *Config) mappings() []*labelevent.Mapping {
 	return out
 }
 
+// Decoder returns the decoder of an event source with this mapping. The parameters are those of labelevent.NewDecoder.
+func (c *Config) Decoder(m labelevent.Mapping, targets []serving.Target, need []string) *labelevent.Decoder {
+	d := labelevent.NewDecoder(m, targets, need)
+	if c.Postgres != nil {
+		d = d.ForKey(len(c.Postgres.ID))
+	}
+	return d
+}
+
 // Blind returns the limitations of the table's capture (see postgres.Capture.Blind).
 func (c *Config) Blind() []string {
 	if c.Postgres == nil {

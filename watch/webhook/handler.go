@@ -40,6 +40,7 @@ type Handler struct {
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
 	slots   chan struct{} // one token for each large body in memory
+	failed  chan error    // the last error of storing events, until Run has received it
 }
 
 var (
@@ -54,7 +55,7 @@ func New(model string, cfg *Config, decoder *labelevent.Decoder, inbox watch.Inb
 ) *Handler {
 	return &Handler{
 		Retrier: watch.NewRetrier(model, watch.SourceHTTP, poke, log), cfg: cfg, decoder: decoder,
-		inbox: inbox, slots: make(chan struct{}, maxBodies),
+		inbox: inbox, slots: make(chan struct{}, maxBodies), failed: make(chan error, 1),
 	}
 }
 
@@ -76,15 +77,23 @@ func (c *Config) Probe() error {
 	return nil
 }
 
-// Run implements watch.Source. It marks the source as up and waits until ctx ends; ServeHTTP does the work.
+// Run implements watch.Source. It marks the source as up, also again after an error of ServeHTTP, which does the work.
 func (s *Handler) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error {
 		if err := s.cfg.Probe(); err != nil {
 			return err
 		}
+		select {
+		case <-s.failed: // from before the retry
+		default:
+		}
 		onUp()
-		<-ctx.Done()
-		return context.Cause(ctx)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-s.failed:
+			return err
+		}
 	})
 }
 
@@ -219,6 +228,10 @@ func (s *Handler) take(ctx context.Context, body []byte, key string, now time.Ti
 		if a.Receipt, err = s.inbox.Take(context.WithoutCancel(ctx),
 			watch.Batch{Source: watch.SourceHTTP, Events: events}); err != nil {
 			s.Down(err)
+			select {
+			case s.failed <- err:
+			default: // Run has not received the previous one yet
+			}
 			return http.StatusServiceUnavailable, answer{Error: "the events could not be stored; send them again"}
 		}
 		s.Stored(a.Receipt)

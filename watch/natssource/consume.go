@@ -19,17 +19,26 @@ type message struct {
 }
 
 // open opens the stream and the consumer, and stores the messages that were delivered earlier but are not stored yet.
-func (n *session) open(ctx context.Context) (err error) {
+func (n *session) open(ctx context.Context) error {
+	upto, err := n.openConsumer(ctx)
+	if err != nil {
+		return err
+	}
+	return n.catchUp(ctx, upto) // without a time limit: there may be many messages
+}
+
+// openConsumer opens the stream and the consumer, and returns the sequence number of the last message that was delivered.
+func (n *session) openConsumer(ctx context.Context) (delivered uint64, err error) {
 	ctx, stop := context.WithTimeout(ctx, 4*requestTimeout)
 	defer stop()
 	if n.js, err = jetstream.New(n.conn); err != nil {
-		return err
+		return 0, err
 	}
 	if n.stream, err = n.openStream(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	if err := n.openPosition(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	n.consumer, err = n.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: n.cfg.Consumer, Description: "label events of retraind", FilterSubject: n.cfg.Subject,
@@ -39,11 +48,11 @@ func (n *session) open(ctx context.Context) (err error) {
 		MaxDeliver: n.cfg.MaxDeliver,
 	})
 	if err != nil {
-		return fmt.Errorf("consumer %s: %w", n.cfg.Consumer, err)
+		return 0, fmt.Errorf("consumer %s: %w", n.cfg.Consumer, err)
 	}
-	delivered := n.consumer.CachedInfo().Delivered
-	n.last, n.pending = delivered.Consumer, n.consumer.CachedInfo().NumPending
-	return n.catchUp(ctx, delivered.Stream)
+	last := n.consumer.CachedInfo().Delivered
+	n.last, n.pending = last.Consumer, n.consumer.CachedInfo().NumPending
+	return last.Stream, nil
 }
 
 // catchUp reads the messages after the position, up to the sequence number `upto`, from the stream itself instead of

@@ -30,14 +30,18 @@ func (n *session) createDeadLetterStream(ctx context.Context) error {
 }
 
 // deadLetter sends a refused message to the dead-letter subject, with the reason. If no stream stores the subject, only
-// its present subscribers get the message.
+// its present subscribers get the message. While the store fails, the message is handled again, but not sent again.
 func (n *session) deadLetter(ctx context.Context, l message, reason string) error {
 	ctx, stop := context.WithTimeout(ctx, requestTimeout)
 	defer stop()
+	id := fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)
+	if n.dead[id+reason] {
+		return nil
+	}
 	place := fmt.Sprintf("%s:%d", n.cfg.Stream, l.seq)
 	dead := &nats.Msg{Subject: n.cfg.DeadLetter, Data: l.data, Header: nats.Header{
 		"Retraind-Reason": {oneLine(reason)}, "Retraind-Stream": {n.cfg.Stream}, "Retraind-Sequence": {fmt.Sprint(l.seq)},
-		nats.MsgIdHdr: {fmt.Sprintf("%d:%d:%d", n.mark.Created, l.seq, l.at)}, // deduplicates after a crash at this point
+		nats.MsgIdHdr: {id}, // deduplicates after a crash at this point
 	}}
 	_, err := n.js.PublishMsg(ctx, dead)
 	if errors.Is(err, nats.ErrMaxPayload) { // the added headers made it too large
@@ -50,6 +54,7 @@ func (n *session) deadLetter(ctx context.Context, l message, reason string) erro
 	if err != nil {
 		return fmt.Errorf("send the dead letter for %s: %w", place, err)
 	}
+	n.dead[id+reason] = true
 	n.Refused(place, reason)
 	return nil
 }

@@ -135,3 +135,46 @@ func leave(t *testing.T, dir, path string, free uint64) {
 		t.Fatal(err)
 	}
 }
+
+// While the store is faulty, a message with a refused event is sent to the dead letters once, not at each attempt.
+func TestNATSOneDeadLetterWhileTheStoreIsFaulty(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	inbox := &full{Inbox: w.inbox}
+	w.follow(inbox)
+	w.publish(`[{"id": 1, "label": "a"}, {"id": 2}]`)
+	waittest.EventuallyNil(t, func() error {
+		if n := inbox.failures.Load(); n < 8 {
+			w.src.Retry()
+			return fmt.Errorf("%d attempts", n)
+		}
+		return nil
+	})
+	if h := w.src.Health(); h.Refused != 1 {
+		t.Errorf("one message was refused %d times: %s", h.Refused, h.Notice)
+	}
+}
+
+// An error of the store is not reported as one of NATS.
+func TestNATSErrorOfTheStore(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.inbox.SetFail(errors.New("no room"))
+	w.start()
+	w.publishWhenThere(watchtest.Line(1, "a"))
+	waittest.EventuallyNil(t, func() error {
+		if h := w.src.Health(); h.Error != "store label changes: no room" {
+			return fmt.Errorf("%+v", h)
+		}
+		return nil
+	})
+}
+
+// publishWhenThere publishes a message once the source has created the stream.
+func (w *wire) publishWhenThere(body string) {
+	w.t.Helper()
+	waittest.EventuallyNil(w.t, func() error {
+		_, err := w.js.Publish(w.t.Context(), w.cfg.Subject, []byte(body))
+		return err
+	})
+}

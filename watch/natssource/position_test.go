@@ -1,8 +1,10 @@
 package natssource
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/internal/watchtest"
+	"github.com/retraind/retraind/watch"
 )
 
 // told waits until the notice of Health contains the given words.
@@ -154,4 +157,53 @@ func (w *wire) serverUp() {
 	w.t.Helper()
 	w.server.Up()
 	waittest.EventuallyNil(w.t, func() error { return w.conn.FlushTimeout(time.Second) })
+}
+
+// unhurried is an Inbox that records whether a batch of events had to be stored before a deadline.
+type unhurried struct {
+	watch.Inbox
+	limited atomic.Bool
+}
+
+func (u *unhurried) Take(ctx context.Context, b watch.Batch) (watch.Receipt, error) {
+	if _, limited := ctx.Deadline(); limited && len(b.Events) > 0 {
+		u.limited.Store(true)
+	}
+	return u.Inbox.Take(ctx, b)
+}
+
+// TestNATSCatchesUpWithoutADeadline: after the loss of the stored position, any number of messages that the consumer
+// has delivered is read again from the stream.
+func TestNATSCatchesUpWithoutADeadline(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.foreign()
+	w.publish(watchtest.Line(1, "a"))
+	w.start()
+	w.wants("1=a")
+	w.up()
+	w.stop()
+	w.inbox = watchtest.NewInbox()
+	inbox := &unhurried{Inbox: w.inbox}
+	w.follow(inbox)
+	w.wants("1=a")
+	if inbox.limited.Load() {
+		t.Error("the messages had to be stored before a deadline")
+	}
+}
+
+// TestNATSAnotherPermission: a permission that something else on the connection needs is not reported as missing for
+// label events.
+func TestNATSAnotherPermission(t *testing.T) {
+	t.Parallel()
+	s := &Source{cfg: Config{}.WithDefaults("m")}
+	for subject, want := range map[string]bool{
+		"$JS.API.STREAM.INFO.X": true, "$JS.ACK.X": true, "retraind.dead.v1.m.labels": true, "_INBOX.x": true,
+		"retraind.evt.v1.m": false, "retraind.api.v1.>": false,
+	} {
+		err := fmt.Errorf("nats: permissions violation: Permissions Violation for Publish to %q", subject)
+		if s.needs(err) != want {
+			t.Errorf("%s: needed %v, want %v", subject, !want, want)
+		}
+	}
 }

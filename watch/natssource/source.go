@@ -32,8 +32,9 @@ type Source struct {
 	decoder *labelevent.Decoder
 	inbox   watch.Inbox
 
-	failedAt uint64 // the last message of a batch that the store refused; owned by Run, like failures
+	failedAt uint64 // the last message of a batch that the store refused; owned by Run, like the fields below
 	failures int
+	dead     map[string]bool // dead letters that were sent since events were last stored, by message and reason
 }
 
 var _ watch.Source = (*Source)(nil)
@@ -45,7 +46,7 @@ func New(model string, cfg *Config, conn *nats.Conn, create bool, decoder *label
 ) *Source {
 	return &Source{
 		Retrier: watch.NewRetrier(model, watch.SourceNATS, poke, log), cfg: cfg, conn: conn, create: create,
-		decoder: decoder, inbox: inbox,
+		decoder: decoder, inbox: inbox, dead: map[string]bool{},
 	}
 }
 

@@ -155,7 +155,7 @@ func TestNATSBadEventsGoToTheDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range bad {
-		m, err := dead.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := dead.Next(jetstream.FetchMaxWait(waittest.Patience))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,7 @@ func (n *session) store(ctx context.Context, letters []message, upto uint64) err
 		return n.storeOneByOne(ctx, letters, upto)
 	}
 	n.mark, n.failures = next, 0
+	clear(n.dead)
 	n.Stored(receipt)
 	return nil
 }
@@ -54,10 +55,16 @@ func (n *session) storeBatch(ctx context.Context, events []watch.Event, mark pos
 		Marks: map[string]string{"": string(text)},
 	})
 	if err != nil {
-		return r, fmt.Errorf("store label changes: %w", err)
+		return r, &inboxError{err}
 	}
 	return r, nil
 }
+
+// inboxError is an error of the inbox, and not of NATS.
+type inboxError struct{ err error }
+
+func (e *inboxError) Error() string { return "store label changes: " + e.err.Error() }
+func (e *inboxError) Unwrap() error { return e.err }
 
 // storeFault reports whether an error is a fault of the store, such as a full disk. No message is the cause of such a
 // fault, even if batches without events can be stored: on a full disk only small writes succeed.

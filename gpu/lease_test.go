@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/retraind/retraind/gpu"
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 func TestLease(t *testing.T) {
@@ -81,13 +82,7 @@ func TestLeaseIsNotInheritedByChance(t *testing.T) {
 	if err := lease.File().Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := leases.TryAcquire("GPU-aaaa", "run r_2")
-	if err != nil {
-		t.Fatalf("after the last holder closed it, with a child alive: %v", err)
-	}
-	if err := again.Release(); err != nil {
-		t.Error(err)
-	}
+	becomesFree(t, leases) // with a child alive
 }
 
 // A supervisor that got the open file holds the lease after the daemon has ended, until it ends itself.
@@ -109,13 +104,20 @@ func TestLeaseIsHandedOver(t *testing.T) {
 		t.Fatalf("while the supervisor lives: %v", err)
 	}
 	end()
-	again, err := leases.TryAcquire("GPU-aaaa", "run r_2")
-	if err != nil {
-		t.Fatalf("after its end: %v", err)
-	}
-	if err := again.Release(); err != nil {
-		t.Error(err)
-	}
+	becomesFree(t, leases)
+}
+
+// becomesFree waits until GPU-aaaa can be leased: a child that another test is starting has a copy of every open file until
+// its execve.
+func becomesFree(t *testing.T, leases gpu.Leases) {
+	t.Helper()
+	waittest.EventuallyNil(t, func() error {
+		lease, err := leases.TryAcquire("GPU-aaaa", "run r_2")
+		if err != nil {
+			return err
+		}
+		return lease.Release()
+	})
 }
 
 // Scripts can use flock(1): a lock taken there is a lease here, and the other way round.

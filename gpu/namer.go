@@ -32,6 +32,8 @@ const (
 type Namer struct {
 	Docker string        // socket; "" for no requests
 	Ollama func() string // URL, which a reload may change; nil for no requests
+	// Patience is how long all requests of one call may take; 0 means 500 ms.
+	Patience time.Duration
 
 	mu       sync.Mutex // guards compose
 	compose  map[string]composeName
@@ -58,7 +60,7 @@ type composeName struct{ project, service string }
 
 // Complete fills in compose services and Ollama's models.
 func (n *Namer) Complete(ctx context.Context, devices []Device) {
-	ctx, stop := context.WithTimeout(ctx, askPatience)
+	ctx, stop := context.WithTimeout(ctx, cmp.Or(n.Patience, askPatience))
 	defer stop()
 	var runners []*Process
 	for i := range devices {

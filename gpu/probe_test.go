@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // scripted returns a probe whose child is a shell script.
 func scripted(script string) *Probe {
-	return &Probe{Command: []string{"/bin/sh", "-c", script}, Proc: fstest.MapFS{
+	return &Probe{Command: []string{"/bin/sh", "-c", script}, Deadline: waittest.Patience, Proc: fstest.MapFS{
 		"42/comm": {Data: []byte("ollama\n")}, "42/cgroup": {Data: []byte("0::/system.slice/ollama.service\n")},
 	}}
 }
@@ -101,17 +103,18 @@ func TestProbeHangs(t *testing.T) {
 	t.Parallel()
 	p := scripted("sleep 1000 & wait") // the grandchild keeps the pipe open: it must be killed, too
 	p.Deadline = 100 * time.Millisecond
-	started := time.Now()
 	_, err := p.Devices(t.Context())
 	var probe *ProbeError
 	if !errors.As(err, &probe) || probe.Fault != FaultHang {
 		t.Fatalf("got %v, want a hang", err)
 	}
-	if took := time.Since(started); took > 5*time.Second {
-		t.Errorf("took %s", took)
+	if p.stuck == nil {
+		return // it has ended already
 	}
-	if p.stuck != nil {
-		t.Error("the child was killed and still counts as stuck")
+	select {
+	case <-p.stuck: // on a machine under load a killed process ends late
+	case <-time.After(waittest.Patience):
+		t.Error("the child was not killed")
 	}
 }
 

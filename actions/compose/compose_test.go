@@ -14,6 +14,7 @@ import (
 	"github.com/retraind/retraind/actions/docker"
 	"github.com/retraind/retraind/actions/job"
 	"github.com/retraind/retraind/internal/dockertest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/store"
 )
 
@@ -66,7 +67,8 @@ func newPlace(t *testing.T) *place {
 	writeFile(t, filepath.Join(release, "model.pkl"), "new")
 	p.in = Input{
 		Service: Service{
-			Dir: p.dir, Name: "api", Build: true, Place: map[string]string{"model.pkl": "models/model.pkl"}, Within: 5 * time.Second,
+			Dir: p.dir, Name: "api", Build: true, Place: map[string]string{"model.pkl": "models/model.pkl"},
+			Within: waittest.Patience,
 		},
 		Trace: filepath.Join(root, "run", "compose.json"), Kept: filepath.Join(root, "kept"),
 		Candidate: Release{"sha256:00ne3w00ne3w00ne3w", release}, Former: Release{Digest: "adopted:0123456789abcdef"},
@@ -335,6 +337,6 @@ func TestNeverHealthy(t *testing.T) {
 	p.in.Service.Within = 300 * time.Millisecond
 	p.in.Health = "http://127.0.0.1:1/health"
 	p.fails("deploy", "is not healthy after 300ms: ")
-	p.in.Health = ""
+	p.in.Health, p.in.Service.Within = "", waittest.Patience
 	p.serves(p.ok("back").Container, "old")
 }

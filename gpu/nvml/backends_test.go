@@ -11,13 +11,13 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	binding "github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
 
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/gpu/nvidiasmi"
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // childVar makes this test binary a child of the probe: "probe" and "xid" use the library as `retraind gpu-probe` and
@@ -52,7 +52,7 @@ func self(t testing.TB, role string, env ...string) *gpu.Probe {
 	return &gpu.Probe{
 		Command:  []string{path},
 		Env:      append([]string{childVar + "=" + role}, env...),
-		Deadline: 20 * time.Second,
+		Deadline: waittest.Patience,
 		Proc:     proc,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/retraind/retraind/configs"
 	"github.com/retraind/retraind/gpu"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 )
 
@@ -28,7 +29,7 @@ func withCards(t *testing.T, g *Gate, devices ...gpu.Device) gpu.Leases {
 	if err := os.WriteFile(path, answer, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.probe = &gpu.Probe{Command: []string{"cat", path}}
+	g.probe = &gpu.Probe{Command: []string{"cat", path}, Deadline: waittest.Patience}
 	c := gpu.Config{Free: 20 << 30, StableFor: unit.Duration(time.Millisecond)}.WithDefaults()
 	leases := gpu.Leases{Dir: t.TempDir()}
 	file := &configs.File{GPU: gpu.HostConfig{Leases: leases.Dir}, Models: map[string]*configs.Model{"m": {GPU: &c}}}

@@ -103,13 +103,13 @@ func TestModelsOfSteps(t *testing.T) {
 		if said, err := g.Reload(t.Context(), s, room(a).Stop[0]); err != nil || !strings.Contains(said, a) || loaded(b) != 0 {
 			t.Errorf("%s, %v", said, err)
 		}
-		if left := loaded(a); left < 18*time.Minute || left > 20*time.Minute {
+		if left := loaded(a); left < 10*time.Minute || left > 20*time.Minute {
 			t.Errorf("%s came back for %s", a, left)
 		}
 		if said, err := g.Reload(t.Context(), s, room(a).Stop[0]); err != nil || said != "" {
 			t.Errorf("once more: %q, %v", said, err)
 		}
-		if said := restore(true); !strings.Contains(said, b) || loaded(b) < 18*time.Minute {
+		if said := restore(true); !strings.Contains(said, b) || loaded(b) < 10*time.Minute {
 			t.Errorf("at the end: %s; %s are left", said, loaded(b))
 		}
 		if said := unload(name + "-none"); said != "nothing to unload: not loaded" {

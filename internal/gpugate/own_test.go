@@ -73,9 +73,9 @@ func TestOwnModels(t *testing.T) {
 		t.Errorf("still loaded: %v", n)
 	}
 	// The run asks big, which is in the ledger with an unlimited keep-alive, and a candidate; a client asks other.
-	load("big", time.Minute)
-	load("liga:r-12", time.Minute)
-	load("other", time.Minute)
+	load("big", time.Hour)
+	load("liga:r-12", time.Hour)
+	load("other", time.Hour)
 	if owed, own := stopped(big, liga); !slices.Equal(owed, []string{"big:latest", "other:latest"}) ||
 		!slices.Equal(own, []string{"liga:r-12"}) {
 		t.Errorf("in the middle: owed %v, own %v", owed, own)
@@ -84,7 +84,7 @@ func TestOwnModels(t *testing.T) {
 		t.Errorf("still loaded: %v", n)
 	}
 	// At the end the candidate is unloaded, and the models of clients are restored.
-	load("liga:r-12", time.Minute)
+	load("liga:r-12", time.Hour)
 	g.unloadOwn(t.Context(), s, []actions.AskedModel{big, liga})
 	results, _, err := l.Restore(t.Context(), ledger.Order{})
 	if err != nil || len(results) != 3 {

@@ -145,7 +145,7 @@ func TestRedirectAndSlowAnswer(t *testing.T) {
 	defer close(hang)
 	s := serving.NewScorer(serving.Config{
 		Classify: server.URL + "/classify", Health: server.URL, Concurrency: 1,
-		Timeout: unit.Duration(500 * time.Millisecond),
+		Timeout: unit.Duration(2 * time.Second), // long enough for the other answers on a busy machine
 	})
 	defer s.Close()
 	n := 0
@@ -154,7 +154,7 @@ func TestRedirectAndSlowAnswer(t *testing.T) {
 			n++
 		}
 	})
-	if n != 4 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "no answer within 500ms") {
+	if n != 4 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "no answer within 2s") {
 		t.Errorf("%d answers, %v", n, err)
 	}
 }

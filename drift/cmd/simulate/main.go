@@ -47,6 +47,10 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return nil
 	case err != nil:
 		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q: select a table with -only", flags.Arg(0))
+	case *jobs < 1:
+		return fmt.Errorf("-jobs %d: write 1 or more", *jobs)
 	}
 	s := size{years: 100, streams: 40, draws: 5000, jobs: *jobs, seed: *seed}
 	if *long {

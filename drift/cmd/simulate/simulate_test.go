@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -112,5 +113,14 @@ func TestRun(t *testing.T) {
 	if err := run([]string{"-only", "gates"}, &out, &errs); err == nil ||
 		!strings.Contains(err.Error(), "false, find, points, clusters, gate") {
 		t.Errorf("an unknown table: %v", err)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-only", "gates"}, {"-only", "gate", "find"}, {"-only", "gate", "-jobs", "0"}} {
+		if err := run(args, io.Discard, io.Discard); err == nil {
+			t.Errorf("%q: no error", args)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/retraind/retraind/internal/text"
 	"github.com/retraind/retraind/serving"
 )
 
@@ -55,7 +56,7 @@ func (e *Embeddings) Embed(ctx context.Context, texts []string) ([][]float32, er
 		}
 		vectors, err := e.ask(ctx, ask)
 		if err != nil {
-			return nil, fmt.Errorf("%w from %s: %w", ErrEmbeddings, e.URL, err)
+			return nil, fmt.Errorf("%w from %s: %w", ErrEmbeddings, e.shown(), err)
 		}
 		for j, i := range part {
 			out[i] = vectors[j]
@@ -67,11 +68,14 @@ func (e *Embeddings) Embed(ctx context.Context, texts []string) ([][]float32, er
 	for i := range out {
 		if len(out[i]) != len(out[0]) {
 			return nil, fmt.Errorf("%w from %s: one embedding has %d numbers and another has %d; was the model %s replaced? if so, remove the cache file",
-				ErrEmbeddings, e.URL, len(out[0]), len(out[i]), e.Model)
+				ErrEmbeddings, e.shown(), len(out[0]), len(out[i]), e.Model)
 		}
 	}
 	return out, nil
 }
+
+// shown returns the service's URL without its password.
+func (e *Embeddings) shown() string { return text.URL(e.URL) }
 
 // ask sends one request to the service. Both kinds of service accept the same request, but their answers differ.
 func (e *Embeddings) ask(ctx context.Context, texts []string) ([][]float32, error) {

@@ -182,3 +182,17 @@ func TestEmbeddingsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// No error contains the password of the service's URL.
+func TestEmbeddingsHidePassword(t *testing.T) {
+	t.Parallel()
+	service := newEmbedder(t, "ollama")
+	why := "not found"
+	service.broken.Store(&why)
+	url := strings.Replace(service.URL, "://", "://bob:geheim@", 1)
+	_, _, err := classifier.Train(examples(1, 90),
+		classifier.Options{Embeddings: &classifier.Embeddings{URL: url, Model: "nomic"}}, nil)
+	if err == nil || strings.Contains(err.Error(), "geheim") || !strings.Contains(err.Error(), "bob:xxxxx@") {
+		t.Error(err)
+	}
+}

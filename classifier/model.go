@@ -107,7 +107,7 @@ func (m *Model) AnswerAll(ctx context.Context, texts []map[string]string) ([][]A
 		for _, h := range m.Heads {
 			if len(row.index) != len(h.weights.scale) {
 				return nil, fmt.Errorf("%w from %s: an embedding has %d numbers, but the model was trained with %d; train again", ErrEmbeddings,
-					m.embeddings.URL, len(row.index), len(h.weights.scale))
+					m.embeddings.shown(), len(row.index), len(h.weights.scale))
 			}
 			value, confidence := h.answer(h.ask(s))
 			out[i] = append(out[i], Answered{value, confidence})

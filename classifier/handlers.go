@@ -78,7 +78,7 @@ func (s *Server) classify(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, `no text: send {"title": "…", "content": "…"}`)
 		return
 	}
-	results, err := c.results(r.Context(), []map[string]string{fields})
+	results, err := s.results(r.Context(), c, []map[string]string{fields})
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
@@ -110,7 +110,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	results, err := c.results(r.Context(), request.Items)
+	results, err := s.results(r.Context(), c, request.Items)
 	if r.Context().Err() != nil {
 		return // the client is gone
 	}
@@ -123,7 +123,9 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 	}{results})
 }
 
-func (c *loaded) results(ctx context.Context, texts []map[string]string) ([]any, error) {
+func (s *Server) results(ctx context.Context, c *loaded, texts []map[string]string) ([]any, error) {
+	ctx, stop := context.WithTimeout(ctx, s.answerTime)
+	defer stop()
 	answers, err := c.model.AnswerAll(ctx, texts)
 	if err != nil {
 		return nil, err

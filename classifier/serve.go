@@ -18,6 +18,10 @@ const (
 	// silence is how long a connection that never sent anything may delay the shutdown. Such connections exist because
 	// clients connect in advance, and net/http would wait five seconds for them.
 	silence = time.Second
+	// writeTimeout is how long a request may take, from its header to the end of the answer. answerTime is the part of it
+	// for the model and the embedding service: after it the answer is an error.
+	writeTimeout = time.Minute
+	answerTime   = 50 * time.Second
 )
 
 // Serve answers requests on the listener until ctx ends. Then it waits for requests in progress, and returns nil if all
@@ -29,7 +33,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
-		WriteTimeout:      time.Minute,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       2 * time.Minute, // longer than a scorer keeps its connections, so that the client closes them
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ConnState:         silent.track,

@@ -41,12 +41,14 @@ type Server struct {
 	current atomic.Pointer[loaded]
 	reload  sync.Mutex // one Reload at a time
 	handler http.Handler
+
+	answerTime time.Duration // answerTime, except in tests
 }
 
 // NewServer returns a server without a model; call Reload to load one. Until Reload succeeds, the server answers
 // requests with 503.
 func NewServer(opts ServerOptions) *Server {
-	s := &Server{dir: opts.Dir, embed: opts.Embeddings, log: opts.Logger}
+	s := &Server{dir: opts.Dir, embed: opts.Embeddings, log: opts.Logger, answerTime: answerTime}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -71,7 +71,7 @@ func (d Decision) Render(w io.Writer, opts RenderOptions) error {
 	}
 	if d.Armed() {
 		switch d.Reason {
-		case ReasonRunActive:
+		case ReasonRunActive, ReasonForeign: // they block a forced retrain too
 		case ReasonPaused:
 			for _, by := range d.Blocked {
 				if by.Reason == ReasonPaused {

@@ -132,5 +132,8 @@ func TestForeignHasARow(t *testing.T) {
 		if force != nil && len(d.Blocked) == 0 {
 			t.Errorf("%s: not blocked", name)
 		}
+		if strings.Contains(out.String(), "retraind trigger") {
+			t.Errorf("%s: a forced retrain would be blocked too:\n%s", name, out.String())
+		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 	leastOwn = 500
 	// leastValidated is the number of examples below which there is no validation.
 	leastValidated = 50
-	// overconfident is the temperature above which a lower rate may be better.
+	// overconfident is the temperature above which a lower learning rate may be better.
 	overconfident = 1.1
 	// gain is the share by which a pass of the validation must lower the loss; otherwise it is the last pass.
 	gain = 0.01

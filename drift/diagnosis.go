@@ -114,15 +114,14 @@ const (
 	Unknown Tristate = "unknown"
 )
 
-// Finding is one question of the troubleshooting guide, with its answer.
+// Finding is one question about the causes of a low accuracy, with its answer.
 type Finding struct {
 	Question string   `json:"question"`
 	Answer   Tristate `json:"answer"`
 	Text     string   `json:"text"`
 }
 
-// Diagnosis explains a model's accuracy: the causes of a drop, and the answers to the first three questions of the
-// troubleshooting guide.
+// Diagnosis explains a model's accuracy: the causes of a drop, and three Findings.
 type Diagnosis struct {
 	Model    string         `json:"model"`
 	At       time.Time      `json:"at"`

@@ -7,12 +7,13 @@ import (
 	"github.com/retraind/retraind/internal/text"
 )
 
-// Suspicion reports whether the label changes since the training look like mistakes instead of corrections. A source is
-// suspicious if it made at least half of the changes, and most of its changes that can be judged contradict both the
-// deployed release and the labels of the nearest texts. No condition suffices alone, because a team's only annotator
-// also makes most of the changes, and every correction contradicts the release. But a correction fits the labels of
-// similar texts, which were corrected in the same way, while shuffled labels do not. Relabels are also suspicious if
-// the labels of at least 20 items went back and forth, and these are more than half as many as the relabelled items.
+// Suspicion reports whether the label changes since the training look like mistakes instead of corrections. A source
+// (see RelabelGroup) is suspicious if it made at least half of the changes, and most of its changes that can be judged
+// contradict both the deployed release and the labels of the nearest texts. No condition suffices alone, because a
+// team's only annotator also makes most of the changes, and every correction contradicts the release. But a correction
+// fits the labels of similar texts, which were corrected in the same way, while shuffled labels do not. Relabels are
+// also suspicious if the labels of at least 20 items went back and forth, and these are more than half as many as the
+// relabelled items.
 type Suspicion struct {
 	Relabelled int            `json:"relabelled"` // items whose label differs from the training
 	Restless   int            `json:"restless"`   // items whose label went back and forth

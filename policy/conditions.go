@@ -15,6 +15,7 @@ type condition interface {
 	explain(r *drift.Report, now time.Time, c *Condition) string
 }
 
+// named is a compiled condition with its name and its path in the configuration (see Condition).
 type named struct {
 	name, config string
 	unit         Unit

@@ -45,8 +45,8 @@ type Evaluate struct {
 type Limits struct {
 	// Cooldown is the least time between the end of a run and the start of the next.
 	Cooldown unit.Duration `yaml:"cooldown"`
-	// Budget is how many runs may start in any period of that length; an empty text sets no budget. Runs that trained
-	// nothing do not count, such as blocked ones.
+	// Budget is how many runs may start in a rolling period, such as 3 per 7d; an empty text sets no budget. Runs that
+	// trained nothing do not count, such as blocked ones.
 	Budget unit.Rate `yaml:"budget"`
 	// Breaker is the number of consecutive runs that failed, were rejected or were rolled back, after which no run starts
 	// until labels change; 0 disables it.

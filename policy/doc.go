@@ -1,5 +1,5 @@
-// Package policy decides from a report whether a model should be retrained, when that may start, and why or why
-// not.
+// Package policy decides from a report whether a model should be retrained and when that may start, and gives the
+// reasons.
 //
 // It owns the rules of the configuration (thresholds, limits, probation) and Decision, which contains every condition
 // with value, bound and distance. Everything is pure: reports, history and the time are arguments, and the result is a

@@ -60,8 +60,8 @@ func newLanguageModel(c Config) (*languageModel, error) {
 	return m, err
 }
 
-// classify asks about one text, as clients do: the request has the prompt, schema and options, and the tag has the
-// template. The system prompt is in the tag or, if retraind does not create the model, in the request.
+// classify asks about one text, as clients do: the request has the prompt, schema and options, and the model on the
+// server has the template. The system prompt is in that model or, if retraind did not create it, in the request.
 func (m *languageModel) classify(ctx context.Context, text Text) (Answer, error) {
 	start := time.Now()
 	prompt, err := m.prompts.Prompt(text.Fields)

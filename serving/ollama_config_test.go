@@ -67,7 +67,7 @@ func TestOllamaConfigFaults(t *testing.T) {
 	}
 }
 
-// A column that is none is found in every form of access, and in branches that are rarely reached.
+// An unknown column is found in every form of access, and in branches that are rarely reached.
 func TestCheckPrompt(t *testing.T) {
 	t.Parallel()
 	for prompt, fault := range map[string]string{

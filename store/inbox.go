@@ -40,7 +40,7 @@ func (t *Tx) FirstSight(model, source, key string, now time.Time) (bool, error) 
 	return n == 1, err
 }
 
-// Said contains what is kept of a file's events about an item. The caller defines the format of Said's texts.
+// Said contains a label file's events about an item, in its last two passes. The caller defines the texts' format.
 type Said struct {
 	Reading     int64  // identifies the pass over the file that produced Now
 	Former, Now string // the events of the previous pass, and those of this pass so far

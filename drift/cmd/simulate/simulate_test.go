@@ -91,7 +91,7 @@ func TestGates(t *testing.T) {
 	} {
 		got := measureGate(c.gateRow, draws, 5)
 		for i, want := range []float64{c.notWorse, c.better, c.point} {
-			tolerance := sigmas*math.Sqrt(want*(1-want)*(1./draws+1./before)) + .005 // it rounded
+			tolerance := sigmas*math.Sqrt(want*(1-want)*(1./draws+1./before)) + .005 // that program rounded
 			if math.Abs(got[i]-want) > tolerance {
 				t.Errorf("%s at %+v: promoted %.3f, want %.3f ± %.3f", gates()[i], c.gateRow, got[i], want, tolerance)
 			}

@@ -35,15 +35,7 @@ type testSet struct {
 
 // NewIntake opens the split of a model and returns an Intake without sources.
 func NewIntake(s *store.Store, c Config, log *slog.Logger) (*Intake, error) {
-	// Once the store has an item, a missing salt is an error.
-	err := s.View(context.Background(), func(t *store.Tx) error {
-		for _, err := range t.Items(c.Model) {
-			c.Known = err == nil
-			return err
-		}
-		return nil
-	})
-	if err != nil {
+	if err := c.FindKnown(context.Background(), s); err != nil {
 		return nil, err
 	}
 	split, err := c.NewSplit()

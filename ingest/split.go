@@ -2,10 +2,12 @@ package ingest
 
 import (
 	"cmp"
+	"context"
 	"path/filepath"
 
 	"github.com/retraind/retraind/drift"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
 )
 
 // Config decides which labels of a model are stored, and which items are held out.
@@ -16,7 +18,18 @@ type Config struct {
 	TextFields []string // text columns or fields, for a test set that names texts
 	Targets    []serving.Target
 	Table      bool // a table is among the sources
-	Known      bool // the store has items of the model already, so a missing salt is an error
+	Known      bool // the store has items of the model already, so a missing salt is an error; set by FindKnown
+}
+
+// FindKnown sets Known.
+func (c *Config) FindKnown(ctx context.Context, s *store.Store) error {
+	return s.View(ctx, func(t *store.Tx) error {
+		for _, err := range t.Items(c.Model) {
+			c.Known = err == nil
+			return err
+		}
+		return nil
+	})
 }
 
 // NewSplit returns the split that decides which items of a model are held out: by the user's own test set if one is

@@ -30,10 +30,6 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 	if !ok {
 		return actions.ExportFacts{}, fmt.Errorf("model %q: %w", model, store.ErrNotFound)
 	}
-	split, err := dataset.Config(file, model).NewSplit()
-	if err != nil {
-		return actions.ExportFacts{}, err
-	}
 	s, err := store.OpenReader(file.State)
 	if errors.Is(err, os.ErrNotExist) {
 		s = nil // no daemon ever ran: the split alone decides
@@ -41,6 +37,16 @@ func Export(ctx context.Context, file *configs.File, model string, o ExportOptio
 		return actions.ExportFacts{}, err
 	} else {
 		defer s.Close()
+	}
+	sides := dataset.Config(file, model)
+	if s != nil {
+		if err := sides.FindKnown(ctx, s); err != nil {
+			return actions.ExportFacts{}, err
+		}
+	}
+	split, err := sides.NewSplit()
+	if err != nil {
+		return actions.ExportFacts{}, err
 	}
 	targets := m.Serving.List()
 	plan := actions.ExportPlan{Targets: targets, SaltID: split.SaltID()}

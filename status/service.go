@@ -208,6 +208,11 @@ func (s *service) answer(e endpoint, r micro.Request) {
 		s.fail(r, 500, err.Error())
 		return
 	}
+	if most := s.conn.MaxPayload(); int64(len(body)) > most {
+		s.fail(r, 500, fmt.Sprintf("the answer has %d bytes, and the NATS server accepts at most %d: ask for less, or use the control socket",
+			len(body), most))
+		return
+	}
 	s.reply(r, nil, body)
 }
 

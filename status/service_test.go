@@ -98,7 +98,7 @@ func TestNATSRequests(t *testing.T) {
 	if r := <-asked; r.ID != "q1" || r.Reason != "new labels" || r.By != "NATS" || r.At.IsZero() {
 		t.Errorf("request %+v", r)
 	}
-	m, err := conn.Request("$SRV.INFO.retraind", nil, time.Second)
+	m, err := conn.Request("$SRV.INFO.retraind", nil, 10*time.Second)
 	var info micro.Info
 	if err == nil {
 		err = json.Unmarshal(m.Data, &info)
@@ -129,6 +129,23 @@ func TestNATSRequestsThatMayOnlyRead(t *testing.T) {
 	}
 	if code, text := ask(t, conn, ServiceRoot+".news.status", ""); code != "" {
 		t.Errorf("%s %s", code, text)
+	}
+}
+
+// An answer that is larger than a message may be is an error: without an answer the client waits until its timeout.
+func TestNATSAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	conn := serveNATS(t, fake{
+		runs: func(_ context.Context, _ string, limit int) ([]Run, error) {
+			return []Run{{ID: "r1", Reason: strings.Repeat("x", limit*10_000)}}, nil
+		},
+	}, false, slog.New(slog.DiscardHandler))
+	if code, text := ask(t, conn, ServiceRoot+".news.runs", `{"limit": 500}`); code != "500" ||
+		!strings.Contains(text, "at most 1048576") {
+		t.Errorf("%q %.200s", code, text)
+	}
+	if code, text := ask(t, conn, ServiceRoot+".news.runs", `{"limit": 50}`); code != "" {
+		t.Errorf("%q %.200s", code, text)
 	}
 }
 

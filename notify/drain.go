@@ -1,10 +1,12 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -152,8 +154,8 @@ func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstr
 			return fmt.Errorf("read the outbox: %w", err)
 		}
 		var done []string
-		for _, e := range entries {
-			if err = d.publish(ctx, js, bucket, e); err != nil {
+		for i, e := range entries {
+			if err = d.publish(ctx, js, bucket, e, entries[i+1:]); err != nil {
 				break
 			}
 			done = append(done, e.ID)
@@ -171,8 +173,11 @@ func (d *Drain) flush(ctx context.Context, js jetstream.JetStream, bucket jetstr
 }
 
 // publish sends one entry and waits until it is stored. Publishing an entry twice is harmless: the stream drops the
-// duplicate within its duplicate window, and the bucket is written only if its content differs.
-func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue, e OutboxEntry) error {
+// duplicate within its duplicate window, and the bucket is not written if it has the document or one of the later ones,
+// the entries that follow in the outbox.
+func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jetstream.KeyValue, e OutboxEntry,
+	later []OutboxEntry,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	msg := nats.NewMsg(e.Subject)
@@ -184,20 +189,21 @@ func (d *Drain) publish(ctx context.Context, js jetstream.JetStream, bucket jets
 	if e.Key == "" {
 		return nil
 	}
-	if err := put(ctx, bucket, e); err != nil {
+	if err := put(ctx, bucket, e, later); err != nil {
 		return fmt.Errorf("write bucket entry %s: %w", e.Key, err)
 	}
 	return nil
 }
 
 // put writes the document into the bucket. It first copies the old content of "<model>.current" to "<model>.previous".
-func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry) error {
+func put(ctx context.Context, bucket jetstream.KeyValue, e OutboxEntry, later []OutboxEntry) error {
 	old, err := bucket.Get(ctx, e.Key)
+	has := func(other OutboxEntry) bool { return other.Key == e.Key && bytes.Equal(other.Body, old.Value()) }
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 	case err != nil:
 		return err
-	case string(old.Value()) == string(e.Body):
+	case has(e) || slices.ContainsFunc(later, has):
 		return nil
 	default:
 		if model, current := strings.CutSuffix(e.Key, ".current"); current {

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/retraind/retraind/internal/natstest"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/notify"
 )
 
@@ -179,9 +180,10 @@ func TestOutageLosesNothingAndKeepsOrder(t *testing.T) {
 	if diff := cmp.Diff(ids(o.entries), stored(t, conn)); diff != "" {
 		t.Errorf("the stream is not the outbox (-want +got):\n%s", diff)
 	}
-	if h := d.Health(); !h.Up || h.Published != int64(len(o.entries)) {
-		t.Errorf("health %+v", h)
-	}
+	waittest.EventuallyHolds(t, "the health to be up", func() (bool, error) { // it is updated after the outbox
+		h := d.Health()
+		return h.Up && h.Published == int64(len(o.entries)), fmt.Errorf("health %+v", h)
+	})
 }
 
 func TestServerAwayAtTheStart(t *testing.T) {
@@ -274,6 +276,42 @@ func TestLateWatcherSeesWhatServes(t *testing.T) {
 	slices.Sort(keys)
 	if diff := cmp.Diff([]string{"m.current", "m.previous"}, keys); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// If two deployments are published again, because they could not be marked, the bucket never goes back to the first one.
+func TestTheBucketNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	conn := natstest.Start(t).Connect()
+	o := newOutbox()
+	o.failMark = 2
+	first := entry(t, notify.ModelDeployed, notify.Deployed{Release: "one"})
+	second := entry(t, notify.ModelDeployed, notify.Deployed{Release: "two", Previous: "one"})
+	o.add(first, second)
+	drain(t, o, conn)
+	o.wait(t)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := js.KeyValue(t.Context(), notify.Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string][]string{
+		"m.current": {string(first.Body), string(second.Body)}, "m.previous": {string(first.Body)},
+	} {
+		all, err := bucket.History(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range all {
+			got = append(got, string(e.Value()))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the values of %s (-want +got):\n%s", key, diff)
+		}
 	}
 }
 

@@ -13,8 +13,24 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// historyRuns is how many past runs the policy considers.
+// historyRuns is the number of past runs that the policy considers (with a budget it may be more), and from which
+// durations are computed.
 const historyRuns = 100
+
+// pastRuns returns the newest runs: all that a budget may count, and at least historyRuns.
+func (l *Loop) pastRuns(t *store.Tx, now time.Time) ([]store.Run, error) {
+	active := l.rules.Model.Policy
+	period := active.Limits.Budget.Per.D()
+	if s := l.rules.Model.Shadow; s != nil {
+		period = max(period, s.Over(active).Limits.Budget.Per.D())
+	}
+	for most := historyRuns; ; most *= 2 {
+		runs, err := t.Runs(l.name, most)
+		if err != nil || len(runs) < most || runs[most-1].Created.Before(now.Add(-period)) {
+			return runs, err
+		}
+	}
+}
 
 // history collects the policy's inputs other than the report. If a run is queued, it passes the run to the engine
 // again and returns queued = true.
@@ -40,7 +56,7 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 		if l.orders, err = ordersOf(t, row); err != nil {
 			return err
 		}
-		runs, err := t.Runs(l.name, historyRuns)
+		runs, err := l.pastRuns(t, time.Now())
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func Plural(n int, noun string) string {
 // Span writes a duration with one or two units: "12d", "4h12m", "38m", "5s".
 func Span(d time.Duration) string {
 	if d < 0 {
-		return "-" + Span(-d)
+		return "-" + Span(d.Abs())
 	}
 	const day = 24 * time.Hour
 	part := func(n time.Duration, unit string) string { return strconv.FormatInt(int64(n), 10) + unit }

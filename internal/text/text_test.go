@@ -55,6 +55,7 @@ func TestForms(t *testing.T) {
 		{text.Span(51 * time.Hour), "2d3h"},
 		{text.Span(12*24*time.Hour + time.Hour), "12d"},
 		{text.Span(-time.Minute), "-1m"},
+		{text.Span(math.MinInt64), "-106751d"}, // as time.Until returns for the zero time
 		{text.Clock(noon.Add(time.Hour), noon, zone), "13:00 CET"},
 		{text.Clock(noon.Add(time.Second), noon, zone), "12:00:01 CET"},
 		{text.Clock(noon.AddDate(0, 0, 1), noon, zone), "Thu 2026-11-19 12:00 CET"},

@@ -188,7 +188,7 @@ func essence(d policy.Decision) string {
 func mustJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic("daemon: " + err.Error()) // only the package's own records are encoded; NaN is refused where figures are computed
+		panic("evaluator: " + err.Error()) // only the package's own records are encoded; NaN is refused where figures are computed
 	}
 	return string(b)
 }

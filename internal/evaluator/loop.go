@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -137,12 +138,12 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 		// Apply a waiting reload before the request: select takes waiting requests in any order, and a request that was made
 		// after a reload must be carried out under its configuration.
-		if r := l.requests.next.Swap(nil); r != nil {
-			l.adopt(r)
-			force = true
-		}
+		force = l.applyReload() || force
 		force = l.scheduled(ctx, time.Now()) || force
 		reply := l.carryOut(ctx, asked)
+		if errors.Is(reply.err, errOutdated) && l.applyReload() {
+			reply, force = l.carryOut(ctx, asked), true
+		}
 		next, err := l.evaluate(ctx, force)
 		if err == nil && audit {
 			err = l.audit(ctx)
@@ -189,6 +190,15 @@ func (l *Loop) barred() bool {
 		}
 	}
 	return why != ""
+}
+
+// applyReload applies a configuration that waits, and reports whether there was one.
+func (l *Loop) applyReload() bool {
+	r := l.requests.next.Swap(nil)
+	if r != nil {
+		l.adopt(r)
+	}
+	return r != nil
 }
 
 // adopt applies a new configuration.

@@ -33,11 +33,11 @@ func (l *Loop) start(ctx context.Context, d policy.Decision, h policy.History) e
 // required.
 var errOutdated = errors.New("a request, a pause or the configuration has changed since the decision")
 
-// checkOutdated returns errOutdated if a request, a hold, a pause or the configuration has changed since the last
-// decision. A run that began nevertheless would remove a stored request without carrying it out.
+// checkOutdated returns errOutdated if a request, a hold or a pause has changed since the last decision. A run that
+// began nevertheless would remove a stored request without carrying it out.
 func (l *Loop) checkOutdated(t *store.Tx, row store.Model) error {
 	is, err := ordersOf(t, row)
-	if err == nil && (is != l.orders || l.rulesReplaced()) {
+	if err == nil && is != l.orders {
 		return errOutdated
 	}
 	return err
@@ -51,7 +51,8 @@ func ordersOf(t *store.Tx, row store.Model) (string, error) {
 }
 
 // begin stores the run of a decision with the plan that fix returns, clears the fields in settled, and then passes the
-// run to the engine. It does nothing if another run of the model has not ended.
+// run to the engine. It does nothing if another run of the model has not ended, and returns errOutdated if the
+// configuration has been replaced.
 func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.ModelField,
 	fix func(*store.Tx, store.Model) (actions.Plan, error),
 ) error {
@@ -64,6 +65,9 @@ func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.Mod
 		}
 		if created = !slices.ContainsFunc(open, func(r store.Run) bool { return r.Model == l.name }); !created {
 			return nil
+		}
+		if l.rulesReplaced() {
+			return errOutdated
 		}
 		row, err := t.Model(l.name)
 		if err != nil {

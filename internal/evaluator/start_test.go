@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -98,6 +99,10 @@ func TestOutdatedDecision(t *testing.T) {
 	begin(func() { l.SetRules(l.rules) })
 	if len(runs.plans) != 0 {
 		t.Fatal("a run began under the former configuration")
+	}
+	repeat := func(*store.Tx, store.Model) (actions.Plan, error) { return actions.Plan{Run: "01repeat"}, nil }
+	if err := l.begin(t.Context(), policy.Decision{At: time.Now()}, nil, repeat); !errors.Is(err, errOutdated) || len(runs.plans) != 0 {
+		t.Fatalf("a run on request began under the former configuration: %v", err)
 	}
 	l.requests.next.Store(nil)
 	row = begin(func() {})

@@ -49,7 +49,11 @@ func NewGuard(listener string, limits Limits, count func(listener, what string),
 		if count != nil {
 			tally = func() { count(listener, heldNames[k]) }
 		}
-		g.refused[k] = refusals.New("a client is at the limit: "+heldNames[k]+" refused", tally, log.With("listener", listener))
+		what := heldNames[k] + " refused"
+		if k == heldConn {
+			what += ", or an idle one closed"
+		}
+		g.refused[k] = refusals.New("a client is at the limit: "+what, tally, log.With("listener", listener))
 	}
 	return g
 }

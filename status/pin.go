@@ -41,5 +41,5 @@ func (c *Client) Pin(ctx context.Context, model, release string, p Pin) (d Done,
 
 // Unpin implements Backend. by is ignored: the daemon gets the author from the kernel.
 func (c *Client) Unpin(ctx context.Context, model, release, _ string) (d Done, err error) {
-	return d, c.order(ctx, ofModel(model)+"/releases/"+url.PathEscape(release)+"/unpin", nil, &d)
+	return d, c.post(ctx, ofModel(model)+"/releases/"+url.PathEscape(release)+"/unpin", nil, &d)
 }

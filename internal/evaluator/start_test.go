@@ -101,7 +101,8 @@ func TestOutdatedDecision(t *testing.T) {
 		t.Fatal("a run began under the former configuration")
 	}
 	repeat := func(*store.Tx, store.Model) (actions.Plan, error) { return actions.Plan{Run: "01repeat"}, nil }
-	if err := l.begin(t.Context(), policy.Decision{At: time.Now()}, nil, repeat); !errors.Is(err, errOutdated) || len(runs.plans) != 0 {
+	err := l.begin(t.Context(), policy.Decision{At: time.Now()}, nil, repeat)
+	if !errors.Is(err, errOutdated) || len(runs.plans) != 0 {
 		t.Fatalf("a run on request began under the former configuration: %v", err)
 	}
 	l.requests.next.Store(nil)

@@ -22,7 +22,8 @@ func CodeDigest(steps []Step, c serving.Config) string {
 		fmt.Fprintf(h, "%s\n", c.Ollama.Digest())
 	}
 	for _, s := range steps {
-		s.Rest, s.Progress = 0, "" // neither changes the result: Rest differs in each run, Progress is for display
+		// None of these changes the result: a plan sets Rest and OllamaOnGPU, Progress is for display.
+		s.Rest, s.OllamaOnGPU, s.Progress = 0, false, ""
 		fmt.Fprintf(h, "%s\n", mustJSON(s))
 		for _, arg := range append(append([]string{}, s.Argv...), s.Undo...) {
 			hashArgument(h, s.Dir, arg)

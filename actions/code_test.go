@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/retraind/retraind/serving"
 )
@@ -40,5 +41,14 @@ func TestCodeDigest(t *testing.T) {
 	prompted := serving.Config{Ollama: &serving.OllamaConfig{Prompt: "a"}}
 	if CodeDigest(other, prompted) == CodeDigest(other, serving.Config{Ollama: &serving.OllamaConfig{Prompt: "b"}}) {
 		t.Error("another prompt gives the same digest")
+	}
+}
+
+// A plan's steps carry marks that the configuration does not have: they do not change what a run does.
+func TestCodeDigestIgnoresMarks(t *testing.T) {
+	t.Parallel()
+	marked := []Step{{Name: "predict", Do: DoPredict, OllamaOnGPU: true, Rest: time.Hour, Progress: "trainer"}}
+	if CodeDigest(marked, serving.Config{}) != CodeDigest([]Step{{Name: "predict", Do: DoPredict}}, serving.Config{}) {
+		t.Error("the digest of a planned step differs from that of the configured one")
 	}
 }

@@ -43,7 +43,7 @@ func Supervise(dir string) error {
 	}
 	spec, err := ReadSpec(dir)
 	if err != nil {
-		return writeJSON(exitFile(dir),
+		return writeExit(dir,
 			Exit{Class: store.StepNotStarted, Code: -1, Detail: err.Error(), Started: time.Now(), Ended: time.Now()})
 	}
 	// Orphans of the command become children of this process, even if they have started a session.
@@ -61,7 +61,21 @@ func Supervise(dir string) error {
 	for _, f := range files {
 		_ = f.Close() // no process of the step is left: release the GPU before the record exists
 	}
-	return writeJSON(exitFile(dir), exit)
+	return writeExit(dir, exit)
+}
+
+// recordPatience is how long the record of an ended command is retried on a full disk. What the command leaves behind is
+// often deleted soon.
+const recordPatience = time.Minute
+
+// writeExit writes the record of an ended attempt.
+func writeExit(dir string, exit Exit) error {
+	for start := time.Now(); ; <-time.After(time.Second) {
+		err := writeJSON(exitFile(dir), exit)
+		if full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT); !full || time.Since(start) > recordPatience {
+			return err
+		}
+	}
 }
 
 // inherited returns the files that the daemon passed on. The command inherits them too. If this process is killed, they

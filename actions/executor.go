@@ -164,6 +164,9 @@ func (x *Executor) doWork(ctx context.Context, p Plan, a Action, done []Outcome)
 	case DoLabel:
 		return x.label(ctx, p, a, step)
 	}
+	if step.Do == DoVerify {
+		step.Timeout = p.verifyTimeout(step)
+	}
 	bounded, stop := x.bounded(ctx, p, step)
 	defer stop()
 	var out Outcome

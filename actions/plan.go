@@ -97,6 +97,9 @@ type Step struct {
 	Rest        time.Duration `json:"rest,omitempty"`
 }
 
+// builtinTimeout is the default timeout of most built-in steps.
+const builtinTimeout = 10 * time.Minute
+
 // composeTimeout is the default timeout of a build and a deployment with compose.
 const composeTimeout = 30 * time.Minute
 
@@ -114,7 +117,7 @@ func Resolve(pipeline []StepConfig, deploy *DeployConfig, self string) []Step {
 		if s.Timeout == 0 {
 			s.Timeout = 12 * time.Hour
 			if s.Do != "" {
-				s.Timeout = 10 * time.Minute
+				s.Timeout = builtinTimeout
 			}
 		}
 		steps = append(steps, s)

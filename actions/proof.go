@@ -117,6 +117,15 @@ func (p proof) run(ctx context.Context) (VerifyFacts, string, error) {
 	}
 }
 
+// verifyTimeout returns the timeout of the step verify. The default one does not end the step before verify_within is
+// over.
+func (p Plan) verifyTimeout(step Step) time.Duration {
+	if step.Timeout == builtinTimeout {
+		return max(step.Timeout, p.Promote.VerifyWithin.D()+builtinTimeout/2)
+	}
+	return step.Timeout
+}
+
 // pause returns how long to wait after the given number of attempts. The wait grows, but never exceeds the time left,
 // so that the last attempt is made at the end. It is zero or negative if no time is left.
 func pause(tries int, left time.Duration) time.Duration {
@@ -216,6 +225,18 @@ func affordable(n int, each, within time.Duration) int {
 		return n
 	}
 	return min(n, max(fewest, int(within/4/each)))
+}
+
+// canonicalSmoke returns the cases with canonical answers, as the scorer returns them. An answer that is no label of the
+// target stays as it is written.
+func canonicalSmoke(gate serving.Target, cases []Smoke) []Smoke {
+	cases = slices.Clone(cases)
+	for i, s := range cases {
+		if canonical, err := gate.CanonicalLabel(s.Expect); err == nil {
+			cases[i].Expect = canonical
+		}
+	}
+	return cases
 }
 
 func (p proof) askSmoke(ctx context.Context, f *VerifyFacts) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/store"
 )
 
 // service is a classifier behind HTTP whose behaviour a test chooses.
@@ -453,5 +454,49 @@ func TestProbes(t *testing.T) {
 	items := []heldItem{{LabelChange: drift.LabelChange{Item: "1", TextHash: "h"}}}
 	if got := probes(items, answers{}, nil); len(got) != 0 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// An expected answer may be written like a label: it is compared in canonical form.
+func TestSmokeInCanonicalForm(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		target serving.Target
+		answer any
+		expect string
+	}{
+		{serving.Target{Normalize: "case"}, "sport", "Sport"},
+		{serving.Target{Kind: serving.KindBool}, true, "yes"},
+		{serving.Target{Kind: serving.KindSet}, []string{"a", "b"}, `["b", "a"]`},
+	} {
+		s := service{
+			health: says(map[string]string{"release": newDigest}),
+			answer: func(string) (int, any) { return 200, map[string]any{"label": c.answer} },
+		}
+		config := s.start(t)
+		c.target.Name = "label"
+		config.Targets = map[string]serving.Target{"label": c.target}
+		p := Plan{Serving: config, Promote: PromoteConfig{VerifyWithin: 1}.WithDefaults()}
+		smoke := []Smoke{{Text: map[string]string{"title": "x"}, Expect: c.expect}}
+		q := question{release: newDigest, health: newDigest, smoke: smoke}
+		if out, err := (&Executor{}).prove(t.Context(), p, q); err != nil || out.Class != store.StepOK {
+			t.Errorf("%s: %s: %s, %v", c.expect, out.Class, out.Detail, err)
+		}
+	}
+}
+
+// The default timeout of the step does not end a verification before verify_within is over.
+func TestVerifyTimeout(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ configured, within, want time.Duration }{
+		{0, 2 * time.Minute, 10 * time.Minute},
+		{0, 20 * time.Minute, 25 * time.Minute},
+		{time.Minute, 20 * time.Minute, time.Minute},
+	} {
+		verify := StepConfig{&VerifyStep{Do: DoVerify, StepCommon: StepCommon{Timeout: unit.Duration(c.configured)}}}
+		p := Plan{Promote: PromoteConfig{VerifyWithin: unit.Duration(c.within)}}
+		if got := p.verifyTimeout(Resolve([]StepConfig{verify}, nil, "")[0]); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
 	}
 }

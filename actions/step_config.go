@@ -31,7 +31,7 @@ type StepCommon struct {
 	Name string `yaml:"name"`
 	// Timeout is how long the step may take; then it is stopped and has failed. Default: 12h for commands and label, 2h
 	// for stage and for predict and deploy on an Ollama server, 30m for other steps predict and for deploy with compose,
-	// 10m for other built-in steps.
+	// 10m for other built-in steps, but for verify at least 5m more than promote.verify_within.
 	Timeout unit.Duration `yaml:"timeout"`
 	// Expect is the expected duration of the step, used until earlier runs show it: a run starts only if it is expected
 	// to end within the quiet hours.

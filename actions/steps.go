@@ -482,7 +482,7 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	defer scorer.Close()
 	pr := proof{
 		scorer: scorer, gate: p.targets()[0].Name, promote: p.Promote, release: q.release, health: q.health,
-		former: q.former, other: q.other, probes: q.probes, smoke: q.smoke,
+		former: q.former, other: q.other, probes: q.probes, smoke: canonicalSmoke(p.targets()[0], q.smoke),
 	}
 	facts, why, err := pr.run(ctx)
 	if err != nil {

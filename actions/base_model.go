@@ -36,8 +36,8 @@ func (p Plan) baseModel() string {
 // baseDir returns the directory of the base model's answers.
 func (p Plan) baseDir() string { return filepath.Join(p.RunDir, "base") }
 
-// askBase adds the base model to the input of the job, which then asks it about the same items. The base gets the same
-// requests as the candidate, plus the system prompt, which the candidate's model on the server already contains.
+// askBase adds the base model to the input of the step predict, which then asks it about the candidate's items. The base
+// gets the candidate's requests and, in addition, the system prompt, which the candidate's model already contains.
 func (p Plan) askBase(in *predict.Input, model string) {
 	config := *p.Serving.Ollama
 	config.Model, config.Foreign = model, true
@@ -86,8 +86,8 @@ func besideBase(model string, gate serving.Target, items []drift.LabelChange, mi
 	return f
 }
 
-// judgeBase rejects a candidate that is right no more often than its base, which suggests that the training, or a step
-// after it, had no effect. It is pure.
+// judgeBase rejects a candidate that is right no more often than its base: then the training, or a step after it, seems
+// to have had no effect. If the two have no answered item in common, it returns failed. It is pure.
 func judgeBase(f *BaseFacts) (class store.StepState, why string) {
 	switch {
 	case f == nil:

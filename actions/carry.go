@@ -36,16 +36,16 @@ func carries(s Step) (carry, breaks bool) {
 		return len(s.Undo) == 0, false
 	case DoExport:
 		return true, false
-	// they run again, but change no file of the run
+	// they run again, but leave the data and the artifact unchanged
 	case DoCheck, DoPredict, DoGate, DoRelease, DoDeploy, DoVerify, DoCompose, DoUnit, DoOllama:
 		return false, false
 	}
 	return false, true
 }
 
-// Carry returns the names of the steps whose results can be reused when p retries the run of parent and, if one step
-// prevents the reuse of itself and all later ones, why. Only steps with an index below from are considered. Carry does
-// not compare files: that happens when each step is due.
+// Carry returns the names of the steps whose results p, a retry of the run of parent, can reuse. If one step prevents the
+// reuse of itself and of all later steps, Carry also returns why. Only steps with an index below from are considered.
+// Carry does not compare files: that happens when each step is due.
 func (p Plan) Carry(parent Plan, from int) (carry []string, why string) {
 	shared := slices.ContainsFunc(p.Steps[from:], func(s Step) bool { return s.Do == "" })
 	for _, s := range p.Steps[:from] {

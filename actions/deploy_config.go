@@ -83,7 +83,8 @@ func (d *DeployConfig) Paths(abs func(string) string) {
 func (d *DeployConfig) Validate() check.Problems {
 	var p check.Problems
 	if d.word != "" && d.word != StrategyLink {
-		p.Errorf("", "write link, restart: {unit: NAME}, or compose: {dir: DIR, service: NAME}", "unknown strategy %q", d.word)
+		p.Errorf("", "write link, restart: {unit: NAME}, compose: {dir: DIR, service: NAME} or ollama: {gguf: FILE}",
+			"unknown strategy %q", d.word)
 	}
 	if d.Restart != nil {
 		p.Under("restart", d.Restart.validate())

@@ -4,5 +4,5 @@
 // candidate (gate), the verification of a deployment (verify), and the durable workflow that executes a run. Next uses
 // no clock and no I/O. Every action is idempotent. One Executor serves many runs at once; runs of one model never
 // overlap. The package never decides whether to retrain, never changes anything without recording it first, and never
-// lets `current` point to anything but a complete release.
+// lets the link `current`, which services follow, point to anything but a complete release.
 package actions

@@ -31,14 +31,14 @@ type Facts struct {
 
 // ExportFacts describes one export; it is also the manifest beside the files.
 type ExportFacts struct {
-	Items      int            `json:"items"`                // labelled items written
+	Items      int            `json:"items"`                // items written that people have labelled
 	Train      int            `json:"train"`                // of these, for training and validation
 	Test       int            `json:"test"`                 // of these, held out
 	Unlabelled int            `json:"unlabelled"`           // rows without a label: omitted
 	Overlay    int            `json:"overlay,omitempty"`    // rows that only the step label has labelled
 	Duplicates int            `json:"duplicates"`           // training rows with the text of a held-out one: omitted
 	Incomplete int            `json:"incomplete,omitempty"` // training rows without a complete chat answer: omitted
-	Labels     map[string]int `json:"labels"`               // items for training and validation by label of the gating target
+	Labels     map[string]int `json:"labels"`               // of the items in Train, by people's label of the gating target
 	Seq        int64          `json:"seq"`                  // last label change that is certainly in the export
 	Info       string         `json:"info"`                 // fingerprint of the exported state
 	At         time.Time      `json:"at"`
@@ -90,8 +90,8 @@ type GateFacts struct {
 	Figures         map[string]float64 `json:"figures,omitempty"`
 	ChampionFigures map[string]float64 `json:"champion_figures,omitempty"`
 	Failing         string             `json:"failing,omitempty"`
-	// Decided names what refused the candidate, if it was neither the rule in promote.gate nor a category nor a figure:
-	// format_errors, targets.NAME or base_model.
+	// Decided is format_errors, targets.NAME or base_model if that refused the candidate. It is "" if the rule in
+	// promote.gate, a category or a figure did.
 	Decided string `json:"decided,omitempty"`
 }
 

@@ -49,7 +49,7 @@ func ReadChampion(stored string) (Champion, error) {
 // Summary is a run's result as stored and shown.
 type Summary struct {
 	Result  Result       `json:"result"`
-	Release string       `json:"release,omitempty"` // the candidate, or the release that was rolled back
+	Release string       `json:"release,omitempty"` // the candidate, or the release that was rolled back or deployed again
 	Serving string       `json:"serving,omitempty"` // the deployed release after the run
 	Export  *ExportFacts `json:"export,omitempty"`
 	Gate    *GateFacts   `json:"gate,omitempty"`
@@ -225,7 +225,8 @@ func (x *Executor) promote(t *store.Tx, p Plan, sum Summary, size int64) error {
 	})
 }
 
-// refuse records that the run's candidate, if there was one, was not promoted, and publishes a rejection or a rollback.
+// refuse records that the run's candidate, if there was one, was not promoted. If the candidate was rejected or rolled
+// back, it also publishes that.
 func (x *Executor) refuse(t *store.Tx, p Plan, sum Summary, done []Outcome) error {
 	if sum.Release == "" || sum.Release == p.Champion {
 		return nil

@@ -47,7 +47,7 @@ func perTarget(targets []serving.Target, items []drift.LabelChange, candidate, c
 	return out
 }
 
-// share returns the score for n items of which right are answered correctly, without macro-F1.
+// share returns the score for a number of right answers to n items, without macro-F1.
 func share(right, n int) Score {
 	s := Score{Correct: right}
 	if n > 0 {
@@ -57,10 +57,10 @@ func share(right, n int) Score {
 	return s
 }
 
-// judgeTargets checks the targets that do not gate, and fills in their margins and bounds. A target with a configured
-// margin must not be worse by more than that margin, with 95% confidence. A target without one is refused if it loses
-// more than category_floor points and chance does not explain the loss. name is the target that decided, if the class
-// is not ok.
+// judgeTargets checks the targets that do not gate, and fills in their margins and bounds. In a target with a configured
+// margin the candidate must not be worse by more than that margin, with 95% confidence. In another target it must not
+// lose more than category_floor points, unless chance explains the loss. name is the target that decided, if the class is
+// not ok.
 func judgeTargets(c PromoteConfig, targets []TargetFacts) (name string, class store.StepState, why string) {
 	for i := range targets {
 		f := &targets[i]

@@ -181,7 +181,7 @@ func (s StepConfig) Common() StepCommon {
 	return *s.common()
 }
 
-// Builtin returns the name of the built-in step; "" for a command.
+// Builtin returns the name of the built-in step; "" for a command and for an included pipeline.
 func (s StepConfig) Builtin() Builtin {
 	if s.StepType == nil {
 		return ""

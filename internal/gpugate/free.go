@@ -36,7 +36,7 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
-	entries, own, err := g.stopThings(ctx, s, r, before)
+	entries, own, err := g.stopThings(ctx, s, r, before, config.StopWithin.D())
 	if err != nil {
 		return "", g.unless(ctx, s, err)
 	}
@@ -47,7 +47,7 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 	for _, e := range entries {
 		names = append(names, e.Thing.String())
 	}
-	log.Info("gpu was freed", "stopped", names)
+	log.Info("programs were stopped to free the gpu", "stopped", names)
 	if err := g.awaitGone(ctx, s, slices.Concat(entries, own), before, config.StopWithin.D()); err != nil {
 		return "", g.unless(ctx, s, err)
 	}
@@ -70,9 +70,9 @@ func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (str
 
 // stopThings records the running things in the ledger and stops them. It returns as `own` the models that the run
 // itself has loaded, which are unloaded without an entry in the ledger. If a thing cannot be stopped, the error names
-// it; the ledger then lists all running things, even those that were not stopped.
+// it; the ledger then lists all running things, even those that were not stopped. Each thing may take as long as within.
 func (g *Gate) stopThings(
-	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device,
+	ctx context.Context, s actions.GPUStep, r actions.Room, before []gpu.Device, within time.Duration,
 ) (entries, own []ledger.Entry, err error) {
 	unlock, err := g.o.Ledger.Lock(ctx)
 	if err != nil {
@@ -98,12 +98,26 @@ func (g *Gate) stopThings(
 		faults.Point("ledger:noted")
 	}
 	for _, e := range slices.Concat(entries, own) {
-		if err := g.o.Ledger.Stop(ctx, e.Thing); err != nil {
-			return nil, nil, fmt.Errorf("%s cannot be stopped: %w", e.Thing, err)
+		if err := g.stop(ctx, e.Thing, within); err != nil {
+			return nil, nil, err
 		}
 		faults.Point("ledger:stopped")
 	}
 	return entries, own, nil
+}
+
+// stop stops a thing, or gives up waiting for its end after the given time.
+func (g *Gate) stop(ctx context.Context, t ledger.Thing, within time.Duration) error {
+	timed, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := g.o.Ledger.Stop(timed, t)
+	switch {
+	case err != nil && timed.Err() != nil && ctx.Err() == nil:
+		return fmt.Errorf("%s did not stop within %s (gpu.stop_within)", t, unit.Duration(within))
+	case err != nil:
+		return fmt.Errorf("%s cannot be stopped: %w", t, err)
+	}
+	return nil
 }
 
 // find lists the things named in stop that are running, and those that only other runs have stopped. The caller records

@@ -18,7 +18,8 @@ func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (s
 	if err != nil {
 		return "", err
 	}
-	if _, _, err := g.stopThings(ctx, s, r, before); err != nil {
+	within := g.config(s.Model).StopWithin.D()
+	if _, _, err := g.stopThings(ctx, s, r, before, within); err != nil {
 		return "", err
 	}
 	entries, err := g.mine(s.Run, r.Stop)
@@ -28,7 +29,7 @@ func (g *Gate) Unload(ctx context.Context, s actions.GPUStep, r actions.Room) (s
 	if len(entries) == 0 {
 		return "nothing to unload: not loaded", nil
 	}
-	if err := g.awaitGone(ctx, s, entries, before, g.config(s.Model).StopWithin.D()); err != nil {
+	if err := g.awaitGone(ctx, s, entries, before, within); err != nil {
 		return "", g.unless(ctx, s, err)
 	}
 	faults.Point("unloaded")

@@ -48,7 +48,8 @@ func TestOwnModels(t *testing.T) {
 	liga := actions.AskedModel{URL: server.URL, Name: "liga", Releases: true}
 	stopped := func(asked ...actions.AskedModel) (owed, own []string) {
 		t.Helper()
-		entries, mine, err := g.stopThings(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked}, nil)
+		room := actions.Room{Stop: stop, RunDir: t.TempDir(), Asked: asked}
+		entries, mine, err := g.stopThings(t.Context(), s, room, nil, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,8 +64,8 @@ func (g *Gate) Again() {
 	clear(g.free)
 }
 
-// Sample judges one answer of an Inventory. If the answer is missing, or a value in it that the conditions need, the
-// time for which a device counts as free starts again, because the device is not known to have been free. After a final
+// Sample judges one answer of an Inventory. A device that is missing in the answer, or whose values that the conditions
+// need are unknown, is not known to have been free: the time for which it has been free starts again. After a final
 // verdict every call returns that verdict, until Again.
 func (g *Gate) Sample(now time.Time, devices []Device, err error) Verdict {
 	if g.final != nil {

@@ -146,8 +146,8 @@ func (n *Namer) models(ctx context.Context, runners []*Process) {
 	}
 }
 
-// errForbidden is the answer of `retraind docker-helper` for a container that belongs to no configured service. It is
-// permanent.
+// errForbidden is the answer of `retraind docker-helper` for a container that belongs to no configured service. The
+// Namer does not ask again for this container.
 var errForbidden = errors.New("the docker helper refuses to describe this container")
 
 func get(ctx context.Context, client *http.Client, url string, into any) error {

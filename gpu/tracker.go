@@ -13,8 +13,8 @@ const (
 	pressureShare = 0.02
 	// blindAfter is the number of consecutive failed samples after which the failure is reported.
 	blindAfter = 2
-	// mostFindings limits the findings of one watcher: a program that comes and goes every few seconds would fill the
-	// outbox.
+	// mostFindings limits the findings of one watcher, because a program that comes and goes every few seconds would
+	// otherwise fill the outbox.
 	mostFindings = 30
 	// idleBelow is the utilisation, in percent, below which a device counts as idle.
 	idleBelow = 5
@@ -122,7 +122,7 @@ func (t *tracker) compare(d Device) []Finding {
 			others = append(others, p)
 		}
 	}
-	if !t.known { // the step was already running: running processes count as there from the start
+	if !t.known { // the step was already running: take the present processes as those before its start
 		t.known = true
 		d.Processes = others
 		if complete && d.Used.State == Known {

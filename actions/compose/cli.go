@@ -136,7 +136,7 @@ func (c cli) failed(ctx context.Context, what string, err error, said string) er
 			lines = append(lines, line)
 		}
 	}
-	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // version 1 reports only in the last line that it failed
+	last := strings.Join(lines[max(0, len(lines)-2):], "; ") // the last line of version 1 says only that it failed
 	if n := len(lines); n > 0 && pythonError.MatchString(lines[n-1]) {
 		last = lines[n-1] // the line before is code
 	}

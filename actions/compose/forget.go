@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/durable"
 )
 
-// imageFile contains the name of a release's image. It is stored beside the kept files.
+// imageFile is the file, beside the kept files of a release, that contains the name of the release's image.
 const imageFile = "image"
 
 // note records the name of a release's image, so that the image can be removed once the release is retired.

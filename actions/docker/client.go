@@ -120,15 +120,16 @@ func (c *Client) forget() {
 	c.minor = 0
 }
 
-// call does what do does, but waits no longer than patience. It is for requests that the engine answers at once.
+// call sends a request as the method do does, but waits no longer than patience. It is for requests that the engine
+// answers at once.
 func (c *Client) call(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	return c.do(ctx, op, method, path, query, out, fine...)
 }
 
-// do sends one request and decodes the answer into out, unless out is nil. A status in fine is no error; its answer is
-// not decoded.
+// do sends one request and decodes the answer into out, unless out is nil. The statuses in the list `fine` are no errors;
+// their answers are not decoded.
 func (c *Client) do(ctx context.Context, op, method, path string, query url.Values, out any, fine ...int) error {
 	minor, err := c.version(ctx)
 	if err != nil {

@@ -47,7 +47,7 @@ func (Models) Find(ctx context.Context, url string, names []string, now time.Tim
 		known := slices.ContainsFunc(things, func(t Thing) bool { return t.Loaded.Name == name })
 		digest := digestOf(models, name)
 		if known || digest == "" || len(names) > 0 && !named || !r.Expires.After(now) {
-			continue // a deleted model can be neither unloaded nor loaded
+			continue // listed twice, deleted, not named, or being unloaded
 		}
 		things = append(things, modelThing(url, digest, r, now))
 	}

@@ -202,8 +202,8 @@ func (in SwitchInput) tryCopy(ctx context.Context, c *ollama.Client, from string
 	return err
 }
 
-// loaded returns the entry of the model in service in the server's list of loaded models, nil if it is not loaded.
-// served is the digest of the model's manifest. loaded updates State.GPU by that entry.
+// loaded returns what the server reports about the memory of the model in service, whose manifest has the digest
+// `served`; nil if it is not loaded. It also updates State.GPU.
 func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, served string) (*ollama.Running, error) {
 	list, err := c.Running(ctx)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/retraind/retraind/serving"
 )
 
-// lend records, for Barred, what a run stops or may have stopped: before anything is stopped. An empty list removes the
-// record, before the restore.
+// lend records for Barred what a run is about to stop; an empty list removes the record. Call it before anything is
+// stopped, and before the restore.
 func (g *Gate) lend(run string, stop []gpu.StopConfig) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

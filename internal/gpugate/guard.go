@@ -63,7 +63,7 @@ func (g *Gate) guard(
 func (g *Gate) cameBack(ctx context.Context, e ledger.Entry, stopped map[string]int) (string, *actions.BlockedError) {
 	state, err := g.o.Ledger.Look(ctx, e.Thing)
 	if err != nil || !state.Runs() || state.Standing == ledger.Leaving {
-		return "", nil //nolint:nilerr // an engine that is down runs nothing that the driver does not show
+		return "", nil //nolint:nilerr // an unknown state is checked again at the next tick
 	}
 	again := e.Loaded != nil || e.Container != nil && e.Container.Policy == "always"
 	if !again || stopped[e.Key()] >= stopAgain {

@@ -16,7 +16,7 @@ func (g *Gate) CheckGPU(ctx context.Context, results []ledger.Result) {
 	}
 }
 
-// Tell publishes the results of a restore: one event for each run with news. Unreadable files of the ledger are logged.
+// Tell publishes the results of a restore: one event for each run with a new result. Unreadable files of the ledger are logged.
 func (g *Gate) Tell(ctx context.Context, results []ledger.Result, bad map[string]error) error {
 	for file, err := range bad {
 		g.o.Log.Error("a file of the ledger of stopped programs cannot be read and was renamed; check that the program that it names is running",

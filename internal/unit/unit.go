@@ -38,7 +38,7 @@ func bad(hint, format string, args ...any) error {
 var decimal = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?$`)
 
 // number parses a plain decimal and explains the usual mistakes. `write` is the format of the expected form, with "%s"
-// for the number. example is the number shown if the text contains no usable number.
+// for the number. example is the hint if the text contains no usable number.
 func number(text, num, write, example string) (float64, error) {
 	cure := func(n string) string { return "write " + fmt.Sprintf(write, n) }
 	switch low := strings.ToLower(strings.TrimLeft(num, "+-.")); {

@@ -40,7 +40,7 @@ func New(base string) (*Client, error) {
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // follow no redirect: only the configured URL
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // only the configured URL is contacted
 	return &Client{strings.TrimSuffix(base, "/"), &http.Client{Transport: transport, CheckRedirect: stay}}, nil
 }
 

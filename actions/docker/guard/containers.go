@@ -94,7 +94,7 @@ func (q *request) own(id string) (inspected, *precedent, error) {
 	return c, &precedent{}, nil
 }
 
-// oneOff reports whether a container was created by `docker compose run`, which publishes no ports.
+// oneOff reports whether a container was created by `docker compose run`.
 func oneOff(labels map[string]string) bool { return strings.EqualFold(labels[labelOneOff], "true") }
 
 // list lists the containers of the configured services, and no others.

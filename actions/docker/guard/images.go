@@ -116,8 +116,8 @@ func (q *request) ownImage(image string, s Service, known *precedent) error {
 	return nil
 }
 
-// buildParameters are the allowed parameters of a build. With the values that build allows, they do not affect rights
-// on the host.
+// buildParameters are the allowed parameters of a build. With the values that the method build allows, they do not affect
+// rights on the host.
 var buildParameters = []string{
 	"t", "q", "nocache", "rm", "forcerm", "dockerfile", "buildargs", "labels", "memory", "memswap", "cpushares", "cpusetcpus",
 	"cpuperiod", "cpuquota", "shmsize", "target", "cachefrom", "platform", "extrahosts", "ulimits", "version", "networkmode",

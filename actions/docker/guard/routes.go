@@ -30,8 +30,8 @@ func isImage(s string) bool {
 
 var errNotAllowed = errors.New("retraind never sends such a request")
 
-// route decides on a request. It returns the handler that forwards the request, or an error if it is refused. If only
-// is set, the request may also be the question whether a service may be changed.
+// route decides on a request. It returns the handler that forwards the request, or an error if it is refused. If `only`
+// is set, the request may also be the question whether a service may be changed (see servicePath).
 func (g *Guard) route(r *http.Request, only bool) (http.HandlerFunc, error) {
 	// The path that is checked must be the path that the engine gets: other spellings are refused.
 	if r.URL.RawPath != "" || strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {

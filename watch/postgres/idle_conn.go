@@ -20,6 +20,8 @@ const (
 	// pooledIdleTimeout is how long to wait for an answer on a connection through a pooler. It is longer, because the
 	// server cannot be asked about such a connection.
 	pooledIdleTimeout = time.Minute
+	// idleTick is how often the time of waiting is checked.
+	idleTick = 500 * time.Millisecond
 )
 
 // idleConn records when the current read began, to detect half-open connections. TCP keepalive detects a network that
@@ -63,7 +65,7 @@ func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.C
 	}
 	pid := conn.PgConn().PID()
 	go func() {
-		tick := time.NewTicker(500 * time.Millisecond)
+		tick := time.NewTicker(idleTick)
 		defer tick.Stop()
 		for {
 			select {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,9 @@ func (s *Source) probe(ctx context.Context) error {
 	_, err = s.inspected(ctx, conn)
 	return explain(s.cfg, err)
 }
+
+// databaseOf returns the name of a connection's database. If the connection string names none, it is the user's name.
+func databaseOf(conn *pgx.Conn) string { return cmp.Or(conn.Config().Database, conn.Config().User) }
 
 // keyTypes returns the SQL types of the key columns.
 func (s *schema) keyTypes(columns map[string]string) []string {

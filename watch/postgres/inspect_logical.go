@@ -71,7 +71,7 @@ func (s *schema) findSlot(ctx context.Context, conn *pgx.Conn, found *check.Prob
 		return nil
 	case err != nil:
 		return err
-	case plugin != "pgoutput" || database != conn.Config().Database:
+	case plugin != "pgoutput" || database != databaseOf(conn):
 		found.Errorf("capture", fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name),
 			"the replication slot %s is not retraind's own (plugin %s, database %s)", name, plugin, database)
 	case status == "lost":

@@ -49,7 +49,7 @@ func (s *schema) findTable(ctx context.Context, conn *pgx.Conn, found *check.Pro
 		if len(others) > 0 {
 			hint += "; existing tables: " + strings.Join(others, ", ")
 		}
-		found.Errorf("table", hint, "database %q has no table %s", conn.Config().Database, strings.Join(s.ident, "."))
+		found.Errorf("table", hint, "database %q has no table %s", databaseOf(conn), strings.Join(s.ident, "."))
 		return nil, true, nil
 	}
 	if err != nil {

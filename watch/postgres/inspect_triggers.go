@@ -24,7 +24,7 @@ func (s *schema) findTriggers(ctx context.Context, conn *pgx.Conn, found *check.
 	}
 	if !installed {
 		found.Errorf("table", runInit, "database %q does not record label changes yet: it has no table retraind.%s_outbox",
-			conn.Config().Database, s.model)
+			databaseOf(conn), s.model)
 		return nil
 	}
 	wanted := events

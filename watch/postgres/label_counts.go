@@ -56,7 +56,7 @@ func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 				return nil //nolint:nilerr // invalid labels are reported when they are read
 			}
 			var members []string
-			if json.Unmarshal([]byte(label), &members) != nil {
+			if json.Unmarshal([]byte(label), &members) != nil || members == nil { // nil: the label is the word null
 				members = []string{label}
 			}
 			for _, m := range members {

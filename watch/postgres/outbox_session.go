@@ -30,9 +30,9 @@ func (s *Source) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	c := &session{Source: s, conn: conn}
-	if err := c.prepare(ctx); err != nil {
+	if err := s.guard(ctx, conn, c.prepare); err != nil {
 		c.close()
-		return nil, explain(s.cfg, err)
+		return nil, err
 	}
 	return c, nil
 }

@@ -27,7 +27,7 @@ func (s *schema) learnPadding(ctx context.Context, conn *pgx.Conn) error {
 	s.padded = map[string]bool{}
 	for i, field := range plan.Fields {
 		if i < len(s.targets) && (field.DataTypeOID == pgtype.BPCharOID || field.DataTypeOID == pgtype.BPCharArrayOID) {
-			s.padded[s.targets[i].name] = true
+			s.padded[s.targets[i].name] = field.DataTypeOID == pgtype.BPCharArrayOID
 		}
 	}
 	return nil
@@ -36,15 +36,19 @@ func (s *schema) learnPadding(ctx context.Context, conn *pgx.Conn) error {
 // canonical turns a JSON value into a label of a target. For a null it returns present = false.
 func (s *schema) canonical(target string, raw []byte) (label string, present bool, err error) {
 	label, present, err = canonical(raw)
-	if !s.padded[target] || err != nil {
+	isArray, padded := s.padded[target]
+	switch {
+	case err != nil || !present || !padded:
 		return label, present, err
+	case !isArray:
+		return strings.TrimRight(label, " "), true, nil
 	}
 	var members []string
-	if json.Unmarshal([]byte(label), &members) != nil {
-		return strings.TrimRight(label, " "), present, nil //nolint:nilerr // no list: a single label
+	if err := json.Unmarshal([]byte(label), &members); err != nil {
+		return "", false, err
 	}
 	for i := range members {
 		members[i] = strings.TrimRight(members[i], " ")
 	}
-	return serving.CanonicalSet(members), present, nil
+	return serving.CanonicalSet(members), true, nil
 }

@@ -36,7 +36,7 @@ func (s *Source) openPoll(ctx context.Context) (*poller, error) {
 		return nil, err
 	}
 	p := &poller{Source: s, conn: conn, watermark: s.cfg.watermark(), known: map[string]uint64{}, seed: maphash.MakeSeed()}
-	err = func() error {
+	err = s.guard(ctx, conn, func(ctx context.Context) error {
 		columns, err := s.inspected(ctx, conn)
 		if err != nil {
 			return err
@@ -45,10 +45,10 @@ func (s *Source) openPoll(ctx context.Context) (*poller, error) {
 		kind, err := s.schema.relationKind(ctx, conn)
 		p.isView = kind != "r" && kind != "p"
 		return err
-	}()
+	})
 	if err != nil {
 		s.closeConn(conn)
-		return nil, explain(s.cfg, err)
+		return nil, err
 	}
 	return p, nil
 }
@@ -60,19 +60,27 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 		return err
 	}
 	defer s.closeConn(p.conn)
+	run := func(ctx context.Context) error { return p.run(ctx, onUp) }
+	if pooled(p.conn) { // the query of a view may run for longer than a pooled connection may wait for an answer
+		return explain(s.cfg, run(ctx))
+	}
+	return s.guard(ctx, p.conn, run)
+}
+
+func (p *poller) run(ctx context.Context, onUp func()) error {
 	for first := true; ; first = false {
 		if err := p.pollOnce(ctx, first); err != nil {
-			return explain(s.cfg, err)
+			return err
 		}
 		if first {
 			onUp()
 		}
-		wait := s.cfg.poll()
+		wait := p.cfg.poll()
 		if p.isView && p.at.Floor == nil {
-			wait = max(wait, s.cfg.overlap()) // without a floor, each poll reads the whole view
+			wait = max(wait, p.cfg.overlap()) // without a floor, each poll reads the whole view
 		}
 		if err := p.wait(ctx, wait); err != nil {
-			return explain(s.cfg, err)
+			return err
 		}
 	}
 }
@@ -145,7 +153,13 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 		p.otherSpelling = p.at.Spelling != spelling
 		reason = p.at.lost(now, seen.next)
 	}
-	compare := reason == "" && clock.Sub(p.at.Compared) >= p.cfg.compare()
+	if reason == "" && first {
+		if err := p.dropOddWatermarks(ctx, tx); err != nil {
+			return err
+		}
+	}
+	// The last compare is in the future if the server's clock was set back.
+	compare := reason == "" && (clock.Sub(p.at.Compared) >= p.cfg.compare() || clock.Before(p.at.Compared))
 	if reason != "" {
 		p.logFullRead(reason)
 	}
@@ -171,8 +185,9 @@ func (p *poller) fullRead(ctx context.Context, tx pgx.Tx, now pollPosition, seen
 		next.Look++
 	}
 	var greatest *string
-	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT max(r.%s)::text FROM %s AS r", ident(p.watermark),
-		p.schema.table)).Scan(&greatest); err != nil {
+	column := "r." + ident(p.watermark)
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT (max(%s) FILTER (WHERE %s))::text FROM %s AS r", column,
+		p.plausible(column), p.schema.table)).Scan(&greatest); err != nil {
 		return err
 	}
 	next.Compared = clock

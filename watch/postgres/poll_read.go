@@ -28,8 +28,8 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 		author = "r." + ident(p.cfg.Author)
 	}
 	sql = strings.TrimSuffix(p.schema.tableQuery(), " FROM "+p.schema.table+" AS r")
-	sql = fmt.Sprintf("%s, %s::text, %s::text FROM %s AS r WHERE %s IS NOT NULL", sql, author, column, p.schema.table,
-		column)
+	sql = fmt.Sprintf("%s, %s::text, CASE WHEN %s THEN %s::text END FROM %s AS r WHERE %[4]s IS NOT NULL", sql, author,
+		p.plausible(column), column, p.schema.table)
 	if p.at.Floor != nil {
 		args = append(args, *p.at.Floor)
 		sql += fmt.Sprintf(" AND %s > $%d::text::%s", column, len(args), p.wmType)
@@ -40,6 +40,38 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 			<= pg_snapshot_xmax(pg_current_snapshot())::text::bigint - $%d::bigint`, len(args))
 	}
 	return sql + " ORDER BY " + column, args, nil
+}
+
+// plausible returns an SQL condition that is false for values that no usual watermark ever reaches: infinity, NaN, and
+// times that are more than a day in the future. Such a value is never the floor, because all later rows would be below
+// it. A day covers times in a time zone ahead of UTC.
+func (p *poller) plausible(column string) string {
+	switch {
+	case strings.HasPrefix(p.wmType, "timestamp") || p.wmType == "date":
+		return fmt.Sprintf("(isfinite(%s) AND %[1]s <= now() + interval '1 day')", column)
+	case strings.HasPrefix(p.wmType, "numeric") || p.wmType == "double precision" || p.wmType == "real":
+		return column + " < 'infinity'::float8" // NaN is greater than infinity
+	}
+	return "true"
+}
+
+// dropOddWatermarks drops the floor and the pending watermarks of a stored position if any of them is not plausible. An
+// earlier version could store such a position.
+func (p *poller) dropOddWatermarks(ctx context.Context, tx pgx.Tx) error {
+	marks := []string{}
+	if p.at.Floor != nil {
+		marks = append(marks, *p.at.Floor)
+	}
+	for _, pending := range p.at.Pending {
+		marks = append(marks, pending.At)
+	}
+	var usual bool
+	err := tx.QueryRow(ctx, fmt.Sprintf("SELECT coalesce(bool_and(%s), true) FROM unnest($1::text[]::%s[]) AS v(v)",
+		p.plausible("v.v"), p.wmType), marks).Scan(&usual)
+	if err == nil && !usual {
+		p.at.Floor, p.at.Pending = nil, nil
+	}
+	return err
 }
 
 // readNew passes the changed rows to the sink in batches. The last batch moves the position.
@@ -69,8 +101,10 @@ func (p *poller) readNew(ctx context.Context, tx pgx.Tx, seen snapshot, text str
 		if err != nil {
 			return err
 		}
-		mark := string(raw[len(raw)-1])
-		greatest = &mark
+		if last := raw[len(raw)-1]; last != nil {
+			mark := string(last)
+			greatest = &mark
+		}
 		digest := p.digest(raw)
 		if len(known) < maxKnown {
 			known[item.ID] = digest

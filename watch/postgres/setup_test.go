@@ -18,6 +18,7 @@ import (
 
 	"github.com/retraind/retraind/internal/pgtest"
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/watch"
 )
 
@@ -50,6 +51,7 @@ type memory struct {
 	full      int      // whole-table reads
 	respelled int      // items whose key got another format
 	faults    []string // calls that must never happen
+	stall     func()   // called once, after the first row of a whole-table read
 	changed   chan struct{}
 }
 
@@ -99,6 +101,10 @@ func (m *memory) Replace(_ context.Context, _ string, read watch.FullRead) error
 		if err != nil {
 			return err
 		}
+		if m.stall != nil {
+			m.stall()
+			m.stall = nil
+		}
 		fresh[it.ID] = watch.Item{ID: it.ID, Text: it.Text, Labels: it.Labels}
 	}
 	m.mu.Lock()
@@ -146,6 +152,13 @@ func (m *memory) snapshot() map[string]watch.Item {
 	return maps.Clone(m.items)
 }
 
+// fullReads returns the number of whole-table reads so far.
+func (m *memory) fullReads() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.full
+}
+
 func (m *memory) log() []watch.Change {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -155,7 +168,7 @@ func (m *memory) log() []watch.Change {
 // until waits until the sink satisfies a condition.
 func (m *memory) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(waittest.Patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -185,7 +198,7 @@ func (m *memory) equalsTable(t *testing.T, model string, cfg *Config) {
 		it.At = time.Time{}
 		want[it.ID] = it
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(waittest.Patience)
 	for {
 		got := m.snapshot()
 		if reflect.DeepEqual(want, got) { // takes a tenth of the time of cmp.Diff

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/retraind/retraind/watch"
 )
 
@@ -113,9 +115,14 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		return err
 	}
 	defer session.close()
-	guarded, release := cancelWhenIdle(ctx, s.cfg, session.conn)
+	return s.guard(ctx, session.conn, func(ctx context.Context) error { return session.run(ctx, onUp) })
+}
+
+// guard calls run with a context that ends when the connection is dead (see cancelWhenIdle), and explains its error.
+func (s *Source) guard(ctx context.Context, conn *pgx.Conn, run func(ctx context.Context) error) error {
+	guarded, release := cancelWhenIdle(ctx, s.cfg, conn)
 	defer release()
-	err = session.run(guarded, onUp)
+	err := run(guarded)
 	if cause := context.Cause(guarded); ctx.Err() == nil && cause != nil {
 		err = cause
 	}

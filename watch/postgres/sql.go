@@ -106,7 +106,7 @@ type schema struct {
 	ident   pgx.Identifier
 	table   string // quoted
 	targets []target
-	padded  map[string]bool // targets whose values the server pads with blanks; nil before learnPadding
+	padded  map[string]bool // targets whose values the server pads with blanks, true for arrays; nil before learnPadding
 }
 
 func newSchema(model string, cfg *Config) (*schema, error) {

@@ -28,10 +28,6 @@ func Grants(model string, cfg *Config, role string) (string, error) {
 	for _, name := range s.readColumns() {
 		columns = append(columns, ident(name))
 	}
-	if cfg.capture() == CapturePoll {
-		// xmin, the id of the transaction that wrote a row, shows whether the row was read before.
-		columns = append(columns, "xmin")
-	}
 	for _, t := range cfg.targets() {
 		if !columnName.MatchString(t.source) {
 			expressions = append(expressions, "("+t.source+")")
@@ -60,6 +56,9 @@ ALTER ROLE %[1]s SET idle_in_transaction_session_timeout = '10s';
 GRANT USAGE ON SCHEMA %[4]s TO %[1]s;
 %[7]sGRANT SELECT (%[5]s) ON %[6]s TO %[1]s;
 `, quoted, model, literal(role), ident(s.ident[0]), strings.Join(columns, ", "), s.table, s.captureGrants(quoted))
+	if cfg.capture() == CapturePoll {
+		out.WriteString(s.grantXmin(quoted))
+	}
 	if len(expressions) > 0 {
 		// Only the server knows which columns an expression reads, so the SQL creates a temporary view and reads the
 		// dependencies that the server has recorded for it.
@@ -82,6 +81,17 @@ END $retraind$;
 	}
 	out.WriteString("\nCOMMIT;\n")
 	return out.String(), nil
+}
+
+// grantXmin returns the SQL that grants a role the right to read xmin, the id of the transaction that wrote a row, which
+// shows whether the row was read before. A view has no xmin.
+func (s *schema) grantXmin(role string) string {
+	return fmt.Sprintf(`DO $retraind$ BEGIN
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = %[1]s::regclass AND attname = 'xmin') THEN
+    GRANT SELECT (xmin) ON %[2]s TO %[3]s;
+  END IF;
+END $retraind$;
+`, literal(s.table), s.table, role)
 }
 
 // captureGrants returns the SQL that grants the rights that a capture needs in addition to those on the table.

@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/retraind/retraind/internal/unit"
+)
+
+// TestPollWithAnOddWatermark: a row whose watermark is far beyond all others, such as infinity or a time from a wrong
+// clock, does not hide the rows that are written later.
+func TestPollWithAnOddWatermark(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ kind, usual, odd string }{
+		{"timestamptz", "clock_timestamp()", "'infinity'"},
+		{"timestamptz", "clock_timestamp()", "'2099-01-01'"},
+		{"timestamp", "clock_timestamp() AT TIME ZONE 'Pacific/Kiritimati'", "'2099-01-01'"},
+		{"float8", "extract(epoch FROM clock_timestamp())", "'NaN'"},
+		{"numeric", "extract(epoch FROM clock_timestamp())", "'NaN'"},
+	} {
+		t.Run(c.kind+" "+c.odd, func(t *testing.T) {
+			t.Parallel()
+			b := newLab(t).setup(t, CapturePoll, `CREATE TABLE items (id int PRIMARY KEY, txt text, cat text, mark `+c.kind+`)`,
+				func(dsn string) *Config {
+					return &Config{
+						DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Label: "cat", Watermark: "mark",
+					}
+				})
+			b.cfg.Compare = unit.Duration(time.Hour)
+			b.exec(`INSERT INTO items VALUES (1, 't', 'x', ` + c.odd + `)`)
+			b.start()
+			b.ready()
+			for id := range 12 {
+				mark := c.usual
+				if id == 5 {
+					mark = c.odd
+				}
+				b.exec(`INSERT INTO items VALUES ($1, 't', 'x', `+mark+`)`, 2+id)
+				b.sink.until(t, fmt.Sprint("row ", 2+id), func() bool { return len(b.sink.items) == 2+id })
+			}
+		})
+	}
+}
+
+// TestPollComparesAfterTheClockWentBack: a compare at a time that is now in the future does not postpone the next one.
+func TestPollComparesAfterTheClockWentBack(t *testing.T) {
+	t.Parallel()
+	b := newLab(t).setup(t, CapturePoll, itemsSQL+";"+touched, itemsConfig)
+	b.cfg.Compare = unit.Duration(time.Hour)
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x'), (2, 'y')`)
+	_, stop := b.start()
+	b.ready()
+	stop()
+	at, err := parsePollPosition(b.sink.cursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.Compared = at.Compared.Add(24 * time.Hour)
+	b.sink.cursor = at.String()
+	b.exec(`DELETE FROM items WHERE id = 1`)
+	b.start()
+	b.sink.until(t, "the deletion", func() bool { return len(b.sink.items) == 1 })
+}
+
+// TestPollWithAStoredOddFloor: a position that an earlier version stored with such a floor is repaired.
+func TestPollWithAStoredOddFloor(t *testing.T) {
+	t.Parallel()
+	b := newLab(t).setup(t, CapturePoll, itemsSQL+";"+touched, itemsConfig)
+	b.cfg.Compare = unit.Duration(time.Hour)
+	_, stop := b.start()
+	b.ready()
+	stop()
+	at, err := parsePollPosition(b.sink.cursor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.Pending = []seenWatermark{{At: "infinity", Seen: at.Compared}}
+	b.sink.cursor = at.String()
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
+	b.start()
+	for id := range 10 {
+		b.exec(`INSERT INTO items (id, category) VALUES ($1, 'x')`, 2+id)
+		b.sink.until(t, fmt.Sprint("row ", 2+id), func() bool { return len(b.sink.items) == 2+id })
+	}
+}
+
+// TestSlotOfTheDefaultDatabase: a connection string without a database means the one with the user's name, and the slot
+// in it is retraind's own.
+func TestSlotOfTheDefaultDatabase(t *testing.T) {
+	t.Parallel()
+	b := newLab(t).setup(t, CaptureLogical, itemsSQL, itemsConfig)
+	name := b.conn.Config().Database
+	b.exec("CREATE ROLE " + name + " SUPERUSER LOGIN")
+	host, _, _ := strings.Cut(b.cfg.DSN, " ")
+	b.cfg.DSN = host + " user=" + name
+	for _, p := range Check(t.Context(), "m", b.cfg) {
+		if !p.Warning {
+			t.Errorf("%s: %s", p.Path, p.Message)
+		}
+	}
+}
+
+// TestGrantsOnAView: the rights that capture: poll needs on a view can be granted, although a view has no xmin.
+func TestGrantsOnAView(t *testing.T) {
+	t.Parallel()
+	b := newLab(t).setup(t, CapturePoll, itemsSQL+`; CREATE VIEW seen AS SELECT * FROM items`, func(dsn string) *Config {
+		cfg := itemsConfig(dsn)
+		cfg.Table = "seen"
+		return cfg
+	})
+	role := fmt.Sprintf("viewer_%x", rand.Uint32())
+	grants, err := Grants("m", b.cfg, role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.conn.PgConn().Exec(t.Context(), grants).ReadAll(); err != nil {
+		t.Fatalf("%v in:\n%s", err, grants)
+	}
+	b.exec(`INSERT INTO items (id, category) VALUES (1, 'x')`)
+	b.cfg.DSN = strings.Replace(b.cfg.DSN, "user=postgres", "user="+role, 1)
+	b.start()
+	b.sink.equalsTable(t, "m", b.cfg)
+}
+
+// TestPaddedLabelThatLooksLikeJSON: a value of char(n) is one label, whatever its text is.
+func TestPaddedLabelThatLooksLikeJSON(t *testing.T) {
+	t.Parallel()
+	b := setup(t, `CREATE TABLE items (id int PRIMARY KEY, txt text, cat char(12))`, func(dsn string) *Config {
+		return &Config{DSN: dsn, Table: "items", ID: unit.List{"id"}, Text: unit.List{"txt"}, Label: "cat"}
+	})
+	want := []string{"null", `["b", "a"]`}
+	for i, label := range want {
+		b.exec(`INSERT INTO items VALUES ($1, 't', $2)`, i, label)
+	}
+	b.start()
+	b.ready()
+	for i, label := range want {
+		if got := b.sink.snapshot()[fmt.Sprint(i)].Labels["label"]; got != label {
+			t.Errorf("got %q, want %q", got, label)
+		}
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -231,7 +230,7 @@ func TestServerKilledWhileOthersWrite(t *testing.T) {
 	if b.sink.full != 1+long(5, 50) { // once after each crash, because the last commits may be lost
 		t.Errorf("the whole table was read %d times", b.sink.full)
 	}
-	if h := source.Health(); time.Since(h.LastEvent) > time.Minute || h.Error != "" {
+	if h := source.Health(); h.LastEvent.IsZero() || h.Error != "" {
 		t.Errorf("health %+v", h)
 	}
 }

@@ -159,11 +159,11 @@ func TestPollIsBlind(t *testing.T) {
 	b.exec(`UPDATE items SET category = 'untouched' WHERE id = 2`)
 	b.exec(`UPDATE items SET category = 'touched', updated_at = clock_timestamp() WHERE id = 3`)
 	b.sink.until(t, "the touched row", func() bool { return b.sink.items["3"].Labels["label"] == "touched" })
-	if items := b.sink.snapshot(); b.sink.full == 1 && (items["1"].ID == "" || items["2"].Labels["label"] != "x") {
+	if items := b.sink.snapshot(); b.sink.fullReads() == 1 && (items["1"].ID == "" || items["2"].Labels["label"] != "x") {
 		t.Errorf("seen without a compare: %v", items)
 	}
 	b.sink.equalsTable(t, "m", b.cfg)
-	if b.sink.full < 2 {
+	if b.sink.fullReads() < 2 {
 		t.Error("no compare was made")
 	}
 }

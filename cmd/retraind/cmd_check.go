@@ -19,7 +19,7 @@ import (
 	"github.com/retraind/retraind/watch/sources"
 )
 
-// onlinePatience limits how long a check waits for a server.
+// onlinePatience limits how long a check waits for one server.
 const onlinePatience = 10 * time.Second
 
 func newCheck(a *app) *cobra.Command {
@@ -71,26 +71,36 @@ func (a *app) check(cmd *cobra.Command, offline bool) (strictyaml.Problems, *con
 	if offline {
 		return found, l, nil
 	}
-	ctx, stop := context.WithTimeout(context.Background(), onlinePatience)
-	defer stop()
-	var online check.Problems
-	for _, name := range l.File.Names() {
-		m := l.File.Models[name]
-		online.Under("models."+name+".labels", sources.Check(ctx, name, &m.Labels))
-		online.Under("models."+name+".serving", checkServing(ctx, m.Serving))
-		if report, err := lastReport(l.File.State, name); err == nil {
-			online.Under("models."+name, checkSize(m, report))
+	located, err := l.Locate(checkOnline(l.File, onlinePatience))
+	return append(found, located...), l, err
+}
+
+// checkOnline checks what the file alone does not show. A server that does not answer leaves the others their time.
+func checkOnline(file *configs.File, patience time.Duration) check.Problems {
+	var found check.Problems
+	limited := func(ask func(ctx context.Context)) {
+		ctx, stop := context.WithTimeout(context.Background(), patience)
+		defer stop()
+		ask(ctx)
+	}
+	for _, name := range file.Names() {
+		m := file.Models[name]
+		limited(func(ctx context.Context) {
+			found.Under("models."+name+".labels", sources.Check(ctx, name, &m.Labels))
+		})
+		limited(func(ctx context.Context) { found.Under("models."+name+".serving", checkServing(ctx, m.Serving)) })
+		if report, err := lastReport(file.State, name); err == nil {
+			found.Under("models."+name, checkSize(m, report))
 		}
-		online.Under("models."+name+".deploy", actions.CheckDeploy(m.Deploy, m.Dir))
+		found.Under("models."+name+".deploy", actions.CheckDeploy(m.Deploy, m.Dir))
 		for _, pipeline := range slices.Sorted(maps.Keys(m.Pipeline)) {
-			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
-			online.Under("models."+name+".pipeline."+pipeline, actions.CheckPrompts(m.Pipeline[pipeline], m.Serving))
+			found.Under("models."+name+".pipeline."+pipeline, actions.CheckPrograms(m.Pipeline[pipeline]))
+			found.Under("models."+name+".pipeline."+pipeline, actions.CheckPrompts(m.Pipeline[pipeline], m.Serving))
 		}
 	}
-	checkNATS(ctx, l.File, &online)
-	checkGPU(ctx, l.File, &online)
-	located, err := l.Locate(online)
-	return append(found, located...), l, err
+	limited(func(ctx context.Context) { checkNATS(ctx, file, &found) })
+	limited(func(ctx context.Context) { checkGPU(ctx, file, &found) })
+	return found
 }
 
 // checkNATS checks that an external server accepts retraind's connection, and that it has the streams of the label

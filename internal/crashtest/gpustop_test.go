@@ -95,11 +95,7 @@ func newGPUStop(t *testing.T, at ...string) *gpuStop {
 func stageGPUStop(t *testing.T, within time.Duration, at []string, rest func(place) string) *gpuStop {
 	t.Helper()
 	dir := t.TempDir()
-	n := told.Add(1)
-	p := place{
-		dir: dir, program: filepath.Join(dir, "bin", "retraind"),
-		broker: fmt.Sprintf("127.%d.%d.%d:4222", 64+os.Getpid()>>8&63, os.Getpid()&255, n),
-	}
+	p := place{dir: dir, program: filepath.Join(dir, "bin", "retraind"), broker: newBroker()}
 	for _, d := range []string{"bin", "units", "leases", "labels"} {
 		check(t, os.MkdirAll(filepath.Join(dir, d), 0o700))
 	}

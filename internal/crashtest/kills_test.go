@@ -98,7 +98,7 @@ func newMill(t *testing.T, rng *rand.Rand, share int) *mill {
     evaluate: {every: 1m, after_changes: 0, debounce: 20ms, max_wait: 50ms, min_items: 20}
     retrain_when: {accuracy_below: 1%%}
     limits: {cooldown: 0s, budget: "", breaker: 0, suspicious_labels: ignore}
-    promote: {gate: not_worse, margin: 40, category_floor: 60, verify_within: 5s, undo_within: 2s}
+    promote: {gate: not_worse, margin: 40, category_floor: 60, verify_within: 1m, undo_within: 1m}
     pipeline:
       default:
         - {do: export}

@@ -43,22 +43,28 @@ type story struct {
 	again   []string // further attempts at the training of the first run that the scenario causes, such as a2
 }
 
-// told counts the scenarios, so that each gets its own loopback address. A restarted daemon must find its broker's port
-// free; a port that the kernel had chosen could be taken by then.
-var told atomic.Int32
+var brokers atomic.Int32
+
+// newBroker returns an address for a scenario's broker that no other scenario has. A restarted daemon must find its
+// broker's port free; a port that the kernel had chosen could be taken by then.
+func newBroker() string {
+	n := int(brokers.Add(1))
+	return fmt.Sprintf("127.%d.%d.%d:%d", 64+os.Getpid()>>8&63, os.Getpid()&255, 1+n%250, 4222+n/250)
+}
 
 func newStory(t *testing.T, end ending, at ...string) *story {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
-	p := place{dir: t.TempDir(), dsn: database(t), program: program(t), helper: self, trial: end == takenBack}
+	p := place{
+		dir: t.TempDir(), dsn: database(t), program: program(t), helper: self, broker: newBroker(),
+		trial: end == takenBack, stale: end == rolledBack,
+	}
 	ctx, fail := context.WithCancelCause(t.Context())
 	ctx, stop := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario has not ended after %s", patience))
 	t.Cleanup(stop)
 	p.salt = filepath.Join(p.dir, "salt")
 	check(t, os.WriteFile(p.salt, []byte("pepper\n"), 0o600))
-	n := told.Add(1)
-	p.broker = fmt.Sprintf("127.%d.%d.%d:4222", 64+os.Getpid()>>8&63, os.Getpid()&255, n)
 	s := &story{place: p, ctx: ctx, t: t, ending: end}
 	s.service = &service{place: p}
 	s.service.socket, err = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})

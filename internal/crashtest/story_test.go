@@ -150,6 +150,7 @@ type place struct {
 	salt     string
 	helper   string // the test binary, as the training command
 	trial    bool   // releases are on probation
+	stale    bool   // the service does not load the second release
 }
 
 func (p place) config() string { return filepath.Join(p.dir, "retraind.yaml") }
@@ -166,6 +167,10 @@ func (p place) configuration(open bool) string {
 	}
 	if p.trial {
 		hours += "\n    probation: 1h"
+	}
+	proof := "30s" // more than a proof takes on a loaded machine
+	if p.stale && open {
+		proof = "600ms" // the second release is never proved
 	}
 	return fmt.Sprintf(`version: 1
 state: %q
@@ -187,8 +192,8 @@ models:
         - {do: gate}
         - {do: release}
         - {do: verify}
-    promote: {gate: not_worse, margin: 1, verify_within: 600ms, undo_within: 300ms}
-`, p.state(), p.broker, model, p.dsn, p.salt, p.classify, p.classify, hours, p.helper, p.dir, p.program)
+    promote: {gate: not_worse, margin: 1, verify_within: %s, undo_within: 30s}
+`, p.state(), p.broker, model, p.dsn, p.salt, p.classify, p.classify, hours, p.helper, p.dir, p.program, proof)
 }
 
 // write replaces the configuration file, as an editor would.

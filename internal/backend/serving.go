@@ -47,7 +47,7 @@ func (b *Backend) settle(ctx context.Context, model, by string,
 	if errors.As(err, &refused) {
 		err = fmt.Errorf("%w: %s", status.ErrRefused, refused.Why)
 	}
-	return status.Done{Text: text}, err
+	return status.Done{Text: text}, refusal(err)
 }
 
 // served returns the state of the service, nil before the first check.

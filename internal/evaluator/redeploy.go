@@ -20,7 +20,8 @@ func (e *RefusedError) Error() string { return e.Why }
 // pipelineRedeploy is stored in place of a pipeline's name for a run that only redeploys the champion.
 const pipelineRedeploy = "redeploy"
 
-// redeploy creates a run that redeploys the champion and proves that it serves, and passes the run to the engine.
+// redeploy creates a run that redeploys the champion and proves that it serves, and passes the run to the engine. Only
+// a hold by a person prevents it: one by a run ends when the champion is proved.
 func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 	why := "redeploys the champion"
 	if by != "" {
@@ -29,8 +30,15 @@ func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 	d := policy.Decision{At: time.Now().UTC(), Verdict: policy.VerdictRollback, Reason: policy.ReasonForeign, Text: why}
 	var id, champion string
 	err := l.begin(ctx, d, nil, func(t *store.Tx, row store.Model) (actions.Plan, error) {
-		plan, err := l.deployment(t, row)
+		var plan actions.Plan
+		held, err := ReadHold(row)
 		if err != nil {
+			return plan, err
+		}
+		if held != nil && !held.OfRun() {
+			return plan, &HeldError{l.name, held}
+		}
+		if plan, err = l.deployment(t, row); err != nil {
 			return plan, err
 		}
 		if id, err = newRun(); err != nil {

@@ -13,8 +13,8 @@ const (
 	macroF1Condition = "macro_f1_drop"
 )
 
-// causeOf returns what a retrain should fix: the categories with low recall, and macro-F1. The gate has nothing to
-// check for other conditions.
+// causeOf returns what the gate must check because of the tripped conditions: the categories whose recall is too low,
+// and whether macro-F1 fell. Other conditions give the gate nothing to check.
 func causeOf(d policy.Decision, r *drift.Report) (cause actions.Cause) {
 	if r == nil {
 		return cause

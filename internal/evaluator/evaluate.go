@@ -39,7 +39,7 @@ func (l *Loop) evaluate(ctx context.Context, record bool) (next time.Time, err e
 	if err := l.lookAtService(ctx, record); err != nil {
 		return time.Time{}, err
 	}
-	if l.monitor == nil { // adopted, or foreign: rebuild it and replay the changes
+	if l.monitor == nil { // the champion, its baseline or its answers have changed: rebuild it and replay the changes
 		if err := l.catchUp(ctx, &fresh); err != nil {
 			return time.Time{}, err
 		}
@@ -142,8 +142,8 @@ func (l *Loop) lookAtService(ctx context.Context, force bool) error {
 	if err := l.adoptServing(ctx); err != nil || l.monitor == nil {
 		return err
 	}
-	// Read both in one transaction: a run that ends between two reads would change the champion. No run starts during this
-	// function.
+	// Read the champion and the newest run in one transaction: a run that ends between two reads would change the
+	// champion. No run starts during this function.
 	var row store.Model
 	var is deployState
 	err := l.o.Store.View(ctx, func(t *store.Tx) (err error) {

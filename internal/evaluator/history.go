@@ -171,8 +171,8 @@ func (l *Loop) pipeline(row store.Model) string {
 	return configs.DefaultPipeline
 }
 
-// reading reports whether the first read of the labels is still in progress. Once it has ended, a read after a later
-// start is not counted as the first.
+// reading reports whether the first read of the labels is still in progress. If the last decision, possibly of an
+// earlier process, did not lack data, the first read has ended, and a present read follows a restart.
 func (l *Loop) reading() bool {
 	waits := func(b policy.Blocker) bool { return b.Reason == policy.ReasonInsufficientData }
 	if l.last != nil && !slices.ContainsFunc(l.last.Blocked, waits) {

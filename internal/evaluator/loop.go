@@ -75,13 +75,13 @@ type Loop struct {
 	last      *policy.Decision      // the last decision that was recorded, possibly by an earlier process
 	before    *policy.Decision      // the last decision, recorded or not: the next one needs its conditions
 	shadow    *policy.Shadow        // state of the shadow policy; nil before it is read
-	orders    string                // what people had ordered at the last decision (ordersOf)
+	orders    string                // stored requests, holds and pauses at the last decision (ordersOf)
 	suspected suspected             // result of the last check for suspicious relabels
 	planned   time.Time             // time of the next evaluation by evaluate.schedule
 
 	serving        *Serving   // last known state of the service; nil before the first check, and without a champion
 	serviceTrouble string     // error of the last check of the service
-	healthAsked    time.Time  // when recheck last asked the service's health
+	healthAsked    time.Time  // when recheck last queried the service's health
 	notAsked       string     // why the classifier must not be queried now; "" if it may be
 	rand           *rand.Rand // draws samples
 
@@ -102,8 +102,7 @@ func New(name string, r *Rules, o Options) *Loop {
 // Name returns the model's name.
 func (l *Loop) Name() string { return l.name }
 
-// Run runs the loop until ctx ends and returns ctx's cause. After any other error it reports the error and retries
-// the evaluation.
+// Run runs the loop until ctx ends and returns ctx's cause. If an evaluation fails, Run reports the error and retries.
 func (l *Loop) Run(ctx context.Context) error {
 	l.scorer = serving.NewScorer(l.rules.Model.Serving)
 	defer func() { l.scorer.Close() }()

@@ -98,8 +98,8 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 	return l.sampled(ctx, s, config.Recheck.Sample, named, now)
 }
 
-// servingOf reads the stored state of the service's checks. For a champion that a run has just proved, it returns a
-// new state.
+// servingOf reads the stored state of the service's checks. For a new champion, which a run or an adoption has just
+// proved, it returns a new state.
 func (l *Loop) servingOf(row store.Model, champion string, now time.Time) (*Serving, error) {
 	s := &Serving{}
 	if row.Serving != "" {

@@ -73,9 +73,9 @@ func (l *Loop) Audit() { wake(l.requests.audit) }
 // RunEnded makes the loop process the result of a run of its model.
 func (l *Loop) RunEnded() { wake(l.requests.runEnded) }
 
-// SetRules gives the loop a new configuration. The new configuration also replaces one that the loop has not applied
-// yet. After SetRules returns, no run begins under the former configuration, unless the transaction that stores the run
-// was in progress: a caller that writes to the store afterwards waits for that transaction.
+// SetRules gives the loop a new configuration. It also replaces one that the loop has not applied yet. After SetRules
+// returns, no run begins under the former configuration, except one whose transaction is in progress. A caller that
+// writes to the store afterwards waits for that transaction.
 func (l *Loop) SetRules(r *Rules) {
 	l.requests.next.Store(r)
 	wake(l.requests.rules)
@@ -154,9 +154,9 @@ type Demand struct {
 // Accepted is the stored answer to a request whose run does not exist yet.
 const Accepted = "the request is stored: the retrain starts with the next evaluation"
 
-// Demand stores a request for a retrain, so that the request survives a crash, and wakes the loop. All forced
-// retrains are started by Demand. It returns a *HeldError if the model is held. id is the sender's id of the request,
-// if any; a second request with the same id has no effect.
+// Demand stores a request for a retrain, so that the request survives a crash, and wakes the loop. It returns a
+// *HeldError if the model is held. id is the sender's id of the request, if any; a second request with the same id has
+// no effect.
 func (l *Loop) Demand(ctx context.Context, d Demand, id string) error {
 	err := l.o.Store.Update(ctx, "forced", func(t *store.Tx) error {
 		if id != "" {

@@ -15,8 +15,8 @@ import (
 )
 
 // retry creates a run that repeats another one with the steps as they are configured now, and hands it to the engine.
-// It reuses the results of the steps before the step named by from, if they have not changed since. The former run is
-// not changed.
+// It begins with the step named by from, or with the one that failed, and reuses the results of the steps before it if
+// they have not changed since. The former run is not changed.
 func (l *Loop) retry(ctx context.Context, run, from, by string) (id, said string, err error) {
 	now := time.Now().UTC()
 	d := policy.Decision{

@@ -49,7 +49,8 @@ func (l *Loop) setView(f func(*View)) {
 	f(&l.view)
 }
 
-// complain logs the error of an evaluation if it differs from that of the previous evaluation, and when it has ended.
+// complain logs the error of an evaluation unless the previous evaluation had the same one, and logs when evaluations
+// work again.
 func (l *Loop) complain(err error) {
 	text := ""
 	if err != nil {

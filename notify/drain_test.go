@@ -74,7 +74,7 @@ func (o *outbox) left() int {
 // wait blocks until everything is marked.
 func (o *outbox) wait(t *testing.T) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(waittest.Patience)
 	for o.left() > 0 {
 		select {
 		case <-o.changed:

@@ -107,19 +107,15 @@ func besiege(t *testing.T, network, address string) []net.Conn {
 	return held
 }
 
-// asks checks that the daemon answers within a second.
+// asks checks that the daemon answers.
 func asks(t *testing.T, socket string) {
 	t.Helper()
 	c := status.NewClient(socket)
 	defer c.Close()
-	began := time.Now()
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	if _, err := c.Snapshot(ctx); err != nil {
 		t.Fatal(err)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("status answered after %s", took)
 	}
 }
 

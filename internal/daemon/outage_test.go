@@ -198,10 +198,12 @@ func TestRestartTellsOnlyNews(t *testing.T) {
 	w.hours = closed()
 	r := w.start()
 	r.model("a decision", func(m status.Model) bool { return m.Phase == status.Armed && m.Report.Seq == items })
+	r.recorded()
 	r.stop()
 	kinds := w.kinds(notify.DriftTripped, notify.DecisionMade, notify.RunScheduled)
 	r = w.start()
 	r.model("a decision", func(m status.Model) bool { return m.Phase == status.Armed && m.Report != nil })
+	r.recorded()
 	r.stop()
 	if diff := cmp.Diff(kinds, w.kinds(notify.DriftTripped, notify.DecisionMade, notify.RunScheduled)); diff != "" {
 		t.Errorf("events after a restart (-before +after):\n%s", diff)
@@ -209,9 +211,18 @@ func TestRestartTellsOnlyNews(t *testing.T) {
 	w.hours = ""
 	r = w.start() // the quiet hours are over
 	r.first()
+	r.recorded()
 	r.stop()
 	if n := len(w.kinds(notify.DriftCleared)); n != 1 {
 		t.Errorf("drift.cleared was sent %d times", n)
+	}
+}
+
+// recorded waits until the present decision is recorded with its events: the status shows a decision before that.
+func (r *running) recorded() {
+	r.w.t.Helper()
+	if _, err := r.Evaluate(context.Background(), model); err != nil {
+		r.w.t.Fatal(err)
 	}
 }
 

@@ -30,7 +30,7 @@ type Intake struct {
 type testSet struct {
 	at      time.Time
 	size    int64
-	trouble string
+	trouble string // the last error that was logged, "" after a success
 }
 
 // NewIntake opens the split of a model and returns an Intake without sources.

@@ -44,7 +44,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var after int64
 	begun := false
 	for {
-		if !begun { // after a failure it starts at a later wake-up, and subscribers miss the events before that
+		if !begun { // if this fails, the next wake-up tries again, and subscribers miss the events before that
 			begun = h.store.View(ctx, func(t *store.Tx) (err error) {
 				after, err = t.LastNotification()
 				return err

@@ -14,7 +14,8 @@ const (
 	// firstPatience limits how long the start of the daemon waits for one stopped service to become healthy. Services
 	// that take longer are restored while the daemon runs.
 	firstPatience = 10 * time.Second
-	firstAll      = 45 * time.Second
+	// firstAll limits how long the start waits for all of them together.
+	firstAll = 45 * time.Second
 	// owedEvery is the pause between two checks of the ledger, and owedPatience limits the wait for each service.
 	owedEvery    = 30 * time.Second
 	owedPatience = 10 * time.Second

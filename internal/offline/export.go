@@ -24,7 +24,7 @@ type ExportOptions struct {
 }
 
 // Export writes a model's training, validation and test files as a run does, without a daemon or while one is
-// running. Items that are in the store stay held out, or not, as stored.
+// running. Items that are in the store stay held out, or not, as stored. If no daemon ever ran, it creates the salt.
 func Export(ctx context.Context, file *configs.File, model string, o ExportOptions) (actions.ExportFacts, error) {
 	m, ok := file.Models[model]
 	if !ok {

@@ -240,8 +240,8 @@ func Judge(c PromoteConfig, f GateFacts, champion string) (GateFacts, store.Step
 	switch {
 	case f.N == 0 && f.Leaked > 0:
 		return f, store.StepFailed,
-			fmt.Sprintf("all %d held-out items were training items of the candidate or of the champion, so neither can be judged by them; hold out other items, or revert the last change of heldout",
-				f.Leaked)
+			fmt.Sprintf("no held-out item can be compared: %d were training items of the candidate or of the champion, and no other has an answer of the candidate%s; hold out other items, or revert the last change of heldout",
+				f.Leaked, andChampion(f))
 	case f.N == 0:
 		return f, store.StepFailed,
 			"no held-out item has an answer of the candidate" + andChampion(f) +

@@ -263,3 +263,17 @@ func TestCompare(t *testing.T) {
 		t.Errorf("nothing answered: %+v", f)
 	}
 }
+
+// The reason does not call all held-out items trained on if some of them only have no answer.
+func TestJudgeNothingToCompare(t *testing.T) {
+	t.Parallel()
+	for leaked, want := range map[int]string{
+		0: "no held-out item has an answer of the candidate: ",
+		5: "no held-out item can be compared: 5 were training items of the candidate or of the champion, and no other has an answer of the candidate;",
+	} {
+		_, class, why := Judge(PromoteConfig{}.WithDefaults(), GateFacts{Leaked: leaked}, "")
+		if class != store.StepFailed || !strings.HasPrefix(why, want) {
+			t.Errorf("%d: %s: %s", leaked, class, why)
+		}
+	}
+}

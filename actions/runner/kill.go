@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,12 +107,12 @@ func killLeftovers(spec Spec) {
 // one of the attempts in the run's directory. It kills the leftover processes of dead supervisors, so that the run has
 // no processes if the answer is false. It needs only the run's directory.
 func Alive(runDir string) (bool, error) {
-	specs, err := filepath.Glob(specFile(filepath.Join(runDir, "steps", "*", "*")))
+	specs, err := fs.Glob(os.DirFS(runDir), specFile("steps/*/*")) // the path of the run's directory is no pattern
 	if err != nil {
 		return false, err
 	}
 	for _, spec := range specs {
-		dir := filepath.Dir(spec)
+		dir := filepath.Join(runDir, filepath.Dir(spec))
 		if _, ended, err := ReadExit(dir); ended && err == nil {
 			continue
 		}

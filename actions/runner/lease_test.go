@@ -170,7 +170,7 @@ func TestLeaseOfACommandThatCannotStart(t *testing.T) {
 func TestAlive(t *testing.T) {
 	t.Parallel()
 	s := spec(t, `echo $$ >$OUT/pid; while :; do sleep 0.02; done`)
-	run := s.Cwd
+	run := filepath.Join(s.Cwd, "[1]") // no pattern
 	s.Dir = filepath.Join(run, "steps", "train", "a1")
 	want := func(what string, want bool) {
 		t.Helper()
@@ -207,5 +207,5 @@ func TestAlive(t *testing.T) {
 		return err == nil && !alive
 	})
 	want("without its supervisor", false)
-	waittest.Eventually(t, "the end of what it left", func() bool { return !alive(t, filepath.Join(run, "pid")) })
+	waittest.Eventually(t, "the end of what it left", func() bool { return !alive(t, filepath.Join(s.Cwd, "pid")) })
 }

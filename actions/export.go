@@ -54,6 +54,7 @@ const lostCategory = 20
 type ExportPlan struct {
 	Targets []serving.Target // the gating one first; rows without a label for it are counted and omitted
 	SaltID  string           // name of the salt by which held-out items are chosen
+	Seq     int64            // last label change that is certainly in the rows; 0 if it is unknown
 	// Remember also records the ids of the training items.
 	Remember bool
 	// Chat adds messages to each line; nil for none. Rows whose labels do not make a complete answer are omitted from the
@@ -76,7 +77,7 @@ func Export(ctx context.Context, dir string, plan ExportPlan, rows iter.Seq2[Row
 ) {
 	facts = ExportFacts{
 		Labels: map[string]int{}, Splits: map[drift.Side]*SplitFacts{}, SaltID: plan.SaltID,
-		At: time.Now().UTC(), Prompts: plan.Prompts,
+		At: time.Now().UTC(), Prompts: plan.Prompts, Seq: plan.Seq,
 	}
 	seen = &drift.Seen{}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

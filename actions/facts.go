@@ -39,7 +39,7 @@ type ExportFacts struct {
 	Duplicates int            `json:"duplicates"`           // training rows with the text of a held-out one: omitted
 	Incomplete int            `json:"incomplete,omitempty"` // training rows without a complete chat answer: omitted
 	Labels     map[string]int `json:"labels"`               // of the items in Train, by people's label of the gating target
-	Seq        int64          `json:"seq"`                  // last label change that is certainly in the export
+	Seq        int64          `json:"seq"`                  // last label change that is certainly in the export; 0 if unknown
 	Info       string         `json:"info"`                 // fingerprint of the exported state
 	At         time.Time      `json:"at"`
 	// SaltID names the salt: exports with equal ids have the same held-out items.

@@ -340,3 +340,22 @@ func TestRetries(t *testing.T) {
 	oom := sh("train", "echo CUDA out of memory; exit 1") // retried once, independent of retries
 	w.ends(w.run(pipeline(oom)), policy.OutcomeFailed, "out of memory", "export ok", "train gpu_oom", "train gpu_oom")
 }
+
+// The manifest beside the exported files has the facts that the run stores.
+func TestManifestOfARun(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	p := w.submit(pipeline(w.train(7)))
+	sum, err := ReadSummary(w.await(p).Result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest ExportFacts
+	if err := json.Unmarshal([]byte(readText(t, filepath.Join(p.dataDir(), "manifest.json"))), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(*sum.Export, manifest); diff != "" || manifest.Seq != 260 {
+		t.Error(manifest.Seq, diff)
+	}
+}

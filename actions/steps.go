@@ -48,6 +48,7 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	var refused error
 	plan := ExportPlan{
 		Targets: p.targets(), SaltID: x.Source.SaltID(p.Model), Remember: true,
+		Seq: seq, // read before the rows: later changes count as new, never as trained on
 		Guard: func(f ExportFacts) error {
 			refused = CheckExport(f, before)
 			return refused
@@ -71,7 +72,6 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	if err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}
-	facts.Seq = seq // read before the rows: later changes count as new, never as trained on
 	if err := x.keepTrained(ctx, p, seen); err != nil {
 		return failed(ctx, store.StepFailed, err)
 	}

@@ -143,12 +143,9 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 	}
 	id := attemptID(p, name, a.Attempt)
 	vars := p.vars(step)
-	maps.Copy(vars, map[string]string{
-		runner.AttemptVar:          id,
-		"RETRAIND_IDEMPOTENCY_KEY": p.Run + "/" + name,
-		"RETRAIND_PREDICTIONS":     p.predictions(),
-		runner.ProgressVar:         runner.ProgressFile(dir),
-	})
+	marks := map[string]string{runner.AttemptVar: id, runner.ProgressVar: runner.ProgressFile(dir)}
+	maps.Copy(vars, marks)
+	vars["RETRAIND_IDEMPOTENCY_KEY"], vars["RETRAIND_PREDICTIONS"] = p.Run+"/"+name, p.predictions()
 	if a.Kind == ActUndo {
 		vars["RETRAIND_UNDO"] = "1"
 	}
@@ -156,6 +153,7 @@ func (x *Executor) specIn(p Plan, a Action, step Step, argv []string, name strin
 		argv = fill(argv, vars)
 	}
 	maps.Copy(vars, step.Env)
+	maps.Copy(vars, marks) // the processes of the attempt are found by them, whatever the configuration sets
 	env := runner.BaseEnv()
 	for _, k := range slices.Sorted(maps.Keys(vars)) {
 		env = slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, k+"=") })

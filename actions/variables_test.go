@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/policy"
 	"github.com/retraind/retraind/serving"
@@ -69,4 +70,20 @@ func TestWorkDirAndArguments(t *testing.T) {
 	waittest.Eventually(t, "the end of the run's working directory", func() bool {
 		return !exists(filepath.Join(w.dir, "runs", r.ID, "work"))
 	})
+}
+
+// No variable of a step hides the marks by which the processes of an attempt are found.
+func TestMarksOfAnAttempt(t *testing.T) {
+	t.Parallel()
+	p, dir := Plan{Run: "r", RunDir: t.TempDir()}, t.TempDir()
+	step := Step{Name: "predict", Dir: dir, Env: map[string]string{"RETRAIND_ATTEMPT": "mine", "RETRAIND_PROGRESS": "mine"}}
+	spec, err := (&Executor{}).spec(p, Action{Kind: ActDo, Attempt: 1}, step, []string{"true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"RETRAIND_ATTEMPT=r/predict/a1", "RETRAIND_PROGRESS=" + runner.ProgressFile(spec.Dir)} {
+		if !slices.Contains(spec.Env, want) {
+			t.Errorf("%s is not in %q", want, spec.Env)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -239,6 +240,10 @@ func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) 
 			Class: store.StepBlocked, Detail: "the step needs a GPU and none is configured: set gpu: for the model",
 		}, nil
 	}
+	if a.Attempt == 1 && p.reusesGPUPart(a.Step) {
+		const detail = "nothing to stop: the results of the steps that need the GPU are reused"
+		return Outcome{Class: store.StepOK, Detail: detail}, nil
+	}
 	ctx, stop := x.bounded(ctx, p, step)
 	defer stop()
 	detail, err := x.GPU.Free(ctx, gpuStep(p, step), p.room(a.Step))
@@ -251,6 +256,14 @@ func (x *Executor) free(ctx context.Context, p Plan, a Action) (Outcome, error) 
 	}
 	out, err := failed(ctx, store.StepFailed, err)
 	return ended(step, out, err)
+}
+
+// reusesGPUPart reports whether a retry should reuse the results of all steps that need the GPU, from the given one on.
+// If the files of such a step have changed meanwhile, it runs again; haveGPU then stops what Plan.Stop names.
+func (p Plan) reusesGPUPart(from int) bool {
+	return p.Parent != nil && !slices.ContainsFunc(p.Steps[from:], func(s Step) bool {
+		return (s.GPU || s.OllamaOnGPU) && !slices.Contains(p.Parent.Carry, s.Name)
+	})
 }
 
 // restore starts what was stopped. A cancellation does not interrupt it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -250,6 +251,37 @@ func TestRunFreesTheGPU(t *testing.T) {
 	w.ends(w.run(pipeline(w.gpu(train, 9))), policy.OutcomePromoted, "not restored yet, will be retried: unit tagger.service",
 		"export ok", "free ok", "train ok", "restore not_proved", "restore not_proved", "restore not_proved", "gate ok",
 		"release ok", "verify ok")
+}
+
+// A retry that reuses the training stops nothing for it. If the files have changed, the training runs again, and what
+// must be stopped is stopped.
+func TestRetryWithoutTheGPU(t *testing.T) {
+	t.Parallel()
+	outcomesOnly(t)
+	w := newWorld(t)
+	w.gpuStop = []gpu.StopConfig{{Unit: "tagger.service"}}
+	train := sh("train", "exec "+w.self+" fake-train 0")
+	train.GPU = true
+	frees := 0
+	w.executor.GPU = fakeGPU{
+		acquire: func(context.Context) (GPUGrant, error) {
+			return GPUGrant{Env: map[string]string{"CUDA_VISIBLE_DEVICES": "GPU-1"}}, nil
+		},
+		free: func(context.Context, GPUStep) error { frees++; return nil },
+	}
+	ends := []string{"export ok", "free ok", "train ok", "restore ok", "gate rejected"}
+	parent := w.submit(pipeline(train))
+	w.ends(w.await(parent), policy.OutcomeRejected, "", ends...)
+	frees = 0
+	p, r := w.retry(parent, pipeline(train), "gate")
+	if w.ends(r, policy.OutcomeRejected, "", ends...); frees != 0 || len(p.Parent.Carry) != 2 {
+		t.Errorf("freed %d times, carried %v", frees, p.Parent.Carry)
+	}
+	writeText(t, filepath.Join(parent.releaseDir(), "model.json"), "{}")
+	_, r = w.retry(parent, pipeline(train), "gate")
+	if w.ends(r, policy.OutcomeRejected, "", ends...); frees != 1 {
+		t.Errorf("with changed files: freed %d times", frees)
+	}
 }
 
 func (w *world) gpu(like *CommandStep, tenths int) *CommandStep {

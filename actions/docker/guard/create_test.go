@@ -118,6 +118,7 @@ func TestMoreRights(t *testing.T) {
 		"capability":      host("CapAdd", []any{"SYS_ADMIN"}),
 		"no dropped":      host("CapDrop", nil),
 		"device":          host("Devices", []any{map[string]any{"PathOnHost": "/dev/sda", "CgroupPermissions": "rwm"}}),
+		"gpu of CDI":      host("Annotations", map[string]any{"cdi.k8s.io/x": "nvidia.com/gpu=all"}),
 		"gpu":             host("DeviceRequests", []any{map[string]any{"Count": -1}}),
 		"bind":            host("Binds", []any{"/:/host", "data:/data:rw", "/srv/models:/models:ro"}),
 		"writable":        host("Binds", []any{"data:/data:rw", "/srv/models:/models:rw"}),

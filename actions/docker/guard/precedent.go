@@ -106,7 +106,7 @@ var engineDefaults = map[string][]string{
 }
 
 // rightless are keys of a HostConfig that give no rights on the host.
-var rightless = []string{"logconfig", "consolesize", "restartpolicy", "autoremove", "annotations"}
+var rightless = []string{"logconfig", "consolesize", "restartpolicy", "autoremove"}
 
 // rights returns the settings of a HostConfig that give rights on the host and are not empty, by keys in lower case.
 func rights(config map[string]any) map[string]any {

@@ -62,13 +62,20 @@ func findCLI(ctx context.Context, s Service) (cli, error) {
 // overrideFile is the suffix of a compose file that sets an image for one command.
 const overrideFile = ".retraind-image.json"
 
-// withImage returns a copy of c in which the service has another image. It writes an additional compose file into dir;
-// the user's compose file is unchanged. The image is in no registry, so the additional file overrides pull_policy, a
-// key that version 1 does not have.
-func (c cli) withImage(dir, service, image string) (cli, error) {
-	keys := map[string]string{"image": image}
+// withImage returns a copy of c in which the service has another image and additional environment variables. It writes an
+// additional compose file into dir; the user's compose file is unchanged. The image is in no registry, so the additional
+// file overrides pull_policy, a key that version 1 does not have.
+func (c cli) withImage(dir, service, image string, env map[string]string) (cli, error) {
+	keys := map[string]any{"image": image}
 	if !c.v1 {
 		keys["pull_policy"] = "never"
+	}
+	if len(env) > 0 { // not in arguments of compose, which every user of the machine can read
+		escaped := map[string]string{}
+		for name, value := range env {
+			escaped[name] = strings.ReplaceAll(value, "$", "$$")
+		}
+		keys["environment"] = escaped
 	}
 	text, err := json.Marshal(map[string]any{"services": map[string]any{service: keys}})
 	if err != nil {

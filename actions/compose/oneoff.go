@@ -53,11 +53,11 @@ func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, err
 	if err := o.engine.Remove(ctx, b.Name); err != nil { // left by a killed attempt
 		return nil, err
 	}
-	args, port, err := d.besides(b)
+	args, env, port, err := d.besides(b)
 	if err != nil {
 		return nil, err
 	}
-	named, err := d.cli.withImage(j.Dir, d.Name, d.kept(in.Candidate.Digest))
+	named, err := d.cli.withImage(j.Dir, d.Name, d.kept(in.Candidate.Digest), env)
 	if err != nil {
 		return nil, err
 	}
@@ -73,36 +73,35 @@ func RunBeside(ctx context.Context, j job.Job, in Input, b Beside) (*OneOff, err
 	return o, nil
 }
 
-// besides returns the arguments of `compose run` and the port that the container will listen on: a free port of the
-// host if the service uses the host's network.
-func (d *deployment) besides(b Beside) ([]string, int, error) {
-	args := []string{"run", "-d", "--no-deps", "--name", b.Name}
-	port := b.Port
+// besides returns the arguments of `compose run`, the container's additional environment, and the port that it will listen
+// on: a free port of the host if the service uses the host's network.
+func (d *deployment) besides(b Beside) (args []string, env map[string]string, port int, err error) {
+	args, port = []string{"run", "-d", "--no-deps", "--name", b.Name}, b.Port
 	host := d.now != nil && d.now.Network == "host"
 	switch {
 	case host:
 		free, err := freePort()
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		if !slices.ContainsFunc(slices.Collect(maps.Values(b.Env)), func(v string) bool { return strings.Contains(v, "$"+PortVar) }) {
-			return nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: $%s} to the step predict, with the name of the variable from which the service reads its port",
+			return nil, nil, 0, fmt.Errorf("compose: service %s uses the host's network, where its port is taken: add env: {PORT: $%s} to the step predict, with the name of the variable from which the service reads its port",
 				d.Name, PortVar)
 		}
 		port = free
 	case port == 0:
-		var err error
 		if port, err = d.inside(b.Asked); err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.Env)) {
-		args = append(args, "-e", name+"="+strings.ReplaceAll(b.Env[name], "$"+PortVar, strconv.Itoa(port)))
+	env = map[string]string{}
+	for name, value := range b.Env {
+		env[name] = strings.ReplaceAll(value, "$"+PortVar, strconv.Itoa(port))
 	}
 	if !host {
 		args = append(args, "--publish", fmt.Sprintf("127.0.0.1::%d", port))
 	}
-	return args, port, nil
+	return args, env, port, nil
 }
 
 // inside returns the port in the service's container that is published as the port of the URL.

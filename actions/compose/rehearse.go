@@ -22,7 +22,7 @@ func (s Service) Rehearse(ctx context.Context, host string, beside bool) error {
 	found.cli.host = host
 	try := func(c cli, args ...string) { _, _ = c.output(ctx, args...) }
 	if s.Build {
-		named, err := found.cli.withImage(dir, s.Name, found.kept("check"))
+		named, err := found.cli.withImage(dir, s.Name, found.kept("check"), nil)
 		if err != nil {
 			return err
 		}

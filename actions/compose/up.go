@@ -9,7 +9,7 @@ import (
 
 // build builds the service's image and tags it.
 func (s *site) build(ctx context.Context, dir, image string) error {
-	named, err := s.cli.withImage(dir, s.Name, image)
+	named, err := s.cli.withImage(dir, s.Name, image, nil)
 	if err != nil {
 		return err
 	}

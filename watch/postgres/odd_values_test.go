@@ -17,6 +17,7 @@ func TestPollWithAnOddWatermark(t *testing.T) {
 	for _, c := range []struct{ kind, usual, odd string }{
 		{"timestamptz", "clock_timestamp()", "'infinity'"},
 		{"timestamptz", "clock_timestamp()", "'2099-01-01'"},
+		{"timestamptz", "clock_timestamp()", "now() + interval '1 hour'"},
 		{"timestamp", "clock_timestamp() AT TIME ZONE 'Pacific/Kiritimati'", "'2099-01-01'"},
 		{"float8", "extract(epoch FROM clock_timestamp())", "'NaN'"},
 		{"numeric", "extract(epoch FROM clock_timestamp())", "'NaN'"},

@@ -42,11 +42,13 @@ func (p *poller) newRowsQuery() (sql string, args []any, err error) {
 	return sql + " ORDER BY " + column, args, nil
 }
 
-// plausible returns an SQL condition that is false for values that no usual watermark ever reaches: infinity, NaN, and
-// times that are more than a day in the future. Such a value is never the floor, because all later rows would be below
-// it. A day covers times in a time zone ahead of UTC.
+// plausible returns an SQL condition that is false for infinity, NaN and times in the future. Such a watermark never
+// becomes the floor, because the rows that are written next would be below it. A time without a time zone may be up to a
+// day in the future, because it may be the time of a zone ahead of UTC.
 func (p *poller) plausible(column string) string {
 	switch {
+	case strings.HasSuffix(p.wmType, "with time zone"):
+		return fmt.Sprintf("(isfinite(%s) AND %[1]s <= now())", column)
 	case strings.HasPrefix(p.wmType, "timestamp") || p.wmType == "date":
 		return fmt.Sprintf("(isfinite(%s) AND %[1]s <= now() + interval '1 day')", column)
 	case strings.HasPrefix(p.wmType, "numeric") || p.wmType == "double precision" || p.wmType == "real":

@@ -39,8 +39,8 @@ type Item struct {
 	At     time.Time
 }
 
-// Change is the change of one item by one committed write. Capture: poll reports several writes between two polls as
-// one change.
+// Change is the change of one item by one committed write. With capture: poll, several writes between two polls are one
+// change.
 type Change struct {
 	// Key identifies the change permanently within its source, e.g. "xid:seq". A change is ignored if one with the same
 	// key is stored.
@@ -95,7 +95,7 @@ type Respeller interface {
 
 // Source delivers label changes from one place.
 type Source interface {
-	// Name is one of the names such as SourcePostgres. A source that has a cursor stores it under this name.
+	// Name returns the source's name, such as SourcePostgres. A source that has a cursor stores it under this name.
 	Name() string
 	// Run reads what was missed, then waits for changes and reads them until ctx ends. It reports errors through Health
 	// and retries after them with back-off. It returns only when ctx ends, with context.Cause(ctx).

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Coalescer merges wake-ups. It fires when no new event has arrived for the duration wait, at the latest maxWait after
+// Coalescer merges wake-ups. It fires when no new event has arrived for the time `wait`, at the latest `maxWait` after
 // the first event, or at once when it has counted maxEvents. A burst of events therefore causes one evaluation, and a
 // steady stream cannot delay the evaluation for ever. It counts the events and does not keep them. If maxWait or
 // maxEvents is zero, that bound does not apply. If wait is zero, it fires at each Poke.

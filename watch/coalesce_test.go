@@ -27,11 +27,11 @@ func TestCoalescerFoldsABurst(t *testing.T) {
 		}
 		<-time.After(5*time.Second - time.Nanosecond)
 		if drained(c) {
-			t.Fatal("fired before Wait was over")
+			t.Fatal("fired before wait was over")
 		}
 		<-time.After(time.Nanosecond)
 		if !drained(c) {
-			t.Fatal("did not fire after Wait")
+			t.Fatal("did not fire after wait")
 		}
 		<-time.After(time.Hour)
 		if drained(c) {
@@ -72,11 +72,11 @@ func TestCoalescerMaxEvents(t *testing.T) {
 		defer c.Stop()
 		c.Poke(99)
 		if drained(c) {
-			t.Fatal("fired before MaxEvents")
+			t.Fatal("fired before maxEvents")
 		}
 		c.Poke(1)
 		if !drained(c) {
-			t.Fatal("did not fire at MaxEvents")
+			t.Fatal("did not fire at maxEvents")
 		}
 		<-time.After(2 * time.Hour)
 		if drained(c) {
@@ -100,7 +100,7 @@ func TestCoalescerEdges(t *testing.T) {
 		}
 		at.Poke(1)
 		if !drained(at) {
-			t.Error("without Wait it did not fire at once")
+			t.Error("without wait it did not fire at once")
 		}
 		stopped := NewCoalescer(time.Second, 0, 0)
 		stopped.Poke(1)

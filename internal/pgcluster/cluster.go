@@ -24,8 +24,8 @@ const Superuser = "postgres"
 
 // Options configure a Cluster. The zero value is good for tests.
 type Options struct {
-	// Fsync makes the server survive a power failure. Without it the server still survives kill -9, which is what
-	// tests and the demo need.
+	// Fsync makes the data survive a power failure. Without it they still survive kill -9, which is enough for tests and
+	// the demo.
 	Fsync bool
 	// Passwords requires a password (scram-sha-256) instead of trusting everybody on the socket; the superuser's
 	// is then "postgres".

@@ -35,7 +35,7 @@ var shared struct {
 	templates map[string]string // SQL -> name of the database in which it was run
 }
 
-// Main runs the tests and stops the shared cluster: func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }.
+// Main runs the tests and stops the shared clusters: func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }.
 func Main(m *testing.M) int {
 	code := m.Run()
 	for _, cluster := range []*pgcluster.Cluster{shared.cluster, decoded.cluster} {

@@ -14,14 +14,15 @@ import (
 	"github.com/retraind/retraind/watch"
 )
 
-// Inbox is a watch.Inbox in memory: it stores the same as the daemon's inbox, but applies no rules between sources.
+// Inbox is a watch.Inbox in memory. It ignores events with a known key, as the daemon's inbox does, and applies none of
+// its other rules.
 type Inbox struct {
 	mu     sync.Mutex // guards the fields below
 	marks  map[string]string
 	events []watch.Event
 	seen   map[string]bool
 	fail   error  // returned by Take unless it is nil
-	Poison string // id of an item: Take refuses every batch with an event about it
+	Poison string // id of an item: Take refuses every batch with an event about it; set before the first Take
 }
 
 // NewInbox returns an empty Inbox.

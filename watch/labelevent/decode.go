@@ -185,8 +185,8 @@ func (d *Decoder) event(object map[string]any, now time.Time) (e watch.Event, er
 	return e, d.emptyEvent(object)
 }
 
-// misspelledLabel refuses an event that has no label but has a field with nearly the name of a label, because the
-// label would otherwise be lost silently.
+// misspelledLabel refuses an event that has no label but a field with nearly the same name as that of the label, because
+// the label would otherwise be lost silently.
 func (d *Decoder) misspelledLabel(object map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		for _, want := range []string{d.label, "labels"} {

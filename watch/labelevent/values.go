@@ -162,8 +162,8 @@ func canonicalLabel(t serving.Target, v any) (string, error) {
 }
 
 // eventTime returns the time of an event. It returns the time "now" if the event has no time, or a time that is before
-// 1970 or more than maxAhead in the future. A value that is no time is an error, and so is a number that is not
-// positive. A text may contain the number, because a cell of a CSV file is always a text.
+// 1970 or more than maxAhead in the future. A value that is no time is an error, and so is a number that is not positive
+// or too large for seconds. A text may contain the number, because a cell of a CSV file is always a text.
 func (d *Decoder) eventTime(object map[string]any, now time.Time) (time.Time, error) {
 	v, ok := find(object, d.at)
 	if !ok || v == nil || v == "" {

@@ -127,7 +127,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		onUp()
 		thorough = false
 		// Pause longer after a longer scan: a directory with very many files must not keep a core busy.
-		if err := pause(ctx, 4*time.Since(began), events); err != nil {
+		if err := pause(ctx, 4*time.Since(began)); err != nil {
 			return err
 		}
 		select {

@@ -50,8 +50,8 @@ func (s *Source) watchDir() (events chan struct{}, stop func()) {
 	}
 }
 
-// pause waits without scanning. Notifications that arrive while it waits stay in events.
-func pause(ctx context.Context, d time.Duration, events chan struct{}) error {
+// pause waits for the time d, but for at least 2 ms and at most a second.
+func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(min(max(d, 2*time.Millisecond), time.Second))
 	defer timer.Stop()
 	select {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"pgregory.net/rapid"
 
 	"github.com/retraind/retraind/internal/unit"
@@ -147,6 +148,19 @@ func TestDSNFileIsReadAgain(t *testing.T) {
 		}
 		if got, err := cfg.connString(); err != nil || got != text {
 			t.Errorf("got %q, %v", got, err)
+		}
+	}
+}
+
+// TestTranslatedMessages: the cause of an error is found if the server's messages are in another language.
+func TestTranslatedMessages(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]*pgconn.PgError{
+		"row security hides rows of table items": {Code: "42501", File: "rls.c", Message: "Anfrage würde beeinflusst"},
+		"is a standby":                           {Code: "55000", File: "xlogfuncs.c", Message: "Wiederherstellung läuft"},
+	} {
+		if got := explain(itemsConfig("host=x"), err); !strings.Contains(got.Error(), want) {
+			t.Errorf("%v, want %q", got, want)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func explain(cfg *Config, err error) error {
 			fault.Cause = fmt.Sprintf("%s has no database %q", where, database)
 			fault.Cure = "correct its name in " + cfg.dsnPlace()
 		case "42501":
-			if strings.Contains(server.Message, "row-level security") {
+			if server.File == "rls.c" { // of PostgreSQL's source, because messages may be translated
 				fault.Key, fault.Cause = "table",
 					fmt.Sprintf("row security hides rows of table %s from user %q: %s", cfg.Table, user, server.Message)
 				fault.Cure = rowSecurityCure(user)
@@ -73,7 +73,7 @@ func explain(cfg *Config, err error) error {
 			if cfg.capture() == CaptureLogical {
 				fault.Cure = "run what `retraind init sql` prints, as the table's owner; retraind then reads the whole table again"
 			}
-			if strings.Contains(server.Detail, "during recovery") {
+			if server.File == "xlogfuncs.c" { // of PostgreSQL's source: identityColumns failed
 				fault.Cause = where + " is a standby"
 				fault.Cure = "name the primary, or all hosts with target_session_attrs=read-write"
 			}

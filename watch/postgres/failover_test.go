@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // TestFailover promotes a standby that has not received the last transactions. Each capture detects that the server's
@@ -41,6 +43,24 @@ func TestFailover(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	for _, b := range bundles { // a standby can be followed by no capture, and the error explains it
+		cfg := *b.cfg
+		dsn, err := os.ReadFile(cfg.DSNFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.DSN, cfg.DSNFile = strings.Replace(string(dsn), l.cluster.Dir(), standby.Dir(), 1), ""
+		source, err := New("m", &cfg, newMemory(), nil, discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limited, cancel := context.WithTimeout(t.Context(), waittest.Patience)
+		err = source.follow(limited, func() {})
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "is a standby") || !strings.Contains(err.Error(), "name the primary") {
+			t.Errorf("%s: a standby: %v", cfg.capture(), err)
+		}
+	}
 	// From here on the standby receives nothing, so the changes will be lost.
 	alone := connect(t, standby.DSN("postgres"))
 	for _, sql := range []string{`ALTER SYSTEM SET primary_conninfo = ''`, `SELECT pg_reload_conf()`} {

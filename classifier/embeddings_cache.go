@@ -71,9 +71,20 @@ func (c *embeddingCache) read(r io.Reader) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		c.known[head.Key] = values
+		if hasUnitLength(values) { // else a power cut has left zeros in place of values: the text is requested again
+			c.known[head.Key] = values
+		}
 		whole += int64(sha256.Size + 4 + 4*len(values))
 	}
+}
+
+// hasUnitLength reports whether a vector has a Euclidean length of 1, as every complete embedding does.
+func hasUnitLength(v []float32) bool {
+	var square float64
+	for _, x := range v {
+		square += float64(x) * float64(x)
+	}
+	return math.Abs(square-1) < 1e-3
 }
 
 func (c *embeddingCache) key(text string) [sha256.Size]byte {

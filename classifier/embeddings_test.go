@@ -116,6 +116,19 @@ func TestEmbeddings(t *testing.T) {
 				t.Errorf("after half a record %d texts were requested again, %v", service.texts.Load()-asked, err)
 			}
 
+			// A power cut can leave zeros in place of a record's last values.
+			f, err := os.OpenFile(cache, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteAt(make([]byte, 100), info.Size()-100); err != nil || f.Close() != nil {
+				t.Fatal(err)
+			}
+			if _, err := classifier.TrainDir(data, again, opts, nil); err != nil || service.texts.Load() != asked+2 ||
+				file(t, release) != file(t, again) {
+				t.Errorf("after zeros %d texts were requested again, %v", service.texts.Load()-asked, err)
+			}
+
 			write(t, filepath.Join(release, classifier.ReleaseFile), `{"digest":"sha256:one"}`)
 			site.point("one")
 			s := classifier.NewServer(classifier.ServerOptions{Dir: site.link, Embeddings: service.URL})

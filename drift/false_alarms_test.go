@@ -38,3 +38,17 @@ func TestFalseTrips(t *testing.T) {
 		}
 	}
 }
+
+// With many labels a day fewer years are simulated, because each label takes time.
+func TestFalseAlarmsOfManyLabels(t *testing.T) {
+	t.Parallel()
+	r := drift.Report{Scored: 1000, Figures: drift.Figures{Correct: 900, Accuracy: .9}}
+	r.Category = []drift.Category{{Name: "a", Support: 1000, Predicted: 900, Correct: 900}}
+	for perDay, years := range map[float64]int{100: 100, 2000: 10, 1000: 13} {
+		days := 0
+		count := func(drift.Report) bool { days++; return days%365 == 0 }
+		if got := drift.FalseAlarms(r, perDay, 100, []func(drift.Report) bool{count}); days != 365*years || got[0] != 1 {
+			t.Errorf("%.0f labels a day: %d days, %v a year", perDay, days, got)
+		}
+	}
+}

@@ -24,8 +24,13 @@ var untilTime = regexp.MustCompile(`(?i)(UNTIL=\d{8})T\d{6}Z?`)
 
 // repetitions lists the start times of the event and its repetitions (RFC 5545, 3.8.5): the event's start, those of the
 // rule and added dates, without excluded dates.
-func (e *event) repetitions() ([]time.Time, error) {
-	starts := append([]time.Time{e.start}, e.also...)
+func (e *event) repetitions() (starts []time.Time, err error) {
+	defer func() { // the library panics on some impossible rules, such as the sixth Friday of a month
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the repetition %s cannot be read: it has an impossible part", text.Cut(e.rule, 60))
+		}
+	}()
+	starts = append([]time.Time{e.start}, e.also...)
 	if e.rule != "" {
 		option, err := rrule.StrToROption(untilTime.ReplaceAllString(strings.ToUpper(e.rule), "${1}T235959Z"))
 		if err != nil {

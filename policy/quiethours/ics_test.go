@@ -111,3 +111,16 @@ func TestCalendarCutOff(t *testing.T) {
 		}
 	}
 }
+
+// A repetition that no calendar can have is an error, not a panic.
+func TestBadRepetitions(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []string{"FREQ=MONTHLY;BYDAY=-6FR", "FREQ=YEARLY;BYEASTER=400", "FREQ=YEARLY;BYDAY=0XX", "x"} {
+		text := "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261224\nRRULE:" + rule + "\nEND:VEVENT\n"
+		_, err := quiethours.NewWindows([]quiethours.WindowConfig{{Except: []string{"h.ics"}}}, time.UTC,
+			func(string) ([]byte, error) { return []byte(text), nil })
+		if err == nil || !strings.Contains(err.Error(), "event that ends on line 4: the repetition "+rule+" cannot be read") {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+}

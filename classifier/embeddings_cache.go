@@ -71,7 +71,7 @@ func (c *embeddingCache) read(r io.Reader) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if hasUnitLength(values) { // else a power cut has left zeros in place of values: the text is requested again
+		if hasUnitLength(values) { // else it is damaged, as by zeros after a power cut: the text is requested again
 			c.known[head.Key] = values
 		}
 		whole += int64(sha256.Size + 4 + 4*len(values))

@@ -19,7 +19,7 @@ type days struct {
 
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
 
-// add counts one label; a zero time is ignored.
+// add counts one label; a time before 1970, such as the zero time, is ignored.
 func (d *days) add(at time.Time) {
 	if at.IsZero() || at.Unix() <= 0 {
 		return

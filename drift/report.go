@@ -184,7 +184,7 @@ type Labels struct {
 	Changed int            `json:"changed"`       // items changed since the training, not only by retraind
 	Own     int            `json:"own,omitempty"` // items changed since by retraind only: shown, never evidence
 	Share   float64        `json:"share"`         // Changed / Items
-	New     map[string]int `json:"new,omitempty"` // categories that were not in the training, with their present examples
+	New     map[string]int `json:"new,omitempty"` // categories that were not in the training, with their numbers of examples
 	// Gone are the categories that no item outside the held-out set and no scored held-out item has any longer, with
 	// their numbers of training examples.
 	Gone map[string]int `json:"vanished,omitempty"`

@@ -251,7 +251,7 @@ func (d *Decision) nearest() string {
 	return "no condition tripped; " + best.Config + " is closest: " + best.labelsToGo()
 }
 
-// labelsToGo describes how far a condition is from tripping: "9 more wrong labels would trip it".
+// labelsToGo describes how far a condition is from tripping: "9 more wrong answers would trip it".
 func (c *Condition) labelsToGo() string {
 	kind := "wrong answer"
 	switch {

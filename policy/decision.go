@@ -106,7 +106,8 @@ type Decision struct {
 	Seq          int64     `json:"seq"` // last label change in the report
 	// Targets are the report's figures of the targets that do not gate: shown, but not used for decisions.
 	Targets []drift.TargetFigures `json:"targets,omitempty"`
-	// WindowNext is when the quiet hours open next; zero if they are open now, never open again, or do not apply.
+	// WindowNext is when the quiet hours open next. It is zero if they are open now, never open again or are not
+	// configured, and for a forced retrain or a rollback.
 	WindowNext time.Time `json:"window_next,omitzero"`
 }
 

@@ -6,7 +6,7 @@ import "math"
 type Rise struct {
 	Since    Stretch // the observations from which the rise is estimated
 	Estimate float64 // the error rate of Since minus the baseline's
-	Low      float64 // lower end of the interval of Estimate: the least plausible rise
+	Low      float64 // lower end of the interval of Estimate: the smallest plausible rise
 }
 
 const (

@@ -61,7 +61,7 @@ func knownReason(r policy.Reason) error {
 	return &unit.Error{Message: fmt.Sprintf("unknown reason %q", text.Cut(string(r), 60)), Hint: hint}
 }
 
-// sample is one value of a series: a number, or a word for the state. given is false if the step has no evaluation.
+// sample is one value of a series: a number, or a word for the state. given is false for a step without a value.
 type sample struct {
 	given bool
 	value float64
@@ -74,9 +74,9 @@ var seriesPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(%?)(?:([+-])([0-9]+(
 const mostSamples = 100_000
 
 // parseSeries parses values over time: "91%" is one value, "91%x3" is the value three times, "0+25x4" is 0 25 50 75,
-// "_" is a step without an evaluation, and "_x3" is three such steps. States are written as words: "ok asleepx3 ok".
+// "_" is a step without a value, and "_x3" is three such steps. States are written as words: "ok asleepx3 ok".
 func parseSeries(values string, words bool) ([]sample, error) {
-	const hint = `write values such as "91% 90%x5 0.9-0.01x3", with _ for a step without an evaluation`
+	const hint = `write values such as "91% 90%x5 0.9-0.01x3", with _ for a step without a value`
 	var out []sample
 	for _, part := range strings.Fields(values) {
 		name, times, repeated := strings.Cut(part, "x")

@@ -41,8 +41,8 @@ func (d *Daemon) housekeep(ctx context.Context) error {
 			last = s
 			_ = d.o.Notifier.Status(s)
 		}
-		if now := time.Now().In(d.loaded.Load().File.Location()); !now.Before(audit) {
-			audit = night(now)
+		due := false
+		if audit, due = nightly(audit, time.Now().In(d.loaded.Load().File.Location())); due {
 			for _, m := range d.models {
 				m.Loop.Audit()
 			}
@@ -88,6 +88,12 @@ func tock(ctx context.Context, tick <-chan time.Time) {
 	case <-ctx.Done():
 	case <-tick:
 	}
+}
+
+// nightly reports whether the planned audit is due, and returns the time of the next one. That is earlier than planned if
+// the clock was set back.
+func nightly(planned, now time.Time) (next time.Time, due bool) {
+	return night(now), !now.Before(planned)
 }
 
 // night returns the time of the next audit, at an hour when few people correct labels.

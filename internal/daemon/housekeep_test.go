@@ -5,6 +5,19 @@ import (
 	"time"
 )
 
+// If the clock is set back by years, the next audit is in the coming night.
+func TestAuditAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	next, due := nightly(night(now.AddDate(4, 0, 0)), now)
+	if want := night(now); due || !next.Equal(want) {
+		t.Errorf("due: %t, next at %s, want %s", due, next, want)
+	}
+	if next, due = nightly(night(now), now.AddDate(0, 0, 1)); !due || !next.After(now.AddDate(0, 0, 1)) {
+		t.Errorf("the next day due: %t, next at %s", due, next)
+	}
+}
+
 func TestNight(t *testing.T) {
 	t.Parallel()
 	berlin, err := time.LoadLocation("Europe/Berlin")

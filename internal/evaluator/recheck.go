@@ -62,7 +62,7 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 		return nil
 	}
 	sample = !config.Recheck.HealthOnly &&
-		(sample || s.Foreign != nil || !now.Before(s.Sampled.Add(config.Recheck.Every.D())))
+		(sample || s.Foreign != nil || s.sampleDue(now, config.Recheck.Every.D()))
 	if !force && !sample && now.Sub(l.healthAsked) < healthEvery {
 		return nil
 	}
@@ -96,6 +96,11 @@ func (l *Loop) recheck(ctx context.Context, row store.Model, now time.Time, samp
 		return nil
 	}
 	return l.sampled(ctx, s, config.Recheck.Sample, named, now)
+}
+
+// sampleDue reports whether the last sample is too old. A sample from the future is too: the clock was set back since.
+func (s *Serving) sampleDue(now time.Time, every time.Duration) bool {
+	return s.Sampled.After(now) || !now.Before(s.Sampled.Add(every))
 }
 
 // servingOf reads the stored state of the service's checks. For a new champion, which a run or an adoption has just

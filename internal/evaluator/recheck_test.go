@@ -3,7 +3,19 @@ package evaluator
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 )
+
+// A sample that was scored before the clock was set back does not delay the next one.
+func TestSampleDue(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 4, 2, 30, 0, 0, time.UTC)
+	for ago, want := range map[time.Duration]bool{time.Minute: false, time.Hour: true, -1000 * time.Hour: true} {
+		if s := (&Serving{Sampled: now.Add(-ago)}); s.sampleDue(now, time.Hour) != want {
+			t.Errorf("sampled %s ago: %t", ago, !want)
+		}
+	}
+}
 
 // A champion that differs from its stored answers as often as parity allows is hardly ever mistaken for another model.
 // A model that differs in a fifth of the texts is detected by the samples of one recheck.

@@ -15,10 +15,17 @@ import (
 // host was suspended.
 func (l *Loop) scheduled(ctx context.Context, now time.Time) bool {
 	due := l.planned
-	if due.IsZero() || now.Before(due) {
+	if due.IsZero() {
 		return false
 	}
-	l.planned = l.rules.Policy.Scheduled(now)
+	next := l.rules.Policy.Scheduled(now)
+	if now.Before(due) {
+		if next.Before(due) { // the clock was set back
+			l.planned = next
+		}
+		return false
+	}
+	l.planned = next
 	if late := now.Sub(due); late > policy.MaxRequestAge {
 		l.log.Info("a scheduled evaluation is skipped: it is late", "due", due, "late", late.Round(time.Second).String())
 		return false

@@ -41,12 +41,16 @@ func TestScheduledEvaluationHappensOnce(t *testing.T) {
 		{"it was done, as by a process before", night, night.Add(time.Second), false},
 		{"the host slept", night.AddDate(0, 0, 1), night.AddDate(0, 0, 1).Add(policy.MaxRequestAge + time.Second), false},
 		{"a little late", night.AddDate(0, 0, 2), night.AddDate(0, 0, 2).Add(policy.MaxRequestAge), true},
+		{"the clock was set back", night.AddDate(4, 0, 0), night.Add(time.Hour), false},
 	} {
 		l.planned = c.planned
 		if got := l.scheduled(t.Context(), c.now); got != c.want {
 			t.Errorf("%s: got %v", c.what, got)
 		}
 		if c.now.After(c.planned) && !c.planned.IsZero() && !l.planned.After(c.now) {
+			t.Errorf("%s: the next one is planned for %s", c.what, l.planned)
+		}
+		if l.planned.Sub(c.now) > 24*time.Hour {
 			t.Errorf("%s: the next one is planned for %s", c.what, l.planned)
 		}
 	}

@@ -64,6 +64,7 @@ func (w *Writer) Take(ctx context.Context, b watch.Batch) (r watch.Receipt, err 
 				return err
 			}
 		}
+		x.countInvalid()
 		return t.SetModel(w.model, store.Info, x.fingerprint.String())
 	})
 	return r, w.storeFault(err)

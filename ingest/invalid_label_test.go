@@ -1,6 +1,10 @@
 package ingest
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,5 +33,25 @@ func TestInvalidLabelStays(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
+	}
+}
+
+// A table in which many labels are invalid, such as empty texts instead of null, does not flood the log.
+func TestManyInvalidLabels(t *testing.T) {
+	t.Parallel()
+	const rows = 3 * batchItems
+	b := newBench(t)
+	var out bytes.Buffer
+	b.w.log = slog.New(slog.NewTextHandler(&out, nil))
+	labels := map[string]string{}
+	for n := range rows {
+		labels[fmt.Sprint(n)] = ""
+	}
+	b.table(labels)
+	if n := strings.Count(out.String(), "an invalid label was ignored"); n == 0 || n > 20 {
+		t.Errorf("%d lines for %d labels", n, rows)
+	}
+	if want := fmt.Sprintf("items=%d", rows); !strings.Contains(out.String(), want) {
+		t.Errorf("no line has %s:\n%s", want, out.String())
 	}
 }

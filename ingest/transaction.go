@@ -22,6 +22,7 @@ type transaction struct {
 	now         time.Time
 	waiting     int   // 0 if no labels are buffered for unknown items
 	stored      int64 // changes stored so far
+	invalid     int   // items with an invalid label so far
 }
 
 func (w *Writer) begin(t *store.Tx, source string) (*transaction, error) {
@@ -46,17 +47,31 @@ func (w *Writer) begin(t *store.Tx, source string) (*transaction, error) {
 
 // finish stores the fingerprint and the source's new position.
 func (x *transaction) finish(cursor string) error {
+	x.countInvalid()
 	if err := x.t.SetModel(x.model, store.Info, x.fingerprint.String()); err != nil {
 		return err
 	}
 	return x.t.SetCursor(x.model, x.source, cursor)
 }
 
-// warnInvalid logs the first invalid label of an item. Such a label is left out, or replaced by a mark if the target
-// has a value for null (see serving.CanonicalLabels).
+// invalidLogged is how many items with an invalid label a transaction logs one by one: a table may have many.
+const invalidLogged = 10
+
+// warnInvalid logs the first invalid label of an item, for up to invalidLogged items. Such a label is left out, or
+// replaced by a mark if the target has a value for null (see serving.CanonicalLabels).
 func (x *transaction) warnInvalid(item string, err error) {
-	if err != nil {
+	if err == nil {
+		return
+	}
+	if x.invalid++; x.invalid <= invalidLogged {
 		x.log.Warn("an invalid label was ignored", "item", item, "err", err)
+	}
+}
+
+// countInvalid logs the number of items with an invalid label if not all of them were logged one by one.
+func (x *transaction) countInvalid() {
+	if x.invalid > invalidLogged {
+		x.log.Warn("only the first of many items with an invalid label are logged", "items", x.invalid)
 	}
 }
 

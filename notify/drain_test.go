@@ -279,7 +279,8 @@ func TestLateWatcherSeesWhatServes(t *testing.T) {
 	}
 }
 
-// If two deployments are published again, because they could not be marked, the bucket never goes back to the first one.
+// If two deployments are published again, because they could not be marked, the bucket does not return to the first
+// one.
 func TestTheBucketNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	conn := natstest.Start(t).Connect()

@@ -90,8 +90,8 @@ func tock(ctx context.Context, tick <-chan time.Time) {
 	}
 }
 
-// nightly reports whether the planned audit is due, and returns the time of the next one. That is earlier than planned if
-// the clock was set back.
+// nightly reports whether the planned audit is due, and returns the time of the next one. That time is earlier than
+// planned if the clock was set back.
 func nightly(planned, now time.Time) (next time.Time, due bool) {
 	return night(now), !now.Before(planned)
 }

@@ -97,6 +97,7 @@ func (x *Executor) finish(ctx context.Context, p Plan, a Action, done []Outcome,
 		if r, err := ReadRelease(p.releaseDir()); err == nil {
 			size = r.Bytes
 		}
+		_ = os.Remove(p.unsettled()) // there is none without compose
 	}
 	err := x.durably(ctx, func() error {
 		return x.Store.Update(ctx, "run ends", func(t *store.Tx) error {

@@ -18,6 +18,10 @@ import (
 // formerFile marks, in a run's directory, that the files to be replaced have been saved.
 const formerFile = "former-kept"
 
+// unsettled returns the path of the file that names the champion whose saved files may have to be restored: it is written
+// when they are saved, and removed after they were restored or a candidate was promoted.
+func (p Plan) unsettled() string { return filepath.Join(composeKept(p.ModelDir), "unsettled") }
+
 // composed returns the step that deploys with compose; nil without one.
 func (p Plan) composed() *Step {
 	i := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Compose != nil })
@@ -36,7 +40,7 @@ func (p Plan) places() *Step {
 }
 
 // keepFormer saves the files that the deployment will replace. It does so before the first step of a run, because the
-// training may write to the same paths.
+// training may write to the same paths. If the last run could not restore them, keepFormer does so first.
 func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	step := p.places()
 	mark := filepath.Join(p.RunDir, formerFile)
@@ -50,7 +54,17 @@ func (x *Executor) keepFormer(ctx context.Context, p Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := in.Service.Keep(in.Kept, p.Champion, in.Former.Dir); err != nil {
+	champion, err := os.ReadFile(p.unsettled())
+	if err == nil && string(champion) == p.Champion {
+		err = in.Service.PutBack(in.Kept, p.Champion, in.Former.Dir)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = in.Service.Keep(in.Kept, p.Champion, in.Former.Dir)
+	}
+	if err == nil {
+		err = durable.WriteFile(p.unsettled(), []byte(p.Champion), 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("deploy.compose.files: %w", err)
 	}
 	if err := os.MkdirAll(p.RunDir, 0o700); err != nil {
@@ -80,6 +94,9 @@ func (x *Executor) settle(ctx context.Context, p Plan, log *slog.Logger) error {
 		return err
 	}
 	if err := in.Service.PutBack(in.Kept, p.Champion, in.Former.Dir); err != nil {
+		return err
+	}
+	if err := os.Remove(p.unsettled()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	digest := in.Candidate.Digest

@@ -297,7 +297,7 @@ func (p proof) judge(f VerifyFacts, wrong map[string]int) string {
 		return fmt.Sprintf("only %d of %d answers equal the artifact's offline answers, but at least %v must (promote.parity); most frequent differences: %s",
 			f.Agreed, f.Probed, p.promote.Parity, strings.Join(names[:min(2, len(names))], ", "))
 	case f.Probed == 0 && f.Health == "":
-		return "nothing proves what is served: there is no held-out item to ask about, and the health answer names no release; set serving.health_release, or label more items"
+		return "nothing proves what is served: no held-out item has a stored answer of the release, and the health answer names no release; set serving.health_release, or label more items"
 	case p.former && f.Differ == 0 && f.Health == "":
 		return "nothing proves what is served: the new and the former release answer every held-out item alike, and the health answer names no release; set serving.health_release"
 	case p.promote.MaxLatency > 0 && f.P95 > float64(p.promote.MaxLatency.D().Microseconds())/1000:

@@ -493,6 +493,10 @@ func (x *Executor) prove(ctx context.Context, p Plan, q question) (Outcome, erro
 	}
 	detail := fmt.Sprintf("release %s serves: %d of %d answers equal the artifact's offline answers", text.Digest(q.release),
 		facts.Agreed, facts.Probed)
+	if facts.Probed == 0 {
+		detail = fmt.Sprintf("release %s serves, as the health answer says; no held-out item has a stored answer of the release",
+			text.Digest(q.release))
+	}
 	if q.former {
 		detail += fmt.Sprintf("; the former release answers %d of these requests differently", facts.Differ)
 	}

@@ -129,7 +129,11 @@ func (g *Gate) find(ctx context.Context, s actions.GPUStep, stop []gpu.StopConfi
 		if err != nil {
 			return nil, fmt.Errorf("nothing was stopped, since a restart is not guaranteed: %w", err)
 		}
-		things = append(things, found...)
+		for _, t := range found {
+			if !slices.ContainsFunc(things, func(other ledger.Thing) bool { return other.Key() == t.Key() }) {
+				things = append(things, t) // several entries of stop may name it
+			}
+		}
 	}
 	owed, _, err := g.o.Ledger.Entries()
 	if err != nil {

@@ -12,6 +12,24 @@ import (
 	"github.com/retraind/retraind/internal/ollamatest"
 )
 
+// A model that several entries of gpu.stop name is recorded once.
+func TestNamedTwice(t *testing.T) {
+	t.Parallel()
+	g, server := newGate(t), ollamatest.NewFake(t)
+	ollamatest.Classifier{Else: []string{"news"}}.Install(t, server.URL, "big", "")
+	if err := ollamatest.Client(t, server.URL).Load(t.Context(), "big", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	stop := []gpu.StopConfig{
+		{Ollama: []string{"big"}, Server: server.URL}, {Ollama: []string{gpu.AllModels}, Server: server.URL},
+	}
+	s := actions.GPUStep{Model: "m", Run: "run1", Step: "train"}
+	entries, _, err := g.stopThings(t.Context(), s, actions.Room{Stop: stop, RunDir: t.TempDir()}, nil, time.Minute)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("stopped %v, %v", entries, err)
+	}
+}
+
 // Models that clients had loaded are restored; those that the run itself has loaded are only unloaded.
 func TestOwnModels(t *testing.T) {
 	t.Parallel()

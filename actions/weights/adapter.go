@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -96,7 +95,7 @@ func OpenAdapter(dir string) (*Adapter, error) {
 	}
 	a.Base, a.Rank = a.config.Base, a.config.Rank
 	if a.files, err = OpenSafetensors(dir, adapterStem); err != nil {
-		if _, pickled := os.Stat(filepath.Join(dir, adapterStem+".bin")); pickled == nil {
+		if pickled(dir, adapterStem) {
 			return nil, fmt.Errorf("%s holds the adapter as a pickle, which cannot be inspected: save it with safe_serialization=True",
 				dir)
 		}

@@ -62,6 +62,9 @@ func openModel(dir string) (*model, error) {
 		return nil, fmt.Errorf("%s: %w", at, err)
 	}
 	switch m.Safetensors, err = OpenSafetensors(dir, "model"); {
+	case errors.Is(err, fs.ErrNotExist) && pickled(dir, "pytorch_model"):
+		return nil, fmt.Errorf("%s holds the weights as a pickle, which cannot be inspected: save them with safe_serialization=True",
+			dir)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: a part of the model is missing; was the disk full?", err)
 	case err != nil:

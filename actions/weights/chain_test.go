@@ -158,9 +158,13 @@ func TestFirstBadLink(t *testing.T) {
 		"pickle": {"adapter", "safe_serialization", nil, func(c Chain) error {
 			return os.Rename(adapterFile(c), filepath.Join(c.Adapter, "adapter_model.bin"))
 		}},
-		"unmerged":  {"merged", "the adapter was not merged", func(p *parts) { p.scale, p.bf = 0, false }, nil},
-		"scaling":   {"merged", "use_rslora", alpha(`"r":4`, `"r":4,"use_rslora":true`), nil},
-		"no shard":  {"merged", "a part of the model is missing", nil, remove(shard)},
+		"unmerged": {"merged", "the adapter was not merged", func(p *parts) { p.scale, p.bf = 0, false }, nil},
+		"scaling":  {"merged", "use_rslora", alpha(`"r":4`, `"r":4,"use_rslora":true`), nil},
+		"no shard": {"merged", "a part of the model is missing", nil, remove(shard)},
+		"pickled model": {"merged", "safe_serialization", nil, func(c Chain) error {
+			return errors.Join(os.Remove(filepath.Join(c.Merged, "model.safetensors.index.json")),
+				os.Rename(shard(c), filepath.Join(c.Merged, "pytorch_model.bin")))
+		}},
 		"cut shard": {"merged", "cut off", nil, func(c Chain) error { return os.Truncate(shard(c), 900) }},
 		"quantised": {"merged", "16-bit base model", nil, func(c Chain) error {
 			return os.WriteFile(filepath.Join(c.Merged, "config.json"), []byte(`{"quantization_config":{"bits":4}}`), 0o600)

@@ -93,6 +93,16 @@ func shards(dir, stem string) ([]string, error) {
 	return names, nil
 }
 
+// pickled reports whether a directory holds weights in the format that preceded safetensors.
+func pickled(dir, stem string) bool {
+	for _, name := range []string{stem + ".bin", stem + ".bin.index.json"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // readBounded reads a regular file. It returns an error if the file's size exceeds the limit most.
 func readBounded(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)

@@ -54,8 +54,9 @@ type Guard struct {
 	engine *http.Client
 	proxy  *httputil.ReverseProxy
 
-	mu   sync.Mutex
-	seen map[Service]*precedent // guarded by mu
+	mu      sync.Mutex             // guards the fields below
+	seen    map[Service]*precedent // the recorded rights
+	unsaved map[Service]bool       // those that could not be stored in Config.State
 }
 
 // New returns a guard of the engine. It does not connect.
@@ -76,7 +77,10 @@ func New(config Config) (*Guard, error) {
 		},
 		DisableCompression: true,
 	}
-	g := &Guard{config: config, engine: &http.Client{Transport: transport}, seen: map[Service]*precedent{}}
+	g := &Guard{
+		config: config, engine: &http.Client{Transport: transport},
+		seen: map[Service]*precedent{}, unsaved: map[Service]bool{},
+	}
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", "docker", "docker"

@@ -254,3 +254,27 @@ func TestRequests(t *testing.T) {
 		}
 	}
 }
+
+// Rights that could not be stored are stored with the next request.
+func TestRightsAreStoredLater(t *testing.T) {
+	t.Parallel()
+	e := dockertest.Start(t)
+	e.Put(dockertest.Container{
+		ID: "c1", Name: "suite-api-1", Image: "sha256:1", ImageName: "suite-api", State: "running", Labels: labels("/srv/suite"),
+	})
+	state := filepath.Join(t.TempDir(), "state")
+	w := guarded(t, guard.Config{
+		Engine: e.Host, UID: uint32(os.Getuid()), State: state, Services: []guard.Service{{Dir: "/srv/suite", Name: "api"}},
+	})
+	for _, want := range []int{0, 1} {
+		if status, said := w.send(http.MethodGet, "/v1.41/containers/c1/json", ""); status != http.StatusOK {
+			t.Fatalf("%d %s", status, said)
+		}
+		if files, _ := os.ReadDir(state); len(files) != want {
+			t.Errorf("stored: %v, want %d", files, want)
+		}
+		if err := os.MkdirAll(state, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

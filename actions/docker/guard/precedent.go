@@ -236,7 +236,7 @@ func (p *precedent) networks(body map[string]any) error {
 func (g *Guard) remember(s Service, p *precedent) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if old := g.seen[s]; old != nil && reflect.DeepEqual(old, p) {
+	if old := g.seen[s]; old != nil && reflect.DeepEqual(old, p) && !g.unsaved[s] {
 		return
 	}
 	g.seen[s] = p
@@ -247,9 +247,10 @@ func (g *Guard) remember(s Service, p *precedent) {
 	if err == nil {
 		err = durable.WriteFile(g.file(s), text, 0o600)
 	}
-	if err != nil {
+	if err != nil && !g.unsaved[s] {
 		g.config.Log.Warn("the rights of the service could not be stored", "service", s.Name, "err", err)
 	}
+	g.unsaved[s] = err != nil
 }
 
 // remembered returns the recorded rights of a service, nil if there are none.

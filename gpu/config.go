@@ -36,8 +36,8 @@ type Config struct {
 	// Stop lists what a run stops while its steps use the GPU, in this order; name clients of Ollama before ollama.
 	// Afterwards the run starts everything again in reverse order and checks its health.
 	Stop []StopConfig `yaml:"stop"`
-	// StopWithin is how long each entry of stop may take to stop and to free its memory. Then the run is blocked, and its
-	// reason names the entry. Default 2m.
+	// StopWithin is how long each entry of stop may take to stop, and then how long all may take to free their memory.
+	// After that the run is blocked, and its reason names the entry or the process. Default 2m.
 	StopWithin unit.Duration `yaml:"stop_within"`
 }
 

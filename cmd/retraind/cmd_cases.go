@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/configs"
@@ -95,7 +94,7 @@ func testFile(path string, pattern *regexp.Regexp, update bool) (testedFile, err
 		if err != nil {
 			return f, err
 		}
-		return f, renameio.WriteFile(path, text, info.Mode().Perm())
+		return f, replaceFile(path, text, info.Mode().Perm())
 	}
 	return f, nil
 }

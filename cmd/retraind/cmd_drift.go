@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/drift"
@@ -136,19 +136,18 @@ func (a *app) writeSVG(ctx context.Context, c *status.Client, path string, s sta
 	if err != nil {
 		return err
 	}
-	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
-	if err != nil {
-		return fmt.Errorf("write the chart: %w", err)
-	}
-	defer f.Cleanup() //nolint:errcheck // a no-op once it was put in its place
-	drawn, err := status.WriteChart(f, s.At, m, points, runs)
+	var chart bytes.Buffer
+	drawn, err := status.WriteChart(&chart, s.At, m, points, runs)
 	if err != nil {
 		return fmt.Errorf("write the chart: %w", err)
 	}
 	if !drawn {
 		return fail(exitNo, "no evaluation since the start of the series, so there is no chart to write: choose an earlier --since")
 	}
-	return f.CloseAtomicallyReplace()
+	if err := replaceFile(path, chart.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write the chart: %w", err)
+	}
+	return nil
 }
 
 // writeSeries writes one line for each evaluation, with exact fractions.

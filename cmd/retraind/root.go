@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/retraind/retraind/configs"
@@ -166,6 +167,15 @@ func encodeJSON(out io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// replaceFile writes a file of the user atomically. It writes into anything that is no regular file, such as a link or
+// /dev/stdout, because to rename a file over it would replace it.
+func replaceFile(path string, data []byte, mode fs.FileMode) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, data, mode)
+	}
+	return renameio.WriteFile(path, data, mode)
 }
 
 // self returns the path of this binary, for child processes.

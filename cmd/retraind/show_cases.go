@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/retraind/retraind/policy"
 )
 
@@ -142,7 +140,7 @@ func writeJUnit(path string, files []testedFile) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append([]byte(xml.Header), append(data, '\n')...), 0o644)
+	return replaceFile(path, append([]byte(xml.Header), append(data, '\n')...), 0o644)
 }
 
 func inSeconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }

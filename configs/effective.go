@@ -132,7 +132,7 @@ func (w *effective) value(path string, v reflect.Value) {
 func (w *effective) leaf(path string, v reflect.Value) {
 	line, column, written := w.l.doc.Position(path)
 	switch short := path[:max(0, strings.LastIndexByte(path, '.'))]; {
-	case v.IsZero() && (!written || strings.HasSuffix(path, ".postgres.label")): // shown under targets
+	case v.IsZero() && (!written || strings.HasSuffix(path, ".postgres.label")): // the label's column is shown under targets
 		return
 	case !written && strings.HasSuffix(short, ".postgres.targets"):
 		line, column, written = w.l.doc.Position(strings.TrimSuffix(short, "targets") + "label")

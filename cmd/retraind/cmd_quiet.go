@@ -16,11 +16,11 @@ func newWindows(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "windows [MODEL]",
 		Short: "Show when quiet hours open next, and whether a run fits into them",
-		Long: `Show the next quiet hours in local time and UTC, with their real length in nights when the clocks change, the
-days that an exception closes, and whether the next run fits. The expected duration of a run is the sum of the
-90th percentiles of its steps, plus the reserve (limits.reserve). Needs no daemon.
+		Long: `Show the next quiet hours in the configured time zone and in UTC, with their real length in nights when the clocks
+change, the days that an exception closes, and whether the next run fits. The expected duration of a run is the
+sum of the 90th percentiles of its steps, plus the reserve (limits.reserve). Needs no daemon.
 
-Exit code 3: the next run of a model fits into none of its quiet hours.`,
+Exit code 3: the next run of a model fits into none of the quiet hours that are shown.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if n < 1 || n > 1000 {

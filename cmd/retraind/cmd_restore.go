@@ -30,8 +30,9 @@ func newRestore(a *app) *cobra.Command {
 		Use:   "restore",
 		Short: "Start again what a run stopped temporarily, if no daemon is running",
 		Long: `Start again what runs have stopped for the GPU: compose services, units, Ollama models. Each is started, proved to
-run, and removed from the ledger. What somebody has started, removed or replaced meanwhile is left alone, and so is
-what a training still needs stopped. Nothing is done while the daemon runs, because the daemon does the same.
+run, and removed from the record of what runs have stopped (the ledger). What somebody has started, removed or replaced
+meanwhile is left alone, and so is what a training still needs stopped. Nothing is done while the daemon runs, because
+the daemon does the same.
 
 It needs no database and no valid configuration. systemd starts it when the daemon fails, and a timer repeats it:
 retraind-restore.service, retraind-restore.timer.`,

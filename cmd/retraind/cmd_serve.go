@@ -26,8 +26,8 @@ func newServe(a *app) *cobra.Command {
 		Long: `Serve a model of the embedded classifier over HTTP: GET /health, POST /classify, POST /classify/batch.
 
 An answer has the fields label, confidence and release. If the model has several targets, or one that is
-not named label, the answer also has TARGET and TARGET_confidence for each; label is then the first
-target's value.
+not named label, the answer also has TARGET and TARGET_confidence for each; label is then the
+answer of the target that decides about promotion.
 
 The model directory is usually the link "current" that a run switches. The server then loads the
 new release without failing a request. With --watch=false it reads its model only at start, as many services do.`,

@@ -101,8 +101,8 @@ const (
 	packagedSocket = "/run/retraind/retraind.sock"
 )
 
-// client connects to the daemon. It takes the socket from the flag, from the environment variable, or from the
-// configuration.
+// client returns a client for the daemon's control socket, which is that of the flag, else of the environment variable,
+// else of the configuration.
 func (a *app) client(cmd *cobra.Command) (*status.Client, error) {
 	path := cmp.Or(a.socket, os.Getenv("RETRAIND_SOCKET"))
 	if path == "" {

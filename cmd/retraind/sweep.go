@@ -12,7 +12,7 @@ import (
 	"github.com/retraind/retraind/internal/unit"
 )
 
-// mostSwept limits the values of a sweep.
+// mostSwept limits the number of values of a sweep.
 const mostSwept = 200
 
 var sweepRange = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*)\.\.([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*)(?::([0-9]+(?:\.[0-9]+)?)([a-zA-Z%]*))?$`)
@@ -56,9 +56,9 @@ func number(text string) float64 {
 	return f
 }
 
-// belowFloor returns the accuracy below which days are counted, or 0 if no days are counted. It is the same for every
-// value of a sweep, so that their days can be compared: that of --floor, else accuracy_below, of the file if the edited
-// ones differ.
+// belowFloor returns the accuracy below which days are counted, or 0 if no days are counted: that of --floor, else
+// accuracy_below of the edited policies. If a sweep changes accuracy_below, it is that of the file, so that the days of
+// all values can be compared.
 func (o backtest) belowFloor(file *configs.File, edited []*configs.File, model string) (float64, error) {
 	if o.floor != "" {
 		var p unit.Percent

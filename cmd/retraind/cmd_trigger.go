@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,6 +30,10 @@ func newTrigger(a *app) *cobra.Command {
 				return err
 			}
 			defer end()
+			newest := ""
+			if wait {
+				newest = newestRun(ctx, c, args[0])
+			}
 			t, err := c.Trigger(ctx, args[0], r)
 			if errors.Is(err, errGaveUp) {
 				return fail(exitGaveUp, "gave up waiting for the daemon's answer; the retrain may still start; see: retraind runs list")
@@ -36,12 +41,18 @@ func newTrigger(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !wait || t.Run == "" {
+			if !wait {
 				if a.json {
 					return a.printJSON(t)
 				}
 				say(a.stdout, "%s", t.Text)
 				return nil
+			}
+			if t.Run == "" { // the evaluation that starts the run takes longer than the daemon's answer may
+				say(a.stderr, "retraind: %s", t.Text)
+				if t.Run, err = awaitStart(ctx, c, args[0], newest); err != nil {
+					return err
+				}
 			}
 			return a.waitRun(ctx, c, t.Run)
 		},
@@ -73,6 +84,46 @@ func (a *app) patientClient(cmd *cobra.Command, timeout time.Duration) (
 	}, nil
 }
 
+// newestRun returns the id of a model's newest run, "" if there is none or if it is unknown.
+func newestRun(ctx context.Context, c *status.Client, model string) string {
+	runs, err := c.Runs(ctx, model, 1)
+	if err != nil || len(runs) == 0 {
+		return ""
+	}
+	return runs[0].ID
+}
+
+// awaitStart waits until a stored request has become a run, and returns its id: the first requested run after the given
+// one.
+func awaitStart(ctx context.Context, c *status.Client, model, after string) (string, error) {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		runs, err := c.Runs(ctx, model, manyRuns)
+		for _, r := range slices.Backward(runs) { // the newest one is the first
+			if r.Forced && r.ID > after {
+				return r.ID, nil
+			}
+		}
+		if err != nil && ctx.Err() == nil && !away(err) {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errGaveUp) {
+				return "", fail(exitGaveUp, "gave up waiting for the run, which the next evaluation starts; see: retraind runs list")
+			}
+			return "", errInterrupted
+		case <-tick.C:
+		}
+	}
+}
+
+// away reports whether the daemon may answer later, because it restarts or is busy.
+func away(err error) bool {
+	return errors.Is(err, status.ErrUnreachable) || errors.Is(err, status.ErrNoAnswer)
+}
+
 // waitRun waits for the end of a run and turns its outcome into the exit code.
 func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 	tick := time.NewTicker(250 * time.Millisecond)
@@ -86,9 +137,7 @@ func (a *app) waitRun(ctx context.Context, c *status.Client, id string) error {
 			}
 			return err
 		}
-		// A daemon that restarts or is busy answers later.
-		away := errors.Is(err, status.ErrUnreachable) || errors.Is(err, status.ErrNoAnswer)
-		if err != nil && ctx.Err() == nil && !away {
+		if err != nil && ctx.Err() == nil && !away(err) {
 			return err
 		}
 		select {

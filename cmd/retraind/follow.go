@@ -38,10 +38,10 @@ func (a *app) followRun(ctx context.Context, c *status.Client, out *outputs, r s
 		case <-tick.C:
 		}
 		now, err := c.Run(ctx, r.ID)
-		switch away := errors.Is(err, status.ErrUnreachable) || errors.Is(err, status.ErrNoAnswer); {
+		switch {
 		case err == nil:
 			r = now
-		case !away && ctx.Err() == nil:
+		case !away(err) && ctx.Err() == nil:
 			return err
 		}
 	}

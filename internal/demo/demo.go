@@ -166,6 +166,7 @@ func (w *world) awaitRun(ctx context.Context, n int) (status.Run, error) {
 func settle(ctx context.Context, w *world, r *Result) error {
 	w.stopAsk()
 	w.stopAsk = nil
+	clients := w.asker.Load()
 	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
 	defer stop()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -179,12 +180,12 @@ func settle(ctx context.Context, w *world, r *Result) error {
 			return err
 		}
 		now := Result{
-			Items: r.Items, LabelChanges: w.db.changed.Load(), Requests: w.asker.requests.Load(),
-			FailedRequests: w.asker.failed.Load(),
+			Items: r.Items, LabelChanges: w.db.changed.Load(), Requests: clients.requests.Load(),
+			FailedRequests: clients.failed.Load(),
 		}
 		now.judge(runs, w.listener.received())
 		if now.FailedRequests > 0 {
-			now.problem("the first failed request: %s", w.asker.firstFailure())
+			now.problem("the first failed request: %s", clients.firstFailure())
 		}
 		*r = now
 		if r.OK {

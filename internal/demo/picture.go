@@ -61,7 +61,7 @@ func (s *stage) picture() string {
 		row("")
 		row(steps(m))
 	}
-	if a := s.world.asker; a != nil {
+	if a := s.world.asker.Load(); a != nil {
 		failed := colour("2", "0 failed")
 		if n := a.failed.Load(); n > 0 {
 			failed = colour("1", fmt.Sprintf("%d FAILED", n))

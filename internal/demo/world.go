@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,7 +31,7 @@ type world struct {
 	service  *child
 	daemon   *child
 	client   *status.Client
-	asker    *asker
+	asker    atomic.Pointer[asker] // nil until the clients start; the screen reads it
 	stopAsk  func()
 	natsURL  string
 	page     string
@@ -186,9 +187,10 @@ func (w *world) exchangeService(ctx context.Context, watch bool) error {
 // startClients starts the clients of the classifier.
 func (w *world) startClients() {
 	ctx, stop := context.WithCancel(context.Background())
-	w.asker = &asker{url: "http://" + w.address + "/classify", items: w.story.items}
+	clients := &asker{url: "http://" + w.address + "/classify", items: w.story.items}
+	w.asker.Store(clients)
 	done := make(chan struct{})
-	go func() { defer close(done); w.asker.run(ctx) }()
+	go func() { defer close(done); clients.run(ctx) }()
 	w.stopAsk = func() { stop(); <-done }
 }
 

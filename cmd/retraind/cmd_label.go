@@ -146,7 +146,8 @@ func (add addition) line() (io.Reader, error) {
 const addBatch = 1 << 20
 
 // addLabels sends the lines in batches and adds up the results. It writes a label file instead if offline is set, or if
-// no daemon answers to the first batch and the model reads label files.
+// no daemon answers to the first batch and the model reads label files. It writes none in a step of a run: a label file
+// cannot mark labels as the run's own.
 func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m *configs.Model, in io.Reader,
 	offline bool,
 ) error {
@@ -163,14 +164,20 @@ func (a *app) addLabels(ctx context.Context, cmd *cobra.Command, model string, m
 		}
 	}()
 	lines := 0
+	run := os.Getenv("RETRAIND_RUN") // set in the steps of a run
+	if run != "" && offline {
+		return fail(exitUsage, "--offline: a label file would not mark these labels as those of run %s; send them to the daemon",
+			run)
+	}
 	hand := func(batch []byte, numbers []int) error {
 		if file == nil && !offline {
-			got, err := c.AddLabels(ctx, model, batch, "", os.Getenv("RETRAIND_RUN"))
+			got, err := c.AddLabels(ctx, model, batch, "", run)
 			if err == nil {
 				sum = together(sum, got, numbers)
 				return nil
 			}
-			if !errors.Is(err, status.ErrUnreachable) || m.Labels.Files == nil || lines > len(numbers) {
+			first := lines == len(numbers)
+			if !errors.Is(err, status.ErrUnreachable) || m.Labels.Files == nil || !first || run != "" {
 				return err
 			}
 			say(a.stderr, "retraind: no daemon answers; writing a label file instead")

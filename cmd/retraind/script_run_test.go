@@ -103,7 +103,7 @@ func environment(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH")}
 	for _, name := range []string{
 		"HOME", "TZ", "STATE", "COLUMNS", "NO_COLOR", "RETRAIND_CONFIG", "RETRAIND_SOCKET", "RETRAIND_LISTEN",
-		"RETRAIND_STATE", "RETRAIND_LOG_LEVEL", "LD_LIBRARY_PATH", "FAKE_NVML", "FAKE_NVML_STATE", "FAKE_NVML_CARDS",
+		"RETRAIND_STATE", "RETRAIND_LOG_LEVEL", "RETRAIND_RUN", "JOURNAL_STREAM", "LD_LIBRARY_PATH", "FAKE_NVML", "FAKE_NVML_STATE", "FAKE_NVML_CARDS",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

@@ -39,7 +39,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`(?m)^ +events +\d+ events? not yet published on NATS\n`), ""}, // shown briefly after each change
 	{regexp.MustCompile(`\^{2,}`), "^^^"},                                              // as long as the text above
 	{regexp.MustCompile(`"\d\d:\d\d"`), `"HH:MM"`},
-	{regexp.MustCompile(`127\.0\.0\.1:\d{5}\b`), "ADDRESS"},
+	{regexp.MustCompile(`127(\.\d+){3}:\d{5}\b`), "ADDRESS"},
 	{regexp.MustCompile(`\bgo1\.\d+(\.\d+)?\b`), "GO"},
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"net"
@@ -113,9 +114,10 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: server")
 	}
 	w := of(ts)
-	cmdPort(ts, false, []string{"PGHOST"})
-	host, port, err := net.SplitHostPort(ts.Getenv("PGHOST"))
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the documents write localhost
 	ts.Check(err)
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(errors.Join(err, l.Close()))
 	c := pgtest.Cluster(w.t, pgcluster.Options{
 		Passwords: true, Settings: map[string]string{"listen_addresses": host, "port": port},
 	})

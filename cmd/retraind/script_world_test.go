@@ -230,12 +230,16 @@ func cmdRunID(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("RUN", text.RunID(slices.Max(runs)))
 }
 
-// cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one with a listener.
+var ports atomic.Int32
+
+// cmdPort sets a variable to a loopback address: "port X" a free one, "port X taken" one with a listener. No other
+// test uses this host address, or it could take the port before the script does. It is as long as 127.0.0.1.
 func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: port NAME [taken]")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	own := fmt.Sprintf("127.%d.%d.%d:0", 1+os.Getpid()%9, os.Getpid()/9%10, 1+ports.Add(1)%9)
+	l, err := net.Listen("tcp", own)
 	ts.Check(err)
 	ts.Setenv(args[0], l.Addr().String())
 	if len(args) == 2 {

@@ -62,7 +62,7 @@ type Config struct {
 	// ShrinkGuard is the largest share of the items that may be missing when the whole table is read. If more are
 	// missing, nothing is deleted until the rows are there again or `retraind label accept` confirms the deletion.
 	// Default 20%; 100% accepts any number.
-	ShrinkGuard unit.Percent `yaml:"shrink_guard"`
+	ShrinkGuard *unit.Percent `yaml:"shrink_guard"`
 	// Notify lets the triggers of capture: outbox wake retraind by NOTIFY; default true. PostgreSQL forbids NOTIFY in a
 	// transaction that is prepared for two-phase commit (PREPARE TRANSACTION): with false the triggers do not use it, and
 	// retraind polls every second.
@@ -197,7 +197,7 @@ func (c *Config) notifies() bool { return c.Notify == nil || *c.Notify }
 
 // shrinkGuard returns the share of the items that may be missing in a full read.
 func (c *Config) shrinkGuard() float64 {
-	if c.ShrinkGuard == 0 {
+	if c.ShrinkGuard == nil {
 		return DefaultShrinkGuard.F()
 	}
 	return c.ShrinkGuard.F()

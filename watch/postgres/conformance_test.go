@@ -65,7 +65,8 @@ func (l *lab) setups(t *testing.T, captures []Capture, tableSQL string,
 	t.Helper()
 	with := func(dsn string, capture Capture) *Config {
 		cfg := configure(dsn)
-		cfg.ShrinkGuard = 1 // many rows are deleted here
+		anyShare := unit.Percent(1)
+		cfg.ShrinkGuard = &anyShare // many rows are deleted here
 		if cfg.Capture = capture; capture == CapturePoll {
 			cfg.Poll, cfg.Overlap, cfg.Compare = unit.Duration(40*time.Millisecond), unit.Duration(50*time.Millisecond),
 				unit.Duration(500*time.Millisecond)

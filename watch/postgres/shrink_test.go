@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/retraind/retraind/configs/strictyaml"
 )
 
 // TestRowSecurity: rows that a policy hides are not deleted. The source refuses to read, and check reports it.
@@ -52,6 +54,20 @@ func TestRowSecurity(t *testing.T) {
 			b.exec(`UPDATE items SET category = 'z' WHERE id = 2`)
 			b.sink.until(t, "the change", func() bool { return b.sink.items["2"].Labels["label"] == "z" })
 		})
+	}
+}
+
+// TestShrinkGuardOfZero: 0% is the strictest guard, and not the default.
+func TestShrinkGuardOfZero(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]float64{"shrink_guard: 0%": 0, "shrink_guard: 5%": 0.05, "poll: 30s": 0.2} {
+		var c Config
+		if _, err := strictyaml.Decode("f.yaml", []byte(text), &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.shrinkGuard(); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/retraind/retraind/internal/check"
+	"github.com/retraind/retraind/serving"
 )
 
 // findColumns reports configured columns that the table does not have, and returns them.
@@ -71,13 +72,16 @@ func (s *schema) findRenamed(ctx context.Context, conn *pgx.Conn, missing []stri
 }
 
 func (s *schema) labelPath(t target) string {
+	if t.name == serving.NotLabelled {
+		return "labelled_when"
+	}
 	if s.cfg.Label != "" {
 		return "label"
 	}
 	return "targets." + t.name
 }
 
-// findExpressions asks the server to parse the label expressions and reports errors.
+// findExpressions asks the server to parse the label expressions and labelled_when, and reports errors.
 func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *check.Problems) error {
 	for _, t := range s.cfg.targets() {
 		if columnName.MatchString(t.source) {
@@ -86,7 +90,11 @@ func (s *schema) findExpressions(ctx context.Context, conn *pgx.Conn, found *che
 		_, err := conn.Prepare(ctx, "", "SELECT to_jsonb(("+t.source+")) FROM "+s.table)
 		var server *pgconn.PgError
 		if errors.As(err, &server) {
-			found.Errorf(s.labelPath(t), "it must be an SQL expression over the columns of the table", "%q: %s", t.source,
+			source := t.source
+			if t.name == serving.NotLabelled {
+				source = s.cfg.LabelledWhen
+			}
+			found.Errorf(s.labelPath(t), "it must be an SQL expression over the columns of the table", "%q: %s", source,
 				server.Message)
 		} else if err != nil {
 			return err

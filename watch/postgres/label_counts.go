@@ -19,7 +19,7 @@ const (
 	countTimeout = 5 * time.Second
 )
 
-// CountLabels counts the labels of up to a million rows of the table, at most 10,000 different ones of a target. Labels
+// CountLabels counts the labels of up to a million labelled rows of the table, at most 10,000 different ones of a target. Labels
 // that cannot be counted within a few seconds are left out, because the counts are only used for a warning.
 func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 	s, err := newSchema(model, cfg)
@@ -38,10 +38,14 @@ func CountLabels(ctx context.Context, model string, cfg *Config) LabelCounts {
 	if err != nil || s.learnPadding(ctx, conn) != nil {
 		return nil
 	}
-	for _, t := range s.targets {
+	where := ""
+	if cfg.LabelledWhen != "" {
+		where = " WHERE (" + cfg.LabelledWhen + ")"
+	}
+	for _, t := range cfg.labels() {
 		counts := map[string]int{}
-		rows, err := tx.Query(ctx, fmt.Sprintf("SELECT l, count(*) FROM (SELECT %s AS l FROM %s AS r LIMIT %d) AS s GROUP BY 1 LIMIT 10000",
-			ownLabel(t), s.table, countedRows))
+		rows, err := tx.Query(ctx, fmt.Sprintf("SELECT l, count(*) FROM (SELECT %s AS l FROM %s AS r%s LIMIT %d) AS s GROUP BY 1 LIMIT 10000",
+			ownLabel(t), s.table, where, countedRows))
 		if err != nil {
 			return out
 		}

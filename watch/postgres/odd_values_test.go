@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/retraind/retraind/internal/unit"
 )
 
@@ -142,5 +144,24 @@ func TestPaddedLabelThatLooksLikeJSON(t *testing.T) {
 		if got := b.sink.snapshot()[fmt.Sprint(i)].Labels["label"]; got != label {
 			t.Errorf("got %q, want %q", got, label)
 		}
+	}
+}
+
+// TestLabelledWhenIsNoLabel: labelled_when is not counted as a label, and its errors are reported under its own key.
+func TestLabelledWhenIsNoLabel(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, func(dsn string) *Config {
+		cfg := itemsConfig(dsn)
+		cfg.LabelledWhen = "views > 0"
+		return cfg
+	})
+	b.exec(`INSERT INTO items (id, category, views) VALUES (1, 'Kita', 1), (2, 'kita', 1), (3, 'KITA', 0)`)
+	if diff := cmp.Diff(LabelCounts{"label": {"Kita": 1, "kita": 1}}, CountLabels(t.Context(), "m", b.cfg)); diff != "" {
+		t.Error(diff)
+	}
+	b.cfg.LabelledWhen = "viewed > 0"
+	said := render(Check(t.Context(), "m", b.cfg))
+	if !strings.Contains(said, `labelled_when: "viewed > 0": column "viewed" does not exist`) {
+		t.Errorf("check says\n%s", said)
 	}
 }

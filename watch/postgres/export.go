@@ -24,7 +24,7 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 			return
 		}
 		stopped := false
-		err = func() error {
+		err = guardQueries(ctx, cfg, conn, func(ctx context.Context) error {
 			tx, err := beginRead(ctx, conn)
 			if err != nil {
 				return err
@@ -41,12 +41,12 @@ func Export(ctx context.Context, model string, cfg *Config) iter.Seq2[watch.Item
 				}
 			}
 			return tx.Commit(ctx)
-		}()
+		})
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		// After a complete read, an error while closing is harmless, and ignored.
 		if closed := conn.Close(closing); err != nil {
-			err = errors.Join(explain(cfg, err), closed)
+			err = errors.Join(err, closed)
 		}
 		if err != nil && !stopped {
 			yield(watch.Item{}, err)

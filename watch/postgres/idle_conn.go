@@ -92,6 +92,26 @@ func cancelWhenIdle(ctx context.Context, cfg *Config, conn *pgx.Conn) (context.C
 	return guarded, func() { cancel(nil) }
 }
 
+// guard calls run with a context that ends when the connection is dead (see cancelWhenIdle), and explains its error.
+func guard(ctx context.Context, cfg *Config, conn *pgx.Conn, run func(ctx context.Context) error) error {
+	guarded, release := cancelWhenIdle(ctx, cfg, conn)
+	defer release()
+	err := run(guarded)
+	if cause := context.Cause(guarded); ctx.Err() == nil && cause != nil {
+		err = cause
+	}
+	return explain(cfg, err)
+}
+
+// guardQueries is like guard, but does not watch a pooled connection: a query, for example of a view, may run for longer
+// than such a connection may wait for an answer.
+func guardQueries(ctx context.Context, cfg *Config, conn *pgx.Conn, run func(ctx context.Context) error) error {
+	if pooled(conn) {
+		return explain(cfg, run(ctx))
+	}
+	return guard(ctx, cfg, conn, run)
+}
+
 // backendIsBusy asks the server over another connection whether a backend is busy with a query.
 func backendIsBusy(ctx context.Context, cfg *Config, pid uint32) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)

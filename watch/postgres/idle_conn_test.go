@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/retraind/retraind/internal/waittest"
 )
 
 // TestAPeerThatForgets: a proxy keeps accepting bytes and returns none. This is detected, both when the source is idle
@@ -66,6 +69,25 @@ func TestAPeerThatForgetsAQuery(t *testing.T) {
 			source.Retry()
 			b.sink.until(t, "the source to be back", func() bool { return source.Health().Up })
 		})
+	}
+}
+
+// TestAPeerThatForgetsAnExport: the same while a table is exported.
+func TestAPeerThatForgetsAnExport(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	b.exec(`INSERT INTO items (id, title) SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g`)
+	s := &staller{back: socket(hostOf(b.cfg.DSN))}
+	b.cfg.DSN = through(b.cfg.DSN, listenIn(t, s.serve))
+	ctx, cancel := context.WithTimeout(t.Context(), waittest.Patience)
+	defer cancel()
+	var last error
+	for _, err := range Export(ctx, "m", b.cfg) {
+		s.silent.Store(true)
+		last = err
+	}
+	if last == nil || !strings.Contains(last.Error(), "a connection to PostgreSQL is dead") {
+		t.Errorf("the export ended with %v", last)
 	}
 }
 

@@ -78,17 +78,20 @@ func WriteRows(
 		return out, err
 	}
 	defer closeQuietly(conn)
-	if err := schema.learnPadding(ctx, conn); err != nil {
-		return out, w.explain(&to, err)
-	}
-	for batch := range slices.Chunk(rows, writeBatch) {
-		var now Written
-		if now, err = schema.writeBatch(ctx, conn, w, batch, free); err != nil {
-			return out, w.explain(&to, err)
+	err = guardQueries(ctx, &to, conn, func(ctx context.Context) error {
+		if err := schema.learnPadding(ctx, conn); err != nil {
+			return err
 		}
-		out.Rows, out.Taken, out.None = out.Rows+now.Rows, out.Taken+now.Taken, out.None+now.None
-	}
-	return out, nil
+		for batch := range slices.Chunk(rows, writeBatch) {
+			now, err := schema.writeBatch(ctx, conn, w, batch, free)
+			if err != nil {
+				return err
+			}
+			out.Rows, out.Taken, out.None = out.Rows+now.Rows, out.Taken+now.Taken, out.None+now.None
+		}
+		return nil
+	})
+	return out, w.explain(&to, err)
 }
 
 func (s *schema) writeBatch(

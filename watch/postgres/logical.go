@@ -31,7 +31,7 @@ func (s *Source) followLogical(ctx context.Context, onUp func()) error {
 	}
 	defer s.closeConn(conn)
 	d := &logReader{Source: s, conn: conn}
-	return s.guard(ctx, conn, func(ctx context.Context) error { return d.run(ctx, onUp) })
+	return guard(ctx, s.cfg, conn, func(ctx context.Context) error { return d.run(ctx, onUp) })
 }
 
 func (d *logReader) run(ctx context.Context, onUp func()) error {

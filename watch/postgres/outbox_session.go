@@ -30,7 +30,7 @@ func (s *Source) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	c := &session{Source: s, conn: conn}
-	if err := s.guard(ctx, conn, c.prepare); err != nil {
+	if err := guard(ctx, s.cfg, conn, c.prepare); err != nil {
 		c.close()
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (s *Source) openPoll(ctx context.Context) (*poller, error) {
 		return nil, err
 	}
 	p := &poller{Source: s, conn: conn, watermark: s.cfg.watermark(), known: map[string]uint64{}, seed: maphash.MakeSeed()}
-	err = s.guard(ctx, conn, func(ctx context.Context) error {
+	err = guardQueries(ctx, s.cfg, conn, func(ctx context.Context) error {
 		columns, err := s.inspected(ctx, conn)
 		if err != nil {
 			return err
@@ -60,11 +60,7 @@ func (s *Source) followPoll(ctx context.Context, onUp func()) error {
 		return err
 	}
 	defer s.closeConn(p.conn)
-	run := func(ctx context.Context) error { return p.run(ctx, onUp) }
-	if pooled(p.conn) { // the query of a view may run for longer than a pooled connection may wait for an answer
-		return explain(s.cfg, run(ctx))
-	}
-	return s.guard(ctx, p.conn, run)
+	return guardQueries(ctx, s.cfg, p.conn, func(ctx context.Context) error { return p.run(ctx, onUp) })
 }
 
 func (p *poller) run(ctx context.Context, onUp func()) error {

@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/retraind/retraind/watch"
 )
 
@@ -115,18 +113,7 @@ func (s *Source) follow(ctx context.Context, onUp func()) error {
 		return err
 	}
 	defer session.close()
-	return s.guard(ctx, session.conn, func(ctx context.Context) error { return session.run(ctx, onUp) })
-}
-
-// guard calls run with a context that ends when the connection is dead (see cancelWhenIdle), and explains its error.
-func (s *Source) guard(ctx context.Context, conn *pgx.Conn, run func(ctx context.Context) error) error {
-	guarded, release := cancelWhenIdle(ctx, s.cfg, conn)
-	defer release()
-	err := run(guarded)
-	if cause := context.Cause(guarded); ctx.Err() == nil && cause != nil {
-		err = cause
-	}
-	return explain(s.cfg, err)
+	return guard(ctx, s.cfg, session.conn, func(ctx context.Context) error { return session.run(ctx, onUp) })
 }
 
 // run reads the changes that were missed, then follows the table until the connection breaks.

@@ -93,7 +93,7 @@ func (l *Loop) notAdopted(ctx context.Context, by string, err error) error {
 	}
 	l.monitor.Service(fmt.Errorf("the serving release cannot be adopted: %w; correct serving, or set serving.adopt: {off: true} to train a first release anyway",
 		err))
-	l.log.Warn("the serving release cannot be adopted", "err", err)
+	l.warnService("the serving release cannot be adopted", "err", err)
 	return nil
 }
 

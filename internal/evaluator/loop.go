@@ -82,6 +82,7 @@ type Loop struct {
 	serving        *Serving   // last known state of the service; nil before the first check, and without a champion
 	serviceTrouble string     // error of the last check of the service
 	healthAsked    time.Time  // when recheck last queried the service's health
+	serviceWarned  time.Time  // when an error of scoring or adopting was last logged; zero after a success
 	notAsked       string     // why the classifier must not be queried now; "" if it may be
 	rand           *rand.Rand // draws samples
 

@@ -26,7 +26,11 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 	}
 	waiting := l.monitor.Unscored()
 	l.monitor.Service(nil)
-	if len(waiting) == 0 || l.barred() {
+	if len(waiting) == 0 {
+		l.serviceWarned = time.Time{}
+		return 0, nil
+	}
+	if l.barred() {
 		return 0, nil
 	}
 	named := release // the digest that the service reports for the champion
@@ -88,11 +92,25 @@ func (l *Loop) score(ctx context.Context) (int, error) {
 				serr = errors.New(serr.Error()) // drops ErrAsleep: here an unreachable service is a fault
 			}
 			l.monitor.Service(serr)
-			l.log.Warn("some held-out texts are not scored", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
+			l.warnService("some held-out texts are not scored", "waiting", len(waiting)+len(batch)-len(got), "err", serr)
 			return scored, nil
 		}
 	}
+	l.serviceWarned = time.Time{}
 	return scored, nil
+}
+
+// warnEvery is how often an error of the service that lasts is logged.
+const warnEvery = time.Hour
+
+// warnService logs an error of scoring or adopting, unless one was logged less than warnEvery ago without a success
+// since.
+func (l *Loop) warnService(message string, attrs ...any) {
+	if !l.serviceWarned.IsZero() && time.Since(l.serviceWarned) < warnEvery {
+		return
+	}
+	l.serviceWarned = time.Now()
+	l.log.Warn(message, attrs...)
 }
 
 // ask queries the classifier. It reports progress to the watchdog while it waits, so that a slow service does not

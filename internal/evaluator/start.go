@@ -103,7 +103,10 @@ func (l *Loop) begin(ctx context.Context, d policy.Decision, settled []store.Mod
 		return err
 	}
 	l.log.Info("run begins", "run_id", plan.Run, "reason", plan.Trigger)
-	return l.o.Runs.Submit(plan)
+	if err := l.o.Runs.Submit(plan); err != nil { // the run is stored: the next evaluation submits it again
+		l.log.Warn("the engine does not accept the run yet", "run_id", plan.Run, "err", err)
+	}
+	return nil
 }
 
 func (l *Loop) plan(t *store.Tx, row store.Model, d policy.Decision, h policy.History) (actions.Plan, error) {

@@ -12,10 +12,17 @@ import (
 	"github.com/retraind/retraind/store"
 )
 
-// submitted records the plans that a loop passes to the engine.
-type submitted struct{ plans []actions.Plan }
+// submitted records the plans that a loop passes to the engine. It refuses the next one if busy is true.
+type submitted struct {
+	plans []actions.Plan
+	busy  bool
+}
 
 func (s *submitted) Submit(p actions.Plan) error {
+	if s.busy {
+		s.busy = false
+		return errors.New("another run is still open")
+	}
 	s.plans = append(s.plans, p)
 	return nil
 }
@@ -109,5 +116,22 @@ func TestOutdatedDecision(t *testing.T) {
 	row = begin(func() {})
 	if row.Force != "" || len(runs.plans) != 1 || !runs.plans[0].Forced || runs.plans[0].Pipeline != "other" {
 		t.Errorf("the requested run: %q, %d runs", row.Force, len(runs.plans))
+	}
+}
+
+// A run that is stored begins, even if the engine does not accept it at once: the request for it succeeds, and the run
+// is passed to the engine again.
+func TestStoredRunIsSubmittedAgain(t *testing.T) {
+	t.Parallel()
+	l, runs := decider(t)
+	runs.busy = true
+	fix := func(*store.Tx, store.Model) (actions.Plan, error) {
+		return actions.Plan{Run: "01repeat", Model: "m", Created: time.Now()}, nil
+	}
+	if err := l.begin(t.Context(), policy.Decision{At: time.Now()}, nil, fix); err != nil {
+		t.Errorf("the run is stored, but its request failed: %v", err)
+	}
+	if _, queued, err := l.history(t.Context()); !queued || err != nil || len(runs.plans) != 1 {
+		t.Errorf("queued: %t, %d plans, %v", queued, len(runs.plans), err)
 	}
 }

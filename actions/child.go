@@ -22,6 +22,9 @@ func (x *Executor) child(
 ) (Outcome, json.RawMessage, error) {
 	dir := AttemptDir(p.RunDir, attemptName(step, a), a.Attempt)
 	if err := job.Prepare(dir, func() (any, error) { return input(dir) }); err != nil {
+		if out, err := ended(step, Outcome{}, err); err == nil {
+			return out, nil, nil
+		}
 		out, err := failed(ctx, store.StepFailed, fmt.Errorf("%s: %w", step.Name, err))
 		return out, nil, err
 	}

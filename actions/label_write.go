@@ -67,15 +67,22 @@ func (x *Executor) writeLabels(ctx context.Context, p Plan, w LabelWrite, out Ou
 		return failed(ctx, store.StepFailed, err)
 	}
 	var rows []LabelRow
-	for row, err := range x.Source.Rows(ctx, p.Model) {
-		if err != nil {
-			return failed(ctx, store.StepFailed, err)
+	err = x.patiently(ctx, p, func() error {
+		rows = nil
+		for row, err := range x.Source.Rows(ctx, p.Model) {
+			if err != nil {
+				return err
+			}
+			hash := drift.TextHash(row.Text)
+			o, ok := overlay[[2]string{row.ID, hash}]
+			if ok && row.Side != drift.SideTest && !row.Duplicate && len(row.Labels) == 0 && len(o.Labels) > 0 {
+				rows = append(rows, LabelRow{ID: row.ID, Hash: hash, Labels: o.Labels, Answer: o.Answer})
+			}
 		}
-		hash := drift.TextHash(row.Text)
-		o, ok := overlay[[2]string{row.ID, hash}]
-		if ok && row.Side != drift.SideTest && !row.Duplicate && len(row.Labels) == 0 && len(o.Labels) > 0 {
-			rows = append(rows, LabelRow{ID: row.ID, Hash: hash, Labels: o.Labels, Answer: o.Answer})
-		}
+		return nil
+	})
+	if err != nil {
+		return failed(ctx, store.StepFailed, err)
 	}
 	written, err := x.Source.WriteLabels(ctx, p.Model, w, watch.OriginOf(p.Run), rows)
 	if err != nil {

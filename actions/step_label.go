@@ -152,7 +152,9 @@ func (x *Executor) label(ctx context.Context, p Plan, a Action, step Step) (Outc
 			Items: filepath.Join(dir, "items.jsonl"), Books: filepath.Join(p.ModelDir, "labels"), Overlay: p.overlayFile(),
 			Measure: l.Measure, MinAgreement: l.MinAgreement, Budget: l.left(p, step, a), Patience: l.Patience,
 		}
-		return in, x.writeTexts(ctx, p, in.Items, l.All)
+		bounded, stop := x.bounded(ctx, p, step)
+		defer stop()
+		return in, x.patiently(bounded, p, func() error { return x.writeTexts(bounded, p, in.Items, l.All) })
 	})
 	var f teacher.Facts
 	if data != nil && json.Unmarshal(data, &f) == nil {

@@ -52,6 +52,7 @@ func TestLabelStep(t *testing.T) {
 	if step.Timeout != 12*time.Hour || !step.Label.Ollama.Foreign {
 		t.Errorf("%+v", step)
 	}
+	w.source.away.Store(2) // a temporary failure of the database does not fail the step
 	out, err := w.executor.label(t.Context(), p, Action{Kind: ActDo, Attempt: 1}, step)
 	if err != nil || out.Class != store.StepOK || out.Facts.Label == nil || out.Facts.Label.Labelled != 4 ||
 		out.Facts.Label.Agreement.N != 1 {
@@ -83,6 +84,14 @@ func TestLabelStep(t *testing.T) {
 	if labels["1"] != "sport" || labels["2"] != "politics" || labels["3"] != "politics" || labels["6"] != "sport" ||
 		len(labels) != 4 {
 		t.Errorf("%v", labels)
+	}
+
+	w.source.away.Store(1_000_000) // a longer one does not prevent a cancellation
+	other := w.idle()
+	w.cancel(other)
+	out, err = w.executor.label(t.Context(), other, Action{Kind: ActDo, Attempt: 1}, step)
+	if err != nil || out.Class != store.StepCancelled {
+		t.Errorf("%+v %v", out, err)
 	}
 }
 

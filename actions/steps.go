@@ -65,7 +65,12 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	if o := p.Serving.Ollama; o != nil {
 		plan.Prompts = o.Digest()
 	}
-	facts, seen, err := x.exportPatiently(ctx, p, plan)
+	var facts ExportFacts
+	var seen *drift.Seen
+	err = x.patiently(ctx, p, func() (err error) {
+		facts, seen, err = Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
+		return err
+	})
 	if refused != nil {
 		return Outcome{Class: store.StepFailed, Detail: refused.Error(), Facts: Facts{Export: &facts}}, nil //nolint:nilerr // a refusal is an outcome, not a fault
 	}
@@ -88,27 +93,25 @@ func (x *Executor) export(ctx context.Context, p Plan) (Outcome, error) {
 	return Outcome{Class: store.StepOK, Detail: detail, Facts: Facts{Export: &facts}}, nil
 }
 
-// exportPatience is how long an export waits for an unreachable source of labels.
-const exportPatience = 5 * time.Minute
+// sourcePatience is how long a step waits for an unreachable source of labels.
+const sourcePatience = 5 * time.Minute
 
-// exportPatiently exports, and retries while the source is unreachable, as the sources themselves do.
-func (x *Executor) exportPatiently(ctx context.Context, p Plan, plan ExportPlan) (facts ExportFacts, seen *drift.Seen,
-	err error,
-) {
+// patiently calls read, and repeats it while the source is unreachable, as the sources themselves do.
+func (x *Executor) patiently(ctx context.Context, p Plan, read func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 200*time.Millisecond, 10*time.Second
-	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		facts, seen, err = Export(ctx, p.dataDir(), plan, x.Source.Rows(ctx, p.Model))
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := read()
 		var away *watch.Fault
 		if err != nil && (!errors.As(err, &away) || away.Permanent) {
 			return struct{}{}, backoff.Permanent(err)
 		}
 		if err != nil {
-			x.Log.Warn("retrying the export", "run_id", p.Run, "err", err)
+			x.Log.Warn("the source of labels is unreachable; trying again", "run_id", p.Run, "err", err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(exportPatience))
-	return facts, seen, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(sourcePatience))
+	return err
 }
 
 // heldItem is a held-out item with its text.

@@ -106,6 +106,11 @@ func TestBatchFaults(t *testing.T) {
 	if n != 0 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "9 results, but the request has 10 items") {
 		t.Errorf("%d answers, %v", n, err)
 	}
+	n = 0 // one request without a usable answer does not end the others
+	err = s.Score(t.Context(), titled(400), func(serving.Text, serving.Answer) { n++ })
+	if n != 390 || !errors.Is(err, serving.ErrService) || !strings.Contains(err.Error(), "10 of 400 texts failed, the first: ") {
+		t.Errorf("%d answers, %v", n, err)
+	}
 	p := serving.Config{
 		Classify: "http://a/c", Health: "http://a/h",
 		Batch: &serving.BatchConfig{URL: "a", Size: -1},

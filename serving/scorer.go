@@ -17,7 +17,7 @@ import (
 // maxAnswer limits how many bytes of one answer are read.
 const maxAnswer = 1 << 20
 
-// giveUpAfter is the number of consecutive failures after which the remaining texts are skipped.
+// giveUpAfter is the number of consecutive requests without an answer after which the remaining texts are skipped.
 const giveUpAfter = 8
 
 // Text is a text to be classified.
@@ -109,7 +109,7 @@ func (s *Scorer) Close() {
 // Score asks about texts concurrently and calls `got` once for each answer, one call at a time and in no particular
 // order. Answers that `got` received remain valid after an error. The error is nil if every text was answered; it wraps
 // ErrAsleep if the service is unreachable, ErrService if its answers cannot be used. After a failed text the others are
-// still asked, until the service is unreachable or several texts in a row have failed.
+// still asked, until the service is unreachable or several requests in a row have failed.
 func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)) error {
 	if s.broken != nil {
 		return fmt.Errorf("score: %w", s.broken)
@@ -136,22 +136,29 @@ func (s *Scorer) Score(ctx context.Context, texts []Text, got func(Text, Answer)
 			replies := s.ask(ctx, part)
 
 			mu.Lock()
+			answered, fault := false, error(nil)
 			for i, r := range replies {
 				switch err := r.err; {
 				case err == nil:
-					inARow = 0
+					answered = true
 					got(part[i], r.Answer)
 				case ctx.Err() != nil: // a consequence of the cancellation, not the cause
 				default:
 					failed++
-					inARow++
+					fault = err
 					if first == nil || errors.Is(err, ErrAsleep) && !errors.Is(first, ErrAsleep) {
 						first = err
 					}
-					gaveUp = gaveUp || inARow >= giveUpAfter
-					if errors.Is(err, ErrAsleep) || gaveUp {
-						stop(err)
-					}
+				}
+			}
+			switch {
+			case answered:
+				inARow = 0
+			case fault != nil:
+				inARow++
+				gaveUp = gaveUp || inARow >= giveUpAfter
+				if errors.Is(fault, ErrAsleep) || gaveUp {
+					stop(fault)
 				}
 			}
 			mu.Unlock()

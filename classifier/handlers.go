@@ -124,7 +124,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) results(ctx context.Context, c *loaded, texts []map[string]string) ([]any, error) {
-	ctx, stop := context.WithTimeout(ctx, s.answerTime)
+	ctx, stop := context.WithTimeoutCause(ctx, s.answerTime, fmt.Errorf("no answer within %v", s.answerTime))
 	defer stop()
 	answers, err := c.model.AnswerAll(ctx, texts)
 	if err != nil {

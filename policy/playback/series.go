@@ -68,7 +68,7 @@ type sample struct {
 	word  string
 }
 
-var seriesPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(%?)(?:([+-])([0-9]+(?:\.[0-9]+)?)(%?))?(?:x([0-9]{1,5}))?$`)
+var seriesPart = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(%?)(?:([+-])([0-9]+(?:\.[0-9]+)?)(%?))?(?:x0*[1-9][0-9]{0,4})?$`)
 
 // mostSamples is the maximum length of a series: hourly values for more than ten years.
 const mostSamples = 100_000

@@ -92,7 +92,7 @@ func (e *Embeddings) ask(ctx context.Context, texts []string) ([][]float32, erro
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, errors.New("it is not a URL") // the error itself would show the password
 	}
 	r.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(r)

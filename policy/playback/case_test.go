@@ -53,7 +53,8 @@ func TestCaseNewCategories(t *testing.T) {
 func TestCaseImpossibleValues(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]string{
-		"accuracy": "91%x2 84", "psi": "0.1x0", "macro_f1": "2%-1%x4", "recall.a": "0.9+0.1x3", "changed": "40-10x6", "scored": "500-300x3",
+		"accuracy": "91%x2 84", "psi": "0.1x0", "macro_f1": "2%-1%x4", "recall.a": "0.9+0.1x3", "changed": "40-10x6",
+		"scored": "500-300x3",
 	} {
 		f := playback.CaseFile{Policy: "p.yaml", Tests: []playback.Case{newCase(map[string]string{name: values})}}
 		found := f.Validate()

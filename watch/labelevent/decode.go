@@ -141,7 +141,10 @@ func openCloudEvent(in map[string]any) (key string, data map[string]any, err err
 	if _, ok := data["at"]; !ok && text("time") != "" {
 		data["at"] = text("time")
 	}
-	return "ce:" + text("source") + " " + text("id"), data, nil
+	if key = "ce:" + text("source") + " " + text("id"); len(key) > MaxID {
+		return "", nil, fmt.Errorf("the CloudEvent's source and id have %d bytes, at most %d are allowed", len(key), MaxID)
+	}
+	return key, data, nil
 }
 
 // event reads an object whose numbers are json.Number. Unknown fields are ignored. An event with no label, text or

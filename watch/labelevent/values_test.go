@@ -26,3 +26,12 @@ func TestCompositeIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestLongCloudEventID: the id of an event is stored, so its length is bounded wherever it comes from.
+func TestLongCloudEventID(t *testing.T) {
+	t.Parallel()
+	raw := `{"specversion": "1.0", "id": "` + strings.Repeat("x", MaxID) + `", "source": "/s", "data": {"id": 1, "label": "a"}}`
+	if e, err := decoder(Mapping{}).Decode([]byte(raw), now); err == nil || !strings.Contains(err.Error(), "at most 512") {
+		t.Errorf("a key of %d bytes: %v", len(e.Key), err)
+	}
+}

@@ -19,10 +19,21 @@ import (
 // permanentClasses are SQLSTATEs, or their first two digits, of errors that waiting does not fix.
 var permanentClasses = []string{"28", "3D000", "3F000", "42", "0A000"}
 
-// explain turns an error of a connection or query into a Fault. It returns a Fault and context.Canceled unchanged.
+// sinkError is an error of the sink, and not of PostgreSQL.
+type sinkError struct {
+	doing string
+	err   error
+}
+
+func (e *sinkError) Error() string { return e.doing + ": " + e.err.Error() }
+func (e *sinkError) Unwrap() error { return e.err }
+
+// explain turns an error of a connection or query into a Fault. It returns a Fault, context.Canceled and an error of the
+// sink unchanged.
 func explain(cfg *Config, err error) error {
 	var fault *watch.Fault
-	if err == nil || errors.As(err, &fault) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, &fault) || errors.Is(err, context.Canceled) ||
+		errors.As(err, new(*sinkError)) {
 		return err
 	}
 	where := "PostgreSQL"

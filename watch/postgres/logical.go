@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -121,7 +120,7 @@ func (d *logReader) published() string {
 func (d *logReader) resume(ctx context.Context, now *serverState) (reason string, renew bool, err error) {
 	text, err := d.sink.Cursor(ctx, d.Name())
 	if err != nil {
-		return "", false, fmt.Errorf("read the cursor: %w", err)
+		return "", false, &sinkError{"read the cursor", err}
 	}
 	if text == "" {
 		d.otherSpelling = true // items of an earlier read may exist even without a cursor

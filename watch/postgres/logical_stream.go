@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -223,7 +222,7 @@ func (s *stream) flush(ctx context.Context) error {
 		next.Snapshot, next.Until = "", 0
 	}
 	if err := s.sink.Append(ctx, s.Name(), changes, next.String()); err != nil {
-		return fmt.Errorf("store label changes: %w", err)
+		return &sinkError{"store label changes", err}
 	}
 	s.at, s.pending, s.size, s.stored = next, nil, 0, time.Now()
 	if len(changes) > 0 {

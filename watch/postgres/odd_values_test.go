@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/retraind/retraind/internal/unit"
+	"github.com/retraind/retraind/watch"
 )
 
 // TestPollWithAnOddWatermark: a row whose watermark is far beyond all others, such as infinity or a time from a wrong
@@ -164,4 +167,34 @@ func TestLabelledWhenIsNoLabel(t *testing.T) {
 	if !strings.Contains(said, `labelled_when: "viewed > 0": column "viewed" does not exist`) {
 		t.Errorf("check says\n%s", said)
 	}
+}
+
+// TestOutboxAgeWithAFraction: the installed bounds are those of the configuration, whose age is cut to whole seconds.
+func TestOutboxAgeWithAFraction(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, func(dsn string) *Config {
+		cfg := itemsConfig(dsn)
+		cfg.Outbox.Age = unit.Duration(2*time.Hour + time.Second/2)
+		return cfg
+	})
+	if said := render(Check(t.Context(), "m", b.cfg)); strings.Contains(said, "bounds") {
+		t.Errorf("check says\n%s", said)
+	}
+}
+
+// roomless is a Sink that cannot store a full read.
+type roomless struct{ *memory }
+
+func (roomless) Replace(context.Context, string, watch.FullRead) error { return errors.New("no room") }
+
+// TestErrorOfTheSink: an error of the sink is not reported as one of PostgreSQL.
+func TestErrorOfTheSink(t *testing.T) {
+	t.Parallel()
+	b := setup(t, itemsSQL, itemsConfig)
+	source, err := New("m", b.cfg, roomless{b.sink}, nil, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(source)
+	b.sink.until(t, "the error", func() bool { return source.Health().Error == "store the table: no room" })
 }

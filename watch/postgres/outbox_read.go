@@ -179,7 +179,7 @@ func (c *session) storeRows(ctx context.Context, rows pgx.Rows, total *int) (aga
 func (c *session) store(ctx context.Context, changes []watch.Change, writers []string, next position) error {
 	reorder(changes, writers)
 	if err := c.sink.Append(ctx, c.Name(), changes, next.String()); err != nil {
-		return fmt.Errorf("store label changes: %w", err)
+		return &sinkError{"store label changes", err}
 	}
 	c.at = next
 	if len(changes) > 0 {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -86,7 +85,7 @@ func (c *session) intact(ctx context.Context, p position, pruned uint64) (found 
 func (c *session) resume(ctx context.Context) error {
 	text, err := c.sink.Cursor(ctx, c.Name())
 	if err != nil {
-		return fmt.Errorf("read the cursor: %w", err)
+		return &sinkError{"read the cursor", err}
 	}
 	if text == "" {
 		c.otherSpelling = true // items of an earlier read may exist even without a cursor

@@ -107,7 +107,7 @@ func (p *poller) pollOnce(ctx context.Context, first bool) error {
 	if first {
 		var err error
 		if stored, err = p.sink.Cursor(ctx, p.Name()); err != nil {
-			return fmt.Errorf("read the cursor: %w", err)
+			return &sinkError{"read the cursor", err}
 		}
 	}
 	now := pollPosition{

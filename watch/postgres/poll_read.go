@@ -150,7 +150,7 @@ func sameBounds(a, b pollPosition) bool {
 
 func (p *poller) store(ctx context.Context, batch []watch.Change, next pollPosition) error {
 	if err := p.sink.Append(ctx, p.Name(), batch, next.String()); err != nil {
-		return fmt.Errorf("store label changes: %w", err)
+		return &sinkError{"store label changes", err}
 	}
 	p.at = next
 	if len(batch) > 0 {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/retraind/retraind/internal/check"
 	"github.com/retraind/retraind/internal/unit"
@@ -45,6 +46,7 @@ func (c *Config) bounds() Outbox {
 	if o.Age == 0 {
 		o.Age = DefaultOutboxAge
 	}
+	o.Age = unit.Duration(o.Age.D().Truncate(time.Second)) // as it is installed
 	return o
 }
 

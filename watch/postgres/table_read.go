@@ -201,7 +201,7 @@ func (s *Source) replace(ctx context.Context, tx pgx.Tx, cursor string, truncate
 		read.MaxGone = 1
 	}
 	if err := s.sink.Replace(ctx, s.Name(), read); err != nil && failed == nil {
-		return count, s.shrunk(fmt.Errorf("store the table: %w", err))
+		return count, s.shrunk(&sinkError{"store the table", err})
 	}
 	s.otherSpelling = s.otherSpelling && failed != nil
 	return count, failed

@@ -27,7 +27,9 @@ func (l *Loop) redeploy(ctx context.Context, by string) (string, error) {
 	if by != "" {
 		why += ", requested by " + by
 	}
-	d := policy.Decision{At: time.Now().UTC(), Verdict: policy.VerdictRollback, Reason: policy.ReasonForeign, Text: why}
+	d := policy.Decision{
+		At: time.Now().UTC(), Model: l.name, Verdict: policy.VerdictRollback, Reason: policy.ReasonForeign, Text: why,
+	}
 	var id, champion string
 	err := l.begin(ctx, d, nil, func(t *store.Tx, row store.Model) (actions.Plan, error) {
 		var plan actions.Plan

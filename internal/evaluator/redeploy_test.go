@@ -33,5 +33,17 @@ func TestRedeployWhileHeld(t *testing.T) {
 		if errors.As(err, &held) != (want == 0) || len(runs.plans) != want {
 			t.Errorf("held by %s: %d runs, %v", by, len(runs.plans), err)
 		}
+		if want == 0 {
+			continue
+		}
+		if err := l.o.Store.View(t.Context(), func(tx *store.Tx) error {
+			d, err := lastDecision(tx, "m")
+			if err == nil && d.Model != "m" { // retraind explain RUN begins with it
+				t.Errorf("the decision is about model %q", d.Model)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

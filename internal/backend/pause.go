@@ -34,7 +34,11 @@ func (b *Backend) Hold(ctx context.Context, model string, p status.Pause) error 
 			if err != nil {
 				return err
 			}
-			if h, err := evaluator.ReadHold(row); err != nil || h != nil {
+			h, err := evaluator.ReadHold(row)
+			if err != nil {
+				return err
+			}
+			if h != nil {
 				return fmt.Errorf("%w: model %s is already %s", status.ErrRefused, model, h)
 			}
 			return evaluator.WriteHold(t, model, evaluator.Hold{By: p.By, Reason: p.Reason, At: now})

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -45,6 +46,25 @@ func TestARequestIsAnsweredWithItsOwnRun(t *testing.T) {
 	})
 	if got, err := b.awaitRun(t.Context(), "m"); err != nil || got.Run != "02own" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A stored hold that cannot be read is a fault, not a hold.
+func TestHoldThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Update(t.Context(), "test", func(tx *store.Tx) error {
+		return tx.SetModel("m", store.Hold, "{")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b := New(Options{Store: s, Models: []Model{{Name: "m"}}})
+	if err := b.Hold(t.Context(), "m", status.Pause{By: "anna"}); err == nil || errors.Is(err, status.ErrRefused) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -109,11 +109,11 @@ func Make(ctx context.Context, in MakeInput, progress func(float64, string)) (Ma
 		}
 		return m, fmt.Errorf("the model was created, but does not answer: %w", err)
 	}
-	if m.Server, err = c.Version(ctx); err != nil {
+	if err := insist(ctx, func() (err error) { m.Server, err = c.Version(ctx); return err }); err != nil {
 		return m, err
 	}
-	running, err := c.Running(ctx)
-	for _, r := range running {
+	list, err := running(ctx, c)
+	for _, r := range list {
 		if r.Digest == m.Digest {
 			m.Size, m.VRAM = r.Size, r.VRAM
 		}

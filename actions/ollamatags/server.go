@@ -53,6 +53,12 @@ func names(ctx context.Context, c *ollama.Client) (map[string]string, error) {
 	return out, nil
 }
 
+// running lists the loaded models.
+func running(ctx context.Context, c *ollama.Client) (list []ollama.Running, err error) {
+	err = insist(ctx, func() (err error) { list, err = c.Running(ctx); return err })
+	return list, err
+}
+
 // patience is how long to retry a request while the server is unreachable or a name cannot be read.
 const patience = 2 * time.Minute
 

@@ -205,7 +205,7 @@ func (in SwitchInput) tryCopy(ctx context.Context, c *ollama.Client, from string
 // loaded returns what the server reports about the memory of the model in service, whose manifest has the digest
 // `served`; nil if it is not loaded. It also updates State.GPU.
 func (in SwitchInput) loaded(ctx context.Context, c *ollama.Client, s *State, served string) (*ollama.Running, error) {
-	list, err := c.Running(ctx)
+	list, err := running(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +271,7 @@ func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *S
 		if err := insist(ctx, func() error { _, err := c.Chat(ctx, in.Ask); return err }); err != nil {
 			return fmt.Errorf("%s does not answer: %w", out.Name, err)
 		}
-		list, err := c.Running(ctx)
+		list, err := running(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -296,7 +296,8 @@ func (in SwitchInput) ask(ctx context.Context, c *ollama.Client, s State, out *S
 // takeAway deletes the name that clients use if it refers to the refused release. Switch calls it for a rollback if
 // there was no such name before the run.
 func (in SwitchInput) takeAway(ctx context.Context, c *ollama.Client, s State, serving string) (bool, error) {
-	have, err := names(ctx, c)
+	var have map[string]string
+	err := insist(ctx, func() (err error) { have, err = names(ctx, c); return err })
 	if err != nil {
 		return false, err
 	}

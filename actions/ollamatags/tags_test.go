@@ -376,3 +376,30 @@ func TestSwitchThatFails(t *testing.T) {
 		t.Errorf("half on the GPU: %v", err)
 	}
 }
+
+// A server that does not answer one request of each kind, as during a restart, delays a stage, a switch and a removal, but
+// does not make them fail.
+func TestServerAwayForAMoment(t *testing.T) {
+	t.Parallel()
+	f := ollamatest.NewFake(t)
+	b := newBench(t, f.URL)
+	one := b.release("goal", "sport")
+	seen := map[string]bool{}
+	away := func(r *http.Request) (int, string) {
+		if key := r.Method + " " + strings.TrimRight(r.URL.Path, "0123456789abcdef"); !seen[key] {
+			seen[key] = true
+			return http.StatusBadGateway, "Bad Gateway"
+		}
+		return 0, ""
+	}
+	f.Break(away)
+	b.make(one)
+	clear(seen)
+	if b.switchTo(one, ""); len(seen) < 3 || b.answer() != "sport" {
+		t.Errorf("%v, answer %q", seen, b.answer())
+	}
+	clear(seen)
+	if s, err := Switch(t.Context(), SwitchInput{Place: b.place, Refused: one.Digest}, quiet); err != nil || !s.Changed {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/retraind/retraind/internal/ollamatest"
 	"github.com/retraind/retraind/internal/unit"
 	"github.com/retraind/retraind/serving"
+	"github.com/retraind/retraind/serving/ollama"
 	"github.com/retraind/retraind/store"
 )
 
@@ -74,6 +75,30 @@ func with(c *serving.OllamaConfig, change func(*serving.OllamaConfig)) *serving.
 	out := *c
 	change(&out)
 	return &out
+}
+
+// A server that is away when the step begins, as during a restart, delays the step for at most Patience.
+func TestServerAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	fake := ollamatest.NewFake(t)
+	d := newDesk(t, fake.URL)
+	d.items(item(1, "goal"))
+	away := 1
+	fake.Break(func(r *http.Request) (int, string) {
+		if r.URL.Path == "/api/tags" {
+			if away--; away >= 0 {
+				return http.StatusBadGateway, "Bad Gateway"
+			}
+		}
+		return 0, ""
+	})
+	if _, f, err := d.work(t.Context()); err != nil || f.Labelled != 1 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	away, d.in.Patience = 1<<30, 20*time.Millisecond
+	if _, _, err := d.work(t.Context()); !errors.Is(err, ollama.ErrAway) {
+		t.Errorf("away for good: %v", err)
+	}
 }
 
 // The result counts only labelled texts as labelled before the run, not those whose stored answer cannot be used.

@@ -70,7 +70,7 @@ func Work(ctx context.Context, j job.Job) (job.Result, error) {
 	}
 	r := &run{in: in, job: j, began: time.Now(), targets: in.Serving.List(), categories: people(items)}
 	r.facts.Model = in.Serving.Ollama.Model
-	if r.facts.Digest, err = digest(ctx, in.Serving.Ollama); err != nil {
+	if r.facts.Digest, err = digest(ctx, in.Serving.Ollama, in.Patience); err != nil {
 		return job.Result{}, err
 	}
 	if r.book, err = OpenBook(bookFile(in.Books, r.facts.Digest, in.Serving)); err != nil {
@@ -220,14 +220,22 @@ func readItems(path string) ([]Item, error) {
 }
 
 // digest returns the digest of the model's manifest. Answers are stored by it, so that another model with the same name
-// starts without any.
-func digest(ctx context.Context, c *serving.OllamaConfig) (string, error) {
+// starts without any. It repeats the request while the server does not answer, at most for patience.
+func digest(ctx context.Context, c *serving.OllamaConfig, patience time.Duration) (string, error) {
 	client, err := ollama.New(c.URL)
 	if err != nil {
 		return "", err
 	}
 	defer client.Close()
 	list, err := client.Models(ctx)
+	for began := time.Now(); errors.Is(err, ollama.ErrAway) && time.Since(began) < patience; {
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-time.After(min(patience, 500*time.Millisecond)):
+		}
+		list, err = client.Models(ctx)
+	}
 	if err != nil {
 		return "", err
 	}

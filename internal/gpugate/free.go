@@ -19,22 +19,19 @@ import (
 // goneEvery is the pause between two checks of what was stopped.
 const goneEvery = 500 * time.Millisecond
 
-// Free implements actions.GPU. First it checks that the driver answers and that everything in gpu.stop that is running
-// can be started again. Then it records these things in the ledger and stops them in the listed order. At the end it
-// waits until their processes have ended and their memory is free.
+// Free implements actions.GPU. First it waits for its turn, and checks that everything in gpu.stop that is running can be
+// started again. Then it records these things in the ledger and stops them in the listed order. At the end it waits
+// until their processes have ended and their memory is free.
 func (g *Gate) Free(ctx context.Context, s actions.GPUStep, r actions.Room) (string, error) {
 	config := g.config(s.Model)
 	g.lend(s.Run, r.Stop)
 	log := g.o.Log.With("model", s.Model, "run_id", s.Run, "step", s.Step)
-	if err := gpu.Prove(ctx, g.probe); err != nil {
+	if err := gpu.Prove(ctx, g.probe); gpu.Lasting(err) {
 		return "", g.blocked(ctx, s, "nothing was stopped: the GPU cannot be used: "+err.Error())
 	}
-	if err := g.turn(ctx, s, config); err != nil {
-		return "", err
-	}
-	before, err := g.probe.Devices(ctx)
+	before, err := g.turn(ctx, s, config)
 	if err != nil {
-		return "", g.unless(ctx, s, err)
+		return "", err
 	}
 	entries, own, err := g.stopThings(ctx, s, r, before, config.StopWithin.D())
 	if err != nil {

@@ -20,12 +20,11 @@ func (g *Gate) leaseForOllama(
 	tick := time.NewTicker(turnEvery)
 	defer tick.Stop()
 	for deadline := time.Now().Add(config.Wait.D()); ; {
-		devices, err := g.probe.Devices(ctx)
+		devices, why, err := g.devices(ctx, s, leases)
 		if err != nil {
-			return actions.GPUGrant{}, g.unless(ctx, s, err)
+			return actions.GPUGrant{}, err
 		}
-		leases.Mark(devices)
-		why := "the driver lists no usable GPU"
+		why = cmp.Or(why, "the driver lists no usable GPU")
 		if holders := leaseHolders(devices); holders != "" {
 			why = "it is still leased by " + holders
 		}

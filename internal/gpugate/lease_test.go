@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,6 +129,41 @@ func TestLeaseThatCannotBeTaken(t *testing.T) {
 		err := try(actions.GPUStep{Model: "m", Run: "run1", Step: step})
 		if !errors.As(err, &blocked) || blocked.Why != policy.ReasonGPUHeld || !strings.Contains(blocked.Reason, "lease GPU GPU-1") {
 			t.Errorf("%s: got %v", step, err)
+		}
+	}
+}
+
+// A driver that fails once, as on a machine under load, delays a step but does not block it. A lasting fault blocks it at
+// once.
+func TestDriverThatFailsOnce(t *testing.T) {
+	t.Parallel()
+	for name, try := range map[string]func(*Gate, actions.GPUStep) error{
+		"free": func(g *Gate, s actions.GPUStep) error {
+			_, err := g.Free(t.Context(), s, actions.Room{RunDir: t.TempDir()})
+			return err
+		},
+		"lease": func(g *Gate, s actions.GPUStep) error {
+			s.ByOllama = true
+			grant, err := g.Acquire(t.Context(), s)
+			if err == nil {
+				err = grant.Lease.Close()
+			}
+			return err
+		},
+	} {
+		g := newGate(t)
+		withCards(t, g, gpu.Device{UUID: "GPU-1", Total: gpu.Bytes(24 << 30), Used: gpu.Bytes(0), Free: gpu.Bytes(24 << 30)})
+		well, failed := g.probe.Command, filepath.Join(t.TempDir(), "failed")
+		once := fmt.Sprintf("[ -e %[1]s ] && exec cat %[2]s; touch %[1]s; exit 1", failed, well[1])
+		g.probe.Command = []string{"/bin/sh", "-c", once}
+		s := actions.GPUStep{Model: "m", Run: "run1", Step: "train"}
+		if err := try(g, s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		g.probe.Command = []string{"/bin/sh", "-c", `echo '{"error": {"fault": "driver_mismatch", "detail": "reboot"}}'; exit 1`}
+		var blocked *actions.BlockedError
+		if err := try(g, s); !errors.As(err, &blocked) || !strings.Contains(blocked.Reason, "reboot") {
+			t.Errorf("%s, a lasting fault: %v", name, err)
 		}
 	}
 }

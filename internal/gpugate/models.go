@@ -63,13 +63,7 @@ func (g *Gate) myTurn(ctx context.Context, s actions.GPUStep) ([]gpu.Device, err
 	if err != nil || len(devices) == 0 || m == nil || m.GPU == nil {
 		return devices, nil //nolint:nilerr // the models are not on a GPU then
 	}
-	if err := g.turn(ctx, s, *m.GPU); err != nil {
-		return nil, err
-	}
-	if devices, err = g.probe.Devices(ctx); err != nil {
-		return nil, g.unless(ctx, s, err)
-	}
-	return devices, nil
+	return g.turn(ctx, s, *m.GPU)
 }
 
 // mine lists the ledger entries of a run whose things are named in `stop`.

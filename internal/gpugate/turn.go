@@ -16,38 +16,60 @@ import (
 const turnEvery = time.Second
 
 // turn waits until some device is not leased, because it is useless to stop anything while all devices are leased. It
-// also checks that this process may take the leases.
-func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) error {
+// also checks that this process may take the leases. It returns the devices at that time.
+func (g *Gate) turn(ctx context.Context, s actions.GPUStep, config gpu.Config) ([]gpu.Device, error) {
 	dir, err := gpu.LeaseDir(g.o.File().GPU.Leases)
 	if err != nil {
-		return g.blocked(ctx, s, err.Error())
+		return nil, g.blocked(ctx, s, err.Error())
 	}
+	leases := gpu.Leases{Dir: dir}
 	tick := time.NewTicker(turnEvery)
 	defer tick.Stop()
 	for deadline := time.Now().Add(config.Wait.D()); ; {
-		devices, err := g.probe.Devices(ctx)
+		devices, why, err := g.devices(ctx, s, leases)
 		if err != nil {
-			return g.unless(ctx, s, err)
+			return nil, err
 		}
-		leases := gpu.Leases{Dir: dir}
-		if err := usable(leases, devices); err != nil {
-			return g.blocked(ctx, s, err.Error())
-		}
-		leases.Mark(devices)
-		holders := leaseHolders(devices)
-		if holders == "" {
-			return nil
+		switch {
+		case why != "":
+		case len(devices) == 0:
+			why = "the driver lists no GPU"
+		default:
+			if err := usable(leases, devices); err != nil {
+				return nil, g.blocked(ctx, s, err.Error())
+			}
+			holders := leaseHolders(devices)
+			if holders == "" {
+				return devices, nil
+			}
+			why = "it is still leased by " + holders
 		}
 		if time.Now().After(deadline) {
-			return g.blocked(ctx, s, fmt.Sprintf("the GPU is not free, and nothing was stopped: after %s it is still leased by %s",
-				config.Wait, holders))
+			return nil, g.blocked(ctx, s,
+				fmt.Sprintf("the GPU is not free, and nothing was stopped, after %s: %s", config.Wait, why))
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-tick.C:
 		}
 	}
+}
+
+// devices lists the devices with the holders of their leases. If the query fails in a way that may pass, it returns the
+// reason `why` instead. A lasting fault blocks the step.
+func (g *Gate) devices(
+	ctx context.Context, s actions.GPUStep, leases gpu.Leases,
+) (list []gpu.Device, why string, err error) {
+	list, err = g.probe.Devices(ctx)
+	switch {
+	case err == nil:
+		leases.Mark(list)
+		return list, "", nil
+	case ctx.Err() != nil || gpu.Lasting(err):
+		return nil, "", g.unless(ctx, s, err)
+	}
+	return nil, err.Error(), nil
 }
 
 // usable checks that the devices' leases can be taken.

@@ -77,7 +77,7 @@ func with(c *serving.OllamaConfig, change func(*serving.OllamaConfig)) *serving.
 	return &out
 }
 
-// A server that is away when the step begins, as during a restart, delays the step for at most Patience.
+// A server that does not answer when the step begins, as during a restart, delays the step for at most Patience.
 func TestServerAwayAtTheStart(t *testing.T) {
 	t.Parallel()
 	fake := ollamatest.NewFake(t)

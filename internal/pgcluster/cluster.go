@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -34,8 +33,6 @@ type Options struct {
 	Settings map[string]string
 	// Environment is added to the server's environment, e.g. "LOCPATH=/…" for locales that the machine does not have.
 	Environment []string
-	// Log receives the server's log; nil keeps it in a file of the cluster's directory.
-	Log io.Writer
 }
 
 // Cluster is a running private server.

@@ -77,15 +77,11 @@ func (c *Cluster) up(ctx context.Context) (*process, error) {
 // spawn starts the postmaster. The goroutine keeps its thread for the child's whole life: the kernel sends Pdeathsig
 // when the thread that forked ends, not when the process does.
 func (c *Cluster) spawn() (*process, error) {
-	out := c.options.Log
-	if out == nil {
-		f, err := os.OpenFile(c.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		out = f
+	out, err := os.OpenFile(c.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
 	}
+	defer out.Close()
 	p := &process{done: make(chan struct{}), said: len(readText(c.logPath()))}
 	started := make(chan error, 1)
 	go func() {
@@ -170,9 +166,6 @@ func (c *Cluster) memoryInUse(p *process) bool {
 
 // logTail returns the end of the server's log, for error messages.
 func (c *Cluster) logTail() string {
-	if c.options.Log != nil {
-		return "see its log"
-	}
 	text := readText(c.logPath())
 	return strings.TrimSpace(text[max(0, len(text)-800):])
 }

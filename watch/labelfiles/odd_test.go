@@ -157,3 +157,22 @@ func TestProbeNeedsTheRightToSearch(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestHardLinkToAFollowedFile: another name of a file that is followed is not read as a new file.
+func TestHardLinkToAFollowedFile(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.write("b.jsonl", watchtest.Line(1, "a"))
+	d.start()
+	d.wants("1=a")
+	if err := os.Link(d.path("b.jsonl"), d.path("a.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	d.add("b.jsonl", watchtest.Line(2, "a"))
+	d.wants("1=a", "2=a")
+	if err := os.Remove(d.path("b.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	d.add("a.jsonl", watchtest.Line(3, "a"))
+	d.wants("1=a", "2=a", "3=a")
+}

@@ -50,10 +50,14 @@ func (s *Source) scan(ctx context.Context, thorough bool) error {
 	if err := s.handleMissing(ctx, files, marks); err != nil {
 		return err
 	}
-	followed := map[inode]bool{}
+	followed, named := map[inode]bool{}, map[inode]bool{}
+	for name := range marks {
+		named[files[name].inode] = true
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		mark, known := marks[name]
-		if !known && !s.cfg.matches(name) || followed[files[name].inode] {
+		// A hard link to a file that is followed under another name is not a new file.
+		if !known && (!s.cfg.matches(name) || named[files[name].inode]) || followed[files[name].inode] {
 			continue
 		}
 		followed[files[name].inode] = true

@@ -1,7 +1,9 @@
 package labelfiles
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +15,7 @@ import (
 	"github.com/retraind/retraind/internal/waittest"
 	"github.com/retraind/retraind/internal/watchtest"
 	"github.com/retraind/retraind/watch"
+	"github.com/retraind/retraind/watch/labelevent"
 )
 
 // TestOddFilesAreReportedOnce: a file that cannot be read is reported, once, however often the directory is scanned.
@@ -175,4 +178,34 @@ func TestHardLinkToAFollowedFile(t *testing.T) {
 	}
 	d.add("a.jsonl", watchtest.Line(3, "a"))
 	d.wants("1=a", "2=a", "3=a")
+}
+
+// TestStaleHandle: an open file that cannot be read any more, as after a remount of a network file system, is opened
+// again.
+func TestStaleHandle(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Config{})
+	d.write("l.jsonl", watchtest.Line(1, "a"))
+	d.start()
+	d.wants("1=a")
+	d.stop()
+	d.add("l.jsonl", watchtest.Line(2, "a"))
+	id, err := identify(d.path("l.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale, err := os.Open(d.path("l.jsonl"))
+	if err := errors.Join(err, stale.Close()); err != nil {
+		t.Fatal(err)
+	}
+	src := New("m", d.cfg, labelevent.NewDecoder(d.cfg.Mapping, watchtest.OneTarget(), nil), d.inbox, nil,
+		slog.New(slog.DiscardHandler))
+	src.open[id] = stale
+	t.Cleanup(src.closeAll)
+	for range 2 {
+		if err := src.scan(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.wants("1=a", "2=a")
 }

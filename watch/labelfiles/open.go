@@ -40,14 +40,21 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	if len(s.open) >= maxOpen {
-		for old, f := range s.open { // any of them: an open file is needed only if the file is moved away
-			_ = f.Close() // nothing was written to it
-			delete(s.open, old)
+		for old := range s.open { // any of them: an open file is needed only if the file is moved away
+			s.closeFile(old)
 			break
 		}
 	}
 	s.open[id] = f
 	return f, nil
+}
+
+// closeFile closes a file if it is open. After an error of reading it is opened again, because the handle may be stale.
+func (s *Source) closeFile(id inode) {
+	if f := s.open[id]; f != nil {
+		_ = f.Close() // nothing was written to it
+		delete(s.open, id)
+	}
 }
 
 // errReplaced means that a name refers to a different file than when the directory was listed. The next scan reads the

@@ -44,6 +44,8 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 	if err != nil {
 		if errors.As(err, new(gzipError)) {
 			s.broken[name] = now
+		} else {
+			s.closeFile(now.inode)
 		}
 		s.fault(name, explainFile(err))
 		return nil
@@ -52,6 +54,7 @@ func (s *Source) readFile(ctx context.Context, name string, now fileState, m pos
 	delete(s.broken, name)
 	well, err := m.continues(c, c.size, thorough)
 	if err != nil {
+		s.closeFile(now.inode)
 		s.fault(name, explainFile(err))
 		return nil
 	}
@@ -92,6 +95,7 @@ func (s *Source) readOpen(ctx context.Context, name string, f content, m positio
 			break
 		}
 		if err != nil {
+			s.closeFile(m.inode)
 			s.fault(name, explainFile(err))
 			return r.mark, nil
 		}

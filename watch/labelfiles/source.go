@@ -98,9 +98,8 @@ func (s *Source) Run(ctx context.Context) error {
 }
 
 func (s *Source) closeAll() {
-	for id, f := range s.open {
-		_ = f.Close() // nothing was written to it
-		delete(s.open, id)
+	for id := range s.open {
+		s.closeFile(id)
 	}
 }
 

@@ -77,7 +77,8 @@ func (c *Config) Probe() error {
 	return nil
 }
 
-// Run implements watch.Source. It marks the source as up, also again after an error of ServeHTTP, which does the work.
+// Run implements watch.Source. It marks the source as up, and again after ServeHTTP, which handles the requests, could
+// not store events.
 func (s *Handler) Run(ctx context.Context) error {
 	return s.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error {
 		if err := s.cfg.Probe(); err != nil {

@@ -68,15 +68,19 @@ func (r *Retrier) RunWithRetry(ctx context.Context, follow func(ctx context.Cont
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
 	for {
 		var settle *time.Timer
+		settled := make(chan struct{})
 		err := follow(ctx, func() {
 			if r.Up() {
 				pause.Reset()
 			} else if settle == nil {
-				settle = time.AfterFunc(unstoredSettles, r.storeWorks)
+				settle = time.AfterFunc(unstoredSettles, func() {
+					defer close(settled)
+					r.storeWorks()
+				})
 			}
 		})
-		if settle != nil {
-			settle.Stop()
+		if settle != nil && !settle.Stop() {
+			<-settled // otherwise it could mark the source as up after the error below
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

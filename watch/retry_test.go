@@ -178,3 +178,33 @@ func TestRetrierFollowsWithNothingToStore(t *testing.T) {
 		}
 	})
 }
+
+// TestRetrierFailsAsItSettles: an error at the moment when a fault of the store would count as fixed keeps the source
+// down.
+func TestRetrierFailsAsItSettles(t *testing.T) {
+	t.Parallel()
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r, calls := newRetrier(), 0
+			go r.RunWithRetry(ctx, func(ctx context.Context, onUp func()) error { //nolint:errcheck // it ends with ctx
+				switch calls++; calls {
+				case 1:
+					return &Fault{Cause: "the disk is full", Store: true}
+				case 2:
+					onUp()
+					time.Sleep(unstoredSettles)
+					return errors.New("it broke")
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			time.Sleep(unstoredSettles + 10*time.Second)
+			synctest.Wait()
+			if h := r.Health(); h.Up || h.Error != "it broke" {
+				t.Fatalf("health %+v", h)
+			}
+		})
+	}
+}

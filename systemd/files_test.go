@@ -80,6 +80,26 @@ func TestFilesForAnotherState(t *testing.T) {
 	}
 }
 
+// The daemon and retraind restore query the GPU: both units may open its devices.
+func TestUnitsMayQueryTheGPU(t *testing.T) {
+	t.Parallel()
+	files, err := systemd.Files(systemd.Binary, systemd.State, systemd.Needs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	devices := map[string][]string{}
+	for _, f := range files {
+		for line := range strings.Lines(f.Text) {
+			if strings.HasPrefix(line, "DeviceAllow=") {
+				devices[f.Name] = append(devices[f.Name], line)
+			}
+		}
+	}
+	if diff := cmp.Diff(devices["retraind.service"], devices["retraind-restore.service"]); diff != "" || len(devices) != 2 {
+		t.Errorf("(-retraind.service +retraind-restore.service):\n%s\n%v", diff, devices)
+	}
+}
+
 // Every unit loads without a warning and stays as sandboxed as it is now. The limit is systemd-analyze's exposure
 // times ten: a trained model's unit needs access to the GPU, the network and its own files.
 func TestUnitsVerify(t *testing.T) {

@@ -22,6 +22,9 @@ poisoned and the gate refuses the candidate; a deployment still serves the old m
 Needs only PostgreSQL's server binaries. Exit 0 if everything happened as expected, 7 otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if a.json && o.Keep {
+				return fail(exitUsage, "--json and --keep cannot be combined: use one of them")
+			}
 			var err error
 			if o.Self, err = self(); err != nil {
 				return err

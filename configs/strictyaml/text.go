@@ -15,8 +15,8 @@ import (
 func checkText(data []byte) ([]byte, *Problem) {
 	if len(data) > maxBytes {
 		return nil, &Problem{
-			Message: fmt.Sprintf("the file is too large: %d bytes", len(data)),
-			Hint:    "a configuration has at most 8 MiB; is this the right file?",
+			Message: "the file is larger than 8 MiB", // its reader may have stopped there
+			Hint:    "is this the right file?",
 		}
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {

@@ -26,7 +26,7 @@ func TestLoadTellsWhatIsNoFile(t *testing.T) {
 		t.Errorf("device: %v", err)
 	}
 	huge := write(t, good+"#"+strings.Repeat("x", 9<<20))
-	if _, err := configs.Load(huge); err == nil || !strings.Contains(err.Error(), "a configuration has at most 8 MiB") {
+	if _, err := configs.Load(huge); err == nil || !strings.Contains(err.Error(), "the file is larger than 8 MiB") {
 		t.Errorf("huge: %v", err)
 	}
 }

@@ -23,6 +23,9 @@ func (p *Policy) Decide(r drift.Report, h History, now time.Time) Decision {
 		if needs, known := h.NeedsOf[d.Pipeline]; known {
 			h.Needs = needs
 		}
+		if code, known := h.CodeOf[d.Pipeline]; known {
+			h.Code = code
+		}
 	}
 	if r.Baseline != nil {
 		d.Baseline = r.Baseline.Why

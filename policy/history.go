@@ -75,13 +75,16 @@ type Force struct {
 
 // History is the part of the stored past that decisions use.
 type History struct {
-	Runs    []RunFact // newest first
-	Info    string    // digest of the present labels; empty if unknown
-	Code    string    // digest of the present steps and the files that they name; empty if not needed
-	Active  string    // id of a run of this model that has not ended
-	Held    *Hold     // hold of this model: no run starts until a person has checked it
-	Paused  *Hold     // pause of this model: no run starts automatically
-	Stopped *Hold     // pause of all models: no run starts automatically
+	Runs []RunFact // newest first
+	Info string    // digest of the present labels; empty if unknown
+	// Code is the digest of the present steps of the next run and of the files that they name; empty if not needed.
+	// CodeOf maps each pipeline that a condition names to its digest.
+	Code    string
+	CodeOf  map[string]string
+	Active  string // id of a run of this model that has not ended
+	Held    *Hold  // hold of this model: no run starts until a person has checked it
+	Paused  *Hold  // pause of this model: no run starts automatically
+	Stopped *Hold  // pause of all models: no run starts automatically
 	Force   *Force
 	// Last is the previous decision, nil if there is none. Its conditions record since when they have been breached,
 	// and which of them clear only beyond their margin.

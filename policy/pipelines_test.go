@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,6 +43,29 @@ func TestPipelineThatAConditionAsksFor(t *testing.T) {
 		tooShort := len(d.Blocked) > 0 && d.Blocked[len(d.Blocked)-1].Reason == policy.ReasonWindowTooShort
 		if tooShort != (one.want == "full") {
 			t.Errorf("%s: blocked by %v", one.name, d.Blocked)
+		}
+	}
+}
+
+// A run that was rolled back is not repeated by a condition that names its pipeline, but another pipeline may run.
+func TestRolledBackPipeline(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.RetrainWhen.MaxAge = &policy.MaxAge{Age: unit.Duration(30 * day), Pipeline: "full"}
+	p, now := compile(t, c, time.UTC), noon(t)
+	r := healthy(t)
+	r.Baseline.At = now.Add(-31 * day)
+	for code, blocked := range map[string]bool{"of full": true, "of default": false} {
+		d := p.Decide(r, policy.History{
+			Info: "x", Code: "of default", CodeOf: map[string]string{"full": "of full"},
+			Runs: []policy.RunFact{{
+				ID: "r1", Started: now.Add(-9 * day), Ended: now.Add(-9 * day),
+				Outcome: policy.OutcomeRolledBack, Info: "x", Code: code,
+			}},
+		}, now)
+		got := slices.ContainsFunc(d.Blocked, func(b policy.Blocker) bool { return b.Reason == policy.ReasonNoNewInformation })
+		if got != blocked || d.Pipeline != "full" {
+			t.Errorf("after a run with the code %s: blocked by %v, pipeline %q", code, d.Blocked, d.Pipeline)
 		}
 	}
 }

@@ -76,8 +76,10 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 				return err
 			}
 			if fact.Outcome == policy.OutcomeRolledBack && fact.Info == row.Info {
-				h.Code = actions.CodeDigest(
-					actions.Resolve(l.rules.Model.Steps(l.pipeline(row)), l.rules.Model.Deploy, l.o.Self), l.rules.Model.Serving)
+				h.Code, h.CodeOf = l.code(l.pipeline(row)), map[string]string{}
+				for _, pipeline := range l.rules.Model.Policy.Pipelines() {
+					h.CodeOf[pipeline] = l.code(pipeline)
+				}
 			}
 			h.Runs = append(h.Runs, fact)
 		}
@@ -94,6 +96,12 @@ func (l *Loop) history(ctx context.Context) (h policy.History, queued bool, err 
 		err = l.o.Runs.Submit(*plan)
 	}
 	return h, plan != nil, err
+}
+
+// code returns the digest of a pipeline's present steps and of the files that they name.
+func (l *Loop) code(pipeline string) string {
+	m := l.rules.Model
+	return actions.CodeDigest(actions.Resolve(m.Steps(pipeline), m.Deploy, l.o.Self), m.Serving)
 }
 
 // FactOf returns what decisions use of a run. It sets Code only if the run was rolled back, because no rule needs it

@@ -98,7 +98,7 @@ func (o *Recorded) runs(t *store.Tx, model string) error {
 		if plan.Rollback != nil { // a rollback is no retraining
 			continue
 		}
-		run.Code = "" // the daemon compares the code of the default pipeline only
+		run.Code = "" // a backtest compares the code of the default pipeline only
 		if plan.Pipeline == configs.DefaultPipeline {
 			run.Code = plan.Code
 		}

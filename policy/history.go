@@ -54,7 +54,8 @@ func (r *RunFact) continued() bool {
 // spentNight reports whether the run ended because a step had used up its budget for one night.
 func (r *RunFact) spentNight() bool { return r.Outcome == OutcomeBlocked && r.Why == ReasonBudget }
 
-// Hold describes a hold or a pause: why no run may start, and until when.
+// Hold describes a hold or a pause: who set it, why, and until when. During a hold no run starts; during a pause only a
+// forced run does.
 type Hold struct {
 	By     string
 	Reason string

@@ -102,7 +102,7 @@ func inProgress(t *testing.T) status.Run {
 	start := before(t, 125*time.Second)
 	return status.Run{
 		ID: "01kb4w8r2m7v2c2p3rcodcrmtdt0", Model: "relevance", Pipeline: "default",
-		Trigger: "retraining: accuracy fell by 8 points, threshold 3 points", Forced: false,
+		Trigger: "retraining: accuracy fell by 5.2 points, threshold 3 points", Forced: false,
 		State: store.RunRunning, Created: start, Started: start,
 		Steps: []status.Step{
 			{
@@ -201,7 +201,7 @@ func TestStatus(t *testing.T) {
 	busy := armed(t)
 	active := inProgress(t)
 	busy.Phase, busy.Sentence, busy.Active = status.Running,
-		"run dcrmtdt0 is in step train: retraining: accuracy fell by 8 points, threshold 3 points", &active
+		"run dcrmtdt0 is in step train: retraining: accuracy fell by 5.2 points, threshold 3 points", &active
 	busy.Window = status.Window{Open: true}
 	troubled := snapshot(t, broken(t), fresh)
 	troubled.Config.Problem, troubled.OutboxPending = "retraind.yaml:7:3: unknown key", 1234

@@ -49,7 +49,8 @@ func (s *Source) openFile(name string, id inode) (*os.File, error) {
 	return f, nil
 }
 
-// closeFile closes a file if it is open. After an error of reading it is opened again, because the handle may be stale.
+// closeFile closes a file if it is open. It is also called after a read error, because the handle may be stale: the next
+// scan opens the file again.
 func (s *Source) closeFile(id inode) {
 	if f := s.open[id]; f != nil {
 		_ = f.Close() // nothing was written to it

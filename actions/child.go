@@ -16,7 +16,8 @@ import (
 // process's result beside the outcome, nil without a result.
 //
 // The result counts even if the process was killed right after it wrote the result, or its supervisor was lost. Without
-// a result the supervisor's record counts. If the run was cancelled or blocked, the result is ignored.
+// a result the outcome is the failure that the supervisor recorded; a process that ended with status 0 has failed too. If
+// the run was cancelled or blocked, the result is ignored.
 func (x *Executor) child(
 	ctx context.Context, p Plan, a Action, step Step, kind string, input func(dir string) (any, error),
 ) (Outcome, json.RawMessage, error) {

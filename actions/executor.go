@@ -2,7 +2,6 @@ package actions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -10,13 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/retraind/retraind/actions/runner"
 	"github.com/retraind/retraind/drift"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/internal/faults"
 	"github.com/retraind/retraind/notify"
 	"github.com/retraind/retraind/policy"
@@ -194,7 +193,7 @@ func failed(ctx context.Context, class store.StepState, err error) (Outcome, err
 	if ctx.Err() != nil {
 		return Outcome{}, context.Cause(ctx)
 	}
-	if class == store.StepFailed && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+	if class == store.StepFailed && durable.DiskFull(err) {
 		class = store.StepDiskFull
 	}
 	return Outcome{Class: class, Detail: err.Error()}, nil

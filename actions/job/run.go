@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/retraind/retraind/actions/runner"
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/store"
 )
 
@@ -37,7 +38,7 @@ func Run(ctx context.Context, kinds map[string]Work, kind, dir string) error {
 	case result.Class == store.StepOK:
 	case ctx.Err() != nil:
 		return fmt.Errorf("step %s: interrupted: %w", kind, context.Cause(ctx))
-	case full(err): // a result could not be written either
+	case durable.DiskFull(err): // a result could not be written either
 		return fmt.Errorf("step %s: %w", kind, err)
 	}
 	if err := writeJSON(resultFile(dir), result); err != nil {

@@ -37,8 +37,8 @@ const (
 const settleIn = 5 * time.Second
 
 // Note durably records the things that are about to be stopped, in the order of stopping. If the run already has an
-// entry for a thing, that entry is replaced, and keeps its UntilEnd if that is set. If Note fails, the caller must stop nothing; entries that were written
-// before the failure name things that still run, which Restore detects.
+// entry for a thing, that entry is replaced, and keeps its UntilEnd if that is set. If Note fails, the caller must stop
+// nothing; entries that were written before the failure name things that still run, which Restore detects.
 func (l *Ledger) Note(run Run, now time.Time, things ...Thing) ([]Entry, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("write ledger: %w", err)

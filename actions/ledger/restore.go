@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/retraind/retraind/internal/durable"
 	"github.com/retraind/retraind/internal/faults"
 )
 
@@ -176,7 +177,8 @@ func restored(s State, after time.Duration) string {
 func (l *Ledger) start(ctx context.Context, h Hand, e *Entry, now time.Time) error {
 	if e.Back.IsZero() {
 		e.Back = now
-		if err := l.put(*e); err != nil && !full(err) {
+		// On a full disk the restore continues: the entry is already stored, and only this mark is lost.
+		if err := l.put(*e); err != nil && !durable.DiskFull(err) {
 			return err
 		}
 		faults.Point("ledger:back")

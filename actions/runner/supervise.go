@@ -72,7 +72,7 @@ const recordPatience = time.Minute
 func writeExit(dir string, exit Exit) error {
 	for start := time.Now(); ; <-time.After(time.Second) {
 		err := writeJSON(exitFile(dir), exit)
-		if full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT); !full || time.Since(start) > recordPatience {
+		if !durable.DiskFull(err) || time.Since(start) > recordPatience {
 			return err
 		}
 	}
